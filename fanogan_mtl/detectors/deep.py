@@ -1,0 +1,215 @@
+"""What the deep detectors share: PyOD's contract, nested epoch budgets, preprocessing, and scoring that repeats to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Self
+from zlib import crc32
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from pyod.models.base import BaseDetector
+from sklearn.utils._param_validation import Interval, Options, StrOptions, validate_parameter_constraints
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor, nn
+
+SCORING_ROWS = 32  # networks round differently in batches of other sizes, so every batch scored has this many rows
+
+
+class Preprocessing(nn.Module):
+    """Scaling that is learned from the training rows and travels with the weights.
+
+    Parameters
+    ----------
+    kind : {"standard", "minmax", "gcn", "none"}
+        `standard`: zero mean and unit variance, one mean and one deviation over all values of the training rows.
+        `minmax`: the training rows' range becomes [0, 1].
+        `gcn`: global contrast normalisation as in Deep SVDD (each row less its mean, divided by its mean absolute
+        value), then the training rows' range becomes [0, 1].
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.register_buffer("shift", torch.zeros(()))
+        self.register_buffer("scale", torch.ones(()))
+
+    def learn(self, rows: Tensor) -> None:
+        """Learn shift and scale from the training rows, shape (n, d)."""
+        rows = self._contrast(rows)
+        if self.kind == "standard":
+            self.shift, scale = rows.mean(), rows.std(correction=0)
+        elif self.kind in {"minmax", "gcn"}:
+            self.shift, scale = rows.min(), rows.max() - rows.min()
+        else:
+            return
+        self.scale = torch.where(scale > 0, scale, torch.ones_like(scale))  # constant rows stay finite
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Scale rows of shape (n, d)."""
+        return (self._contrast(rows) - self.shift) / self.scale
+
+    def inverse(self, rows: Tensor) -> Tensor:
+        """Undo the scaling (a row's own contrast stays normalised)."""
+        return rows * self.scale + self.shift
+
+    def _contrast(self, rows: Tensor) -> Tensor:
+        if self.kind != "gcn":
+            return rows
+        rows = rows - rows.mean(dim=1, keepdim=True)
+        return rows / rows.abs().mean(dim=1, keepdim=True).clamp_min(1e-8)
+
+
+class DeepDetector(BaseDetector):  # type: ignore[misc]
+    """Base of the deep detectors: everything but the network and its training.
+
+    A subclass stores its parameters in `__init__`, extends `_constraints`, and implements `_build`, `_train` and
+    `_score`. Everything learned lives in `network_`, buffers included, so that its state dict is the whole detector.
+
+    Attributes
+    ----------
+    network_ : torch.nn.Module
+        Weights and learned statistics; its child `preprocessing` scales the input.
+    epochs_ : int
+        Epochs that the present state was trained for.
+    n_features_in_ : int
+    decision_scores_, threshold_, labels_
+        As in PyOD: scores of the training rows, their `1 - contamination` quantile, and which rows lie above it.
+    """
+
+    _constraints: ClassVar[dict[str, list[Any]]] = {
+        "epochs": [Interval(int, 1, None, closed="left")],
+        "batch_size": [Interval(int, 1, None, closed="left")],
+        "learning_rate": [Interval(float, 0, None, closed="neither")],
+        "weight_decay": [Interval(float, 0, None, closed="left")],
+        "preprocessing": [StrOptions({"standard", "minmax", "gcn", "none"})],
+        "device": [StrOptions({"auto", "cpu", "cuda"})],
+        "random_state": [Interval(int, 0, None, closed="left")],
+        "contamination": [Interval(float, 0, 0.5, closed="right")],
+    }
+
+    epochs: int
+    batch_size: int
+    preprocessing: str
+    device: str
+    random_state: int
+    contamination: float
+
+    def _build(self, n_features: int) -> nn.Module:
+        """Make the untrained network for rows of that width (its random state is seeded by the caller)."""
+        raise NotImplementedError  # pragma: no cover
+
+    def _train(self, rows: Tensor, budgets: Sequence[int]) -> Iterator[int]:
+        """Train `network_` on preprocessed rows (n, d); yield each budget (ascending) once the network is at it."""
+        raise NotImplementedError  # pragma: no cover
+
+    def _score(self, rows: Tensor) -> Tensor:
+        """Anomaly scores (n,) of preprocessed rows (n, d), the higher the more abnormal."""
+        raise NotImplementedError  # pragma: no cover
+
+    def check_parameters(self) -> None:
+        """Raise `ValueError` that names the first parameter that is out of range."""
+        validate_parameter_constraints(self._constraints, self.get_params(deep=False), type(self).__name__)
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Train for `epochs` epochs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), any real dtype, at least 2 rows
+        y : ignored
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of range, NaN or infinity, fewer than two rows, or no feature.
+        """
+        for _ in self.fit_staged(X, [self.epochs]):
+            pass
+        return self
+
+    def fit_staged(self, X: ArrayLike, budgets: Iterable[int]) -> Iterator[int]:
+        """Train once to the largest budget, and stop at each on the way.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        budgets : epochs to stop at
+
+        Yields
+        ------
+        int
+            Each budget, ascending. While the caller holds it, the detector is, bit for bit, what `fit` with
+            `epochs=budget` gives.
+        """
+        self.check_parameters()
+        X = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
+        self.network_ = self._seeded_build()
+        rows = torch.from_numpy(X).to(self._device())
+        self.network_.preprocessing.learn(rows)
+        prepared = self.network_.preprocessing(rows)
+        for budget in self._train(prepared, sorted(set(budgets))):
+            self.network_.eval()
+            self.epochs_ = budget
+            self.decision_scores_ = self._in_batches(rows, self._score_raw)
+            self._process_decision_scores()
+            yield budget
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Anomaly scores of rows, shape (n_samples,); the same bits alone and in any batch.
+
+        Raises
+        ------
+        ValueError
+            For NaN, infinity or another width than in `fit`.
+        """
+        return self._in_batches(self._validated(X), self._score_raw)
+
+    def _score_raw(self, rows: Tensor) -> Tensor:
+        return self._score(self.network_.preprocessing(rows))
+
+    def _validated(self, X: ArrayLike) -> Tensor:
+        check_is_fitted(self, "network_")
+        return torch.from_numpy(validate_data(self, X, reset=False, dtype=np.float32)).to(self._device())
+
+    def _in_batches(self, rows: Tensor, function: Any) -> NDArray[np.float64]:
+        """Apply a function of rows in padded batches of `SCORING_ROWS`."""
+        padded = torch.cat([rows, rows.new_zeros(-len(rows) % SCORING_ROWS, rows.shape[1])])
+        with torch.no_grad():
+            results = torch.cat([function(batch) for batch in padded.split(SCORING_ROWS)])
+        return results[: len(rows)].cpu().numpy().astype(np.float64)
+
+    def _seeded_build(self) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.random.default_generator.manual_seed(derived_seed(self.random_state, "weights"))
+            return self._build(self.n_features_in_).to(self._device())
+
+    def _device(self) -> torch.device:
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(self.device)
+
+
+def derived_seed(seed: int, purpose: str) -> int:
+    """Make the seed of one purpose's own stream, so that drawing more for one purpose changes no other."""
+    return int(np.random.SeedSequence([seed, crc32(purpose.encode())]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def generator(seed: int, purpose: str) -> torch.Generator:
+    """Make a CPU random generator for one purpose (noise is drawn on the CPU, so that a GPU sees the same)."""
+    return torch.Generator().manual_seed(derived_seed(seed, purpose))
+
+
+def shuffled_batches(n_rows: int, batch_size: int, order: torch.Generator) -> list[Tensor]:
+    """Row numbers of one epoch's batches; a last batch of one row, on which batch statistics fail, joins the one before."""
+    batches = list(torch.randperm(n_rows, generator=order).split(batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
+__all__ = ["DeepDetector", "Options", "Preprocessing", "derived_seed", "generator", "shuffled_batches"]
