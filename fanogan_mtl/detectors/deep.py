@@ -1,8 +1,9 @@
-"""What the deep detectors share: PyOD's contract, nested epoch budgets, preprocessing, and scoring that repeats to the bit."""
+"""What the deep detectors share: PyOD's contract, nested epoch budgets, preprocessing, scores repeatable to the bit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 from zlib import crc32
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from pyod.models.base import BaseDetector
-from sklearn.utils._param_validation import Interval, Options, StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
@@ -40,14 +41,15 @@ class Preprocessing(nn.Module):
 
     def learn(self, rows: Tensor) -> None:
         """Learn shift and scale from the training rows, shape (n, d)."""
-        rows = self._contrast(rows)
+        rows = self._contrast(rows).double()  # the squares of large float32 values overflow
         if self.kind == "standard":
             self.shift, scale = rows.mean(), rows.std(correction=0)
         elif self.kind in {"minmax", "gcn"}:
             self.shift, scale = rows.min(), rows.max() - rows.min()
         else:
             return
-        self.scale = torch.where(scale > 0, scale, torch.ones_like(scale))  # constant rows stay finite
+        self.shift = self.shift.float()
+        self.scale = torch.where(scale > 0, scale, 1.0).float()  # constant rows stay finite
 
     def forward(self, rows: Tensor) -> Tensor:
         """Scale rows of shape (n, d)."""
@@ -73,7 +75,7 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
     Attributes
     ----------
     network_ : torch.nn.Module
-        Weights and learned statistics; its child `preprocessing` scales the input.
+        Weights and learned statistics; its child `preprocessing` (a `Preprocessing`) scales the input.
     epochs_ : int
         Epochs that the present state was trained for.
     n_features_in_ : int
@@ -82,14 +84,14 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
     """
 
     _constraints: ClassVar[dict[str, list[Any]]] = {
-        "epochs": [Interval(int, 1, None, closed="left")],
-        "batch_size": [Interval(int, 1, None, closed="left")],
-        "learning_rate": [Interval(float, 0, None, closed="neither")],
-        "weight_decay": [Interval(float, 0, None, closed="left")],
+        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
         "preprocessing": [StrOptions({"standard", "minmax", "gcn", "none"})],
         "device": [StrOptions({"auto", "cpu", "cuda"})],
-        "random_state": [Interval(int, 0, None, closed="left")],
-        "contamination": [Interval(float, 0, 0.5, closed="right")],
+        "random_state": [Interval(Integral, 0, None, closed="left")],
+        "contamination": [Interval(Real, 0, 0.5, closed="right")],
     }
 
     epochs: int
@@ -126,7 +128,7 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            For a parameter out of range, NaN or infinity, fewer than two rows, or no feature.
+            For a parameter out of range, NaN or infinity, fewer than two rows, no feature, or a training that diverged.
         """
         for _ in self.fit_staged(X, [self.epochs]):
             pass
@@ -147,15 +149,17 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
             `epochs=budget` gives.
         """
         self.check_parameters()
-        X = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
+        rows = self._rows(X, reset=True, ensure_min_samples=2)
+        self._set_n_classes(None)
         self.network_ = self._seeded_build()
-        rows = torch.from_numpy(X).to(self._device())
-        self.network_.preprocessing.learn(rows)
-        prepared = self.network_.preprocessing(rows)
-        for budget in self._train(prepared, sorted(set(budgets))):
+        scaling = self._scaling()
+        scaling.learn(rows)
+        for budget in self._train(scaling(rows), sorted(set(budgets))):
             self.network_.eval()
             self.epochs_ = budget
             self.decision_scores_ = self._in_batches(rows, self._score_raw)
+            if not np.isfinite(self.decision_scores_).all():
+                raise ValueError(f"{type(self).__name__} diverged within {budget} epochs: lower learning_rate")
             self._process_decision_scores()
             yield budget
 
@@ -167,25 +171,47 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
         ValueError
             For NaN, infinity or another width than in `fit`.
         """
-        return self._in_batches(self._validated(X), self._score_raw)
+        scores = self._in_batches(self._validated(X), self._score_raw)
+        if not np.isfinite(scores).all():
+            row = int(np.flatnonzero(~np.isfinite(scores))[0])
+            raise ValueError(f"X has values in row {row} that are too large to be scored in float32")
+        return scores
+
+    def predict_proba(self, X: ArrayLike, method: str = "linear", return_confidence: bool = False) -> Any:
+        """As PyOD's, which takes arrays only."""
+        return super().predict_proba(np.asarray(X), method, return_confidence)
 
     def _score_raw(self, rows: Tensor) -> Tensor:
-        return self._score(self.network_.preprocessing(rows))
+        return self._score(self._scaling()(rows))
+
+    def _scaling(self) -> Preprocessing:
+        scaling = self.network_.preprocessing
+        assert isinstance(scaling, Preprocessing)
+        return scaling
 
     def _validated(self, X: ArrayLike) -> Tensor:
         check_is_fitted(self, "network_")
-        return torch.from_numpy(validate_data(self, X, reset=False, dtype=np.float32)).to(self._device())
+        return self._rows(X, reset=False)
 
-    def _in_batches(self, rows: Tensor, function: Any) -> NDArray[np.float64]:
+    def _rows(self, X: ArrayLike, **checks: Any) -> Tensor:
+        rows = validate_data(self, X, dtype=np.float32, ensure_all_finite=False, **checks)
+        finite = np.isfinite(rows)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            value = "NaN" if np.isnan(rows[row, column]) else "infinity or a value too large for float32"
+            raise ValueError(f"X has {value} in row {row}, column {column}")
+        return torch.tensor(rows).to(self._device())
+
+    def _in_batches(self, rows: Tensor, function: Callable[[Tensor], Tensor]) -> NDArray[np.float64]:
         """Apply a function of rows in padded batches of `SCORING_ROWS`."""
         padded = torch.cat([rows, rows.new_zeros(-len(rows) % SCORING_ROWS, rows.shape[1])])
         with torch.no_grad():
-            results = torch.cat([function(batch) for batch in padded.split(SCORING_ROWS)])
+            results = torch.cat([function(batch) for batch in torch.split(padded, SCORING_ROWS)])
         return results[: len(rows)].cpu().numpy().astype(np.float64)
 
     def _seeded_build(self) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
-            torch.random.default_generator.manual_seed(derived_seed(self.random_state, "weights"))
+            torch.default_generator.manual_seed(derived_seed(self.random_state, "weights"))
             return self._build(self.n_features_in_).to(self._device())
 
     def _device(self) -> torch.device:
@@ -205,11 +231,8 @@ def generator(seed: int, purpose: str) -> torch.Generator:
 
 
 def shuffled_batches(n_rows: int, batch_size: int, order: torch.Generator) -> list[Tensor]:
-    """Row numbers of one epoch's batches; a last batch of one row, on which batch statistics fail, joins the one before."""
-    batches = list(torch.randperm(n_rows, generator=order).split(batch_size))
+    """Row numbers of one epoch's batches; a last batch of one row has no batch statistics and joins the one before."""
+    batches = list(torch.split(torch.randperm(n_rows, generator=order), batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
-
-
-__all__ = ["DeepDetector", "Options", "Preprocessing", "derived_seed", "generator", "shuffled_batches"]
