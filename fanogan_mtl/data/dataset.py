@@ -1,0 +1,109 @@
+"""What the data room hands out: raw sets, prepared sets, counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class RawImages:
+    """Images as their source has them.
+
+    Attributes
+    ----------
+    images : array of shape (n, height, width) or (n, height, width, 3), uint8
+    labels : array of shape (n,), int64
+        Positions in the set's `classes`.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RawDataset:
+    """A source before preparation; `classes` are names in ascending order."""
+
+    classes: tuple[str, ...]
+    train: RawImages
+    test: RawImages
+
+
+@dataclass(frozen=True)
+class Images:
+    """Prepared images.
+
+    Attributes
+    ----------
+    pixels : array of shape (n, 28, 28), uint8
+        A read-only memory map.
+    labels : array of shape (n,), int64
+        Positions in the data set's `classes`.
+    domains : array of shape (n,), int64
+        Positions in the data set's `domains`.
+    hashes : array of shape (n,), uint64
+        `content_hashes` of the pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    domains: NDArray[np.int64]
+    hashes: NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A prepared data set or pool.
+
+    Attributes
+    ----------
+    name : str
+    digest : str
+        SHA-256 of pixels, labels, class names and which image is of which domain; names of set and domains aside.
+    classes : tuple of str
+        In ascending order.
+    domains : tuple of str
+        The members' names; one unless it is a pool.
+    train, test : Images
+    """
+
+    name: str
+    digest: str
+    classes: tuple[str, ...]
+    domains: tuple[str, ...]
+    train: Images
+    test: Images
+
+
+def class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
+    """Count images: `{"train": {class: number, ...}, "test": {...}}`, every class in each, as ordered in `classes`."""
+
+    def counts(images: Images) -> dict[str, int]:
+        numbers = np.bincount(images.labels, minlength=len(dataset.classes)).tolist()
+        return dict(zip(dataset.classes, numbers, strict=True))
+
+    return {"train": counts(dataset.train), "test": counts(dataset.test)}
+
+
+def numbered_classes(
+    train_labels: NDArray[np.integer], test_labels: NDArray[np.integer]
+) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64]]:
+    """Name classes after integer labels.
+
+    Returns
+    -------
+    classes : tuple of str
+        The different labels of both arrays in ascending order.
+    train_positions, test_positions : arrays of int64
+        Each label's position in `classes`.
+    """
+    numbers = sorted({*train_labels.tolist(), *test_labels.tolist()})  # exact for uint64 beside int64
+    position = {number: index for index, number in enumerate(numbers)}
+
+    def positions(labels: NDArray[np.integer]) -> NDArray[np.int64]:
+        return np.array([position[label] for label in labels.tolist()], dtype=np.int64)
+
+    return tuple(str(number) for number in numbers), positions(train_labels), positions(test_labels)

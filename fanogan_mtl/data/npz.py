@@ -1,0 +1,96 @@
+"""Anyone's own images from one npz file, read without trusting it."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fanogan_mtl.data.dataset import RawDataset, RawImages, numbered_classes
+from fanogan_mtl.errors import UserError
+
+_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+_BROKEN = (OSError, EOFError, ValueError, MemoryError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+
+
+def load_npz(path: Path) -> RawDataset:
+    """Load `x_train, y_train, x_test, y_test` from an npz file; nothing in it is ever unpickled.
+
+    Images are (n, height, width) or (n, height, width, 3) uint8, labels (n,) integers.
+
+    Raises
+    ------
+    UserError
+        In one line, with the file's name, for everything that is not as above, and if there is only one class.
+    """
+    check_npz(path)
+    x_train, y_train, x_test, y_test = _arrays(path)
+    for part, images, labels in (("train", x_train, y_train), ("test", x_test, y_test)):
+        _check_images(images, f"x_{part} in {path}")
+        _check_labels(labels, f"y_{part} in {path}", len(images))
+    classes, train, test = numbered_classes(y_train, y_test)
+    if len(classes) < 2:
+        raise UserError(f"{path} has one class only ({classes[0]}); a one-class benchmark needs another as anomaly")
+    return RawDataset(classes, RawImages(x_train, train), RawImages(x_test, test))
+
+
+def check_npz(path: Path) -> None:
+    """Raise `UserError` unless there is a file that looks like an npz."""
+    if not path.exists():
+        raise UserError(f"no file {path}; check the path after npz:")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; npz: wants a file that numpy.savez_compressed wrote")
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"{path} is not an npz file; write it with numpy.savez_compressed")
+
+
+def _arrays(path: Path) -> list[NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            lacking = [name for name in _ARRAYS if name not in file.files]
+            if lacking:
+                raise UserError(f"{path} lacks {', '.join(lacking)}; an npz needs {', '.join(_ARRAYS)}")
+            return [_array(file, name, path) for name in _ARRAYS]
+    except UserError:
+        raise
+    except _BROKEN as error:
+        raise UserError(f"{path} can't be read ({_first_line(error)}); write it anew") from None
+
+
+def _array(file: Any, name: str, path: Path) -> NDArray[Any]:
+    try:
+        array = file[name]
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise UserError(f"{name} in {path} holds Python objects, which are never loaded; save plain numbers") from None
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{name} in {path} is not a numpy array; write the file with numpy.savez_compressed")
+    return array
+
+
+def _check_images(images: NDArray[Any], where: str) -> None:
+    if images.dtype != np.uint8:
+        nan = " and has NaN" if images.dtype.kind == "f" and np.isnan(images).any() else ""
+        raise UserError(f"{where} is {images.dtype}{nan}; images must be uint8, 0 to 255")
+    if images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)) or 0 in images.shape[1:]:
+        raise UserError(f"{where} has shape {images.shape}; images must be (n, height, width) or (n, height, width, 3)")
+    if len(images) == 0:
+        raise UserError(f"{where} has no image; at least one is needed")
+
+
+def _check_labels(labels: NDArray[Any], where: str, n_images: int) -> None:
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        raise UserError(f"{where} has NaN; labels must be integers")
+    if labels.dtype.kind not in "iu":
+        raise UserError(f"{where} is {labels.dtype}; labels must be integers")
+    if labels.shape != (n_images,):
+        raise UserError(f"{where} has shape {labels.shape} for {n_images} images; labels must be ({n_images},)")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,137 @@
+"""Data set specs: what a user types after `dataset=`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from fanogan_mtl.errors import UserError
+
+SAMPLE = ("handwritten", "optdigits", "streetdigits")
+PUBLISHED = ("mnist", "svhn", "usps")
+GROUPS = {"sample": SAMPLE, "paper": PUBLISHED}
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NAMED = re.compile(r"(?P<name>[^:=]*)=(?P<rest>.*)", re.DOTALL)
+_CHOICES = ", ".join(sorted([*SAMPLE, *PUBLISHED, *GROUPS])) + " or npz:PATH"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One set of images.
+
+    Attributes
+    ----------
+    name : str
+        Name of the set and of its domain in a pool.
+    kind : str
+        A catalog name (`handwritten`, `mnist`, ...) or `npz`.
+    path : Path or None
+        The file of an `npz`, decoded.
+    """
+
+    name: str
+    kind: str
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """One data set that detectors are compared on: a single source, or the pool of several.
+
+    Attributes
+    ----------
+    name : str
+        Unique in one list; a pool's is its members' names joined by `+`.
+    sources : tuple of str
+        The members as typed (`handwritten`, `mnist=npz:PATH`); `parse_source` reads each.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+
+
+def parse_datasets(text: str) -> tuple[DatasetSpec, ...]:
+    """Read a list of data set specs.
+
+    Parameters
+    ----------
+    text : str
+        `a,b` is a list, `a+b` a pool, `NAME=npz:PATH` a file under a name; `sample` and `paper` stand for their three
+        sets and the pool of them. `,`, `+`, `?` and `%` in a path are written `%2C`, `%2B`, `%3F` and `%25`.
+
+    Raises
+    ------
+    UserError
+        For an unknown, empty or repeated name, and for a pool of fewer than two different members.
+    """
+    specs: list[DatasetSpec] = []
+    for item in text.split(","):
+        specs += _expand(item.strip(), text)
+    names = [spec.name for spec in specs]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"data set '{name}' occurs twice in '{text}'; leave one out, or give it another name")
+    return tuple(specs)
+
+
+def parse_source(text: str) -> Source:
+    """Read the spec of one source: a catalog name, `npz:PATH` or `NAME=npz:PATH`.
+
+    Raises
+    ------
+    UserError
+        For anything else.
+    """
+    named = _NAMED.fullmatch(text)
+    spec = named["rest"] if named else text
+    if named and not _NAME.fullmatch(named["name"]):
+        raise UserError(f"'{named['name']}' in '{text}' can't name a data set; use letters, digits, '_', '-' and '.'")
+    if spec.startswith("npz:"):
+        path = _path(spec.removeprefix("npz:"), text)
+        return Source(named["name"] if named else _name_of(path), "npz", path)
+    if named:
+        raise UserError(f"'{text}': only npz:PATH takes a name, as in {named['name']}=npz:PATH")
+    if spec not in (*SAMPLE, *PUBLISHED):
+        raise UserError(f"unknown data set '{spec}'; one of: {_CHOICES}")
+    return Source(spec, spec)
+
+
+def _expand(item: str, text: str) -> list[DatasetSpec]:
+    """Read one item of a list."""
+    if not item:
+        raise UserError(f"empty data set name in '{text}'; one of: {_CHOICES}")
+    if item in GROUPS:
+        return [*(DatasetSpec(name, (name,)) for name in GROUPS[item]), _pool(GROUPS[item], item)]
+    members = tuple(member.strip() for member in item.split("+"))
+    if len(members) > 1:
+        return [_pool(members, item)]
+    return [DatasetSpec(parse_source(item).name, (item,))]
+
+
+def _pool(members: tuple[str, ...], item: str) -> DatasetSpec:
+    if "" in members:
+        raise UserError(f"empty data set name in the pool '{item}'; write it as a+b")
+    for member in members:
+        if member in GROUPS:
+            raise UserError(f"'{member}' in '{item}' is a list of data sets; a pool names each, as in mnist+usps")
+    names = [parse_source(member).name for member in members]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"'{name}' occurs twice in the pool '{item}'; a pool needs different members")
+    return DatasetSpec("+".join(names), members)
+
+
+def _path(encoded: str, text: str) -> Path:
+    if "?" in encoded:
+        raise UserError(f"'{text}': npz takes no settings after '?'; a question mark in a path is written %3F")
+    if not encoded:
+        raise UserError(f"'{text}' lacks the path; write npz:PATH")
+    return Path(unquote(encoded)).expanduser()
+
+
+def _name_of(path: Path) -> str:
+    """Make a name of a file's: its stem, other characters replaced."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem).lstrip("_.-") or "npz"

@@ -1,0 +1,218 @@
+"""The one-class protocol: one class is normal, and train, validation and test share no image.
+
+| part | normal | anomalies |
+|---|---|---|
+| `train` | 80 % of the class's training images | none |
+| `validation` | k of half of the other 20 % | k training images of each other class |
+| `test` | k of the other half and the class's test images | k test images of each other class |
+
+k is the number of normal images there, or the size of the smallest other class if that is less: with ten classes there
+are exactly nine anomalies to a normal image. Percentages count different images, and copies go with their original.
+Where no training image is anomalous, `train` is all of the class's training images, and a fifth of each class's test
+images is `validation` and leaves the test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fanogan_mtl.data.dataset import Dataset
+from fanogan_mtl.data.hashing import random_ranks
+from fanogan_mtl.errors import UserError
+
+_NEEDED = 6  # different training images of the normal class: 4 to train on, and one each to validate and test on
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SplitRows:
+    """Row numbers of the three parts, ascending; they count the training images, then the test images."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a split.
+
+    Attributes
+    ----------
+    pixels : array of shape (n, 28, 28), uint8
+    anomaly : array of shape (n,), bool
+    labels : array of shape (n,), int64
+        Positions in the data set's `classes`.
+    rows : array of shape (n,), int64
+        Row numbers as in `SplitRows`.
+    """
+
+    pixels: NDArray[np.uint8]
+    anomaly: NDArray[np.bool_]
+    labels: NDArray[np.int64]
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class Split:
+    """What a detector trains on, what choices are made on, and what it is judged on."""
+
+    train: Part
+    validation: Part
+    test: Part
+
+
+def one_vs_rest(dataset: Dataset, normal_class: str, seed: int, limit: int | None = None) -> Split:
+    """Split a data set for one normal class.
+
+    The result depends on the images' content, the class, seed and limit alone. The training part depends on the class's
+    own training images alone: not on the test, nor on other classes.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    normal_class : str
+        One of `dataset.classes`.
+    seed : int
+    limit : int, optional
+        Use at most so many training and so many test images of each class, in a pool of each class of each domain.
+        The same ones for every seed.
+
+    Raises
+    ------
+    UserError
+        For an unknown class, or one with too few images.
+    """
+    rows = split_rows(dataset, normal_class, seed, limit)
+    normal = dataset.classes.index(normal_class)
+    return Split(*(_part(dataset, part, normal) for part in (rows.train, rows.validation, rows.test)))
+
+
+def split_rows(dataset: Dataset, normal_class: str, seed: int, limit: int | None = None) -> SplitRows:
+    """Make the split of `one_vs_rest` as row numbers alone, without touching a pixel."""
+    if normal_class not in dataset.classes:
+        known = ", ".join(dataset.classes)
+        raise UserError(f"data set '{dataset.name}' has no class '{normal_class}'; one of: {known}")
+    table = _Table.of(dataset, normal_class, seed)
+    usable = np.arange(len(table.labels)) if limit is None else _limited(dataset, table.hashes, limit)
+    in_train, normal = usable < table.n_train, table.labels[usable] == dataset.classes.index(normal_class)
+    own, others = usable[in_train & normal], usable[in_train & ~normal]
+    own_test, other_test = usable[~in_train & normal], usable[~in_train & ~normal]
+    if len(others):
+        rows = _with_training_anomalies(table, own, others, own_test, other_test)
+    else:
+        rows = _without_training_anomalies(table, own, own_test, other_test)
+    return SplitRows(*(np.sort(part) for part in rows))
+
+
+@dataclass(frozen=True)
+class _Table:
+    """All images' labels, content hashes and random ranks, with what an error has to name."""
+
+    dataset: str
+    normal_class: str
+    n_train: int
+    labels: NDArray[np.int64]
+    hashes: NDArray[np.uint64]
+    ranks: NDArray[np.uint64]
+    draws: NDArray[np.uint64]  # ranks of their own: those held out of training have the last of the others
+
+    @classmethod
+    def of(cls, dataset: Dataset, normal_class: str, seed: int) -> _Table:
+        hashes = np.concatenate([dataset.train.hashes, dataset.test.hashes])
+        labels = np.concatenate([dataset.train.labels, dataset.test.labels])
+        ranks, draws = (random_ranks(hashes, f"{purpose} {seed} {normal_class}") for purpose in ("split", "draw"))
+        return cls(dataset.name, normal_class, len(dataset.train.labels), labels, hashes, ranks, draws)
+
+    def without(self, rows: Rows, *seen: Rows) -> Rows:
+        """Leave out the rows whose content occurs in the rows seen."""
+        return rows[~np.isin(self.hashes[rows], self.hashes[np.concatenate(seen)])]
+
+    def positions(self, rows: Rows) -> tuple[Rows, int]:
+        """Give each row the position of its content in random order, and say how many different ones there are."""
+        different, positions = np.unique(self.ranks[rows], return_inverse=True)
+        return positions, len(different)
+
+    def first(self, rows: Rows, number: int) -> Rows:
+        """Draw so many rows."""
+        return rows[np.argsort(self.draws[rows], kind="stable")[:number]]
+
+    def by_class(self, rows: Rows) -> list[Rows]:
+        return [rows[self.labels[rows] == label] for label in np.unique(self.labels[rows])]
+
+    def balanced(self, normal: Rows, anomalies: Rows) -> Rows:
+        """Draw k rows of every class."""
+        classes = [normal, *self.by_class(anomalies)]
+        k = min(len(rows) for rows in classes)
+        return np.concatenate([self.first(rows, k) for rows in classes])
+
+    def fifth(self, rows: Rows) -> tuple[Rows, Rows]:
+        """Part a fifth of the different contents, at least one if there are two, from the rest."""
+        position, number = self.positions(rows)
+        n_fifth = max(number // 5, min(number - 1, 1))
+        return rows[position < n_fifth], rows[position >= n_fifth]
+
+    def lack(self, what: str) -> UserError:
+        return UserError(f"class '{self.normal_class}' of data set '{self.dataset}' {what}")
+
+
+def _with_training_anomalies(table: _Table, own: Rows, others: Rows, own_test: Rows, other_test: Rows) -> list[Rows]:
+    position, number = table.positions(own)
+    if number < _NEEDED:
+        raise table.lack(f"has {number} different training images; at least {_NEEDED} are needed")
+    n_train = number * 4 // 5
+    n_seen = n_train + (number - n_train) // 2
+    train, held_out = own[position < n_train], own[position >= n_seen]
+    validation_anomalies = table.without(others, own)
+    if not len(validation_anomalies):
+        raise table.lack(
+            "has no anomaly to validate on; another class needs training images that are no copies of its own"
+        )
+    validation = table.balanced(own[(position >= n_train) & (position < n_seen)], validation_anomalies)
+    test_anomalies = table.without(other_test, train, validation)
+    if not len(test_anomalies):
+        raise table.lack("has no anomaly to test on; another class needs test images that are no training images")
+    test_normal = np.concatenate([held_out, table.without(own_test, train, validation)])
+    return [train, validation, table.balanced(test_normal, test_anomalies)]
+
+
+def _without_training_anomalies(table: _Table, own: Rows, own_test: Rows, other_test: Rows) -> list[Rows]:
+    _, number = table.positions(own)
+    if number < 2:
+        raise table.lack(f"has {number} different training images; at least 2 are needed")
+    normal = table.fifth(table.without(own_test, own))
+    anomalies = [table.fifth(rows) for rows in table.by_class(table.without(other_test, own))]
+    validation, test = (np.concatenate(part) for part in zip(normal, *anomalies, strict=True))
+    test = table.without(test, validation)  # copies under another label
+    for part, rows in (("validate", validation), ("test", test)):
+        is_normal = np.isin(rows, own_test)
+        if not is_normal.any() or is_normal.all():
+            kind = "anomaly" if is_normal.any() else "normal image"
+            raise table.lack(f"has no {kind} to {part} on; at least 2 different ones are needed among the test images")
+    return [own, validation, test]
+
+
+def _limited(dataset: Dataset, hashes: NDArray[np.uint64], limit: int) -> Rows:
+    """Draw up to `limit` rows of every class of every domain, of the training and of the test images."""
+    ranks = random_ranks(hashes, "limit")
+    parts = (dataset.train, dataset.test)
+    numbers = [
+        (number * len(dataset.domains) + part.domains) * len(dataset.classes) + part.labels
+        for number, part in enumerate(parts)
+    ]
+    groups = np.concatenate(numbers)
+    order = np.lexsort((ranks, groups))
+    starts = np.searchsorted(groups[order], groups[order])
+    return np.sort(order[np.arange(len(order)) - starts < limit])
+
+
+def _part(dataset: Dataset, rows: Rows, normal: int) -> Part:
+    n_train = len(dataset.train.labels)
+    train, test = rows[rows < n_train], rows[rows >= n_train] - n_train
+    labels = np.concatenate([dataset.train.labels[train], dataset.test.labels[test]])
+    pixels = np.concatenate([dataset.train.pixels[train], dataset.test.pixels[test]])
+    return Part(pixels, labels != normal, labels, rows)
