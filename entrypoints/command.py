@@ -1,0 +1,43 @@
+"""What the entry points share: options with the same meaning everywhere, and one line for a mistake."""
+
+import sys
+from typing import Any
+
+import click
+
+from fanogan_mtl.errors import UserError
+
+SPELLING = {"token_normalize_func": lambda name: name.replace("_", "-")}  # --data_dir, as in MLproject, is --data-dir
+DATASET = click.option(
+    "--dataset", default="sample", show_default=True,
+    help="Data sets: sample, paper, mnist, svhn, usps, NAME=npz:PATH, pools a+b, lists a,b.",
+)  # fmt: skip
+DATA_DIR = click.option(
+    "--data-dir", default="auto", show_default=True, help="Folder of prepared data; auto is the user's cache."
+)
+CLASSES = click.option("--classes", default="all", show_default=True, help="Classes to take as normal, as 0,3,8.")
+SEEDS = click.option("--seeds", default="0", show_default=True, help="Seeds, as 0,1,2.")
+LIMIT = click.option(
+    "--limit", default="none", show_default=True, help="At most so many training and so many test images a class."
+)
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+WORKERS = click.option("--workers", default="auto", show_default=True, help="Worker processes; auto is one a core.")
+
+
+def run(command: click.Command) -> None:
+    """Run a command: a person's mistake becomes one line and exit status 2, Ctrl-C says how to go on."""
+    try:
+        status: Any = command.main(standalone_mode=False)
+    except click.ClickException as error:
+        _fail(error.format_message(), 2)
+    except UserError as error:
+        _fail(str(error), 2)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted; what is finished is recorded: start the same command again to go on", 130)
+    else:
+        sys.exit(status or 0)
+
+
+def _fail(message: str, status: int) -> None:
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(status)

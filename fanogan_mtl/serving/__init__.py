@@ -1,0 +1,1 @@
+"""Detectors as an MLflow model: one head a class."""

@@ -1,0 +1,44 @@
+"""The MLflow model, stored as this code: `predict` takes images and gives each head's score.
+
+MLflow runs this file when it loads the model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fanogan_mtl.detectors.threads import one_thread
+from fanogan_mtl.serving.heads import prepared_rows, read_model
+
+
+class DetectorModel(mlflow.pyfunc.PythonModel):
+    """All heads of a comparison.
+
+    The input is an array of images as the data set has them, shape (n, height, width[, 3]), uint8; the output a table with
+    one row for each image and head: `image` (its position), `head`, `score`, `threshold`, `is_anomaly`.
+    """
+
+    def load_context(self, context: Any) -> None:
+        """Load the detectors."""
+        self.model = read_model(Path(context.artifacts["model"]))
+
+    def predict(self, context: Any, model_input: NDArray[np.uint8], params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Score images by every head."""
+        with one_thread():
+            rows = prepared_rows(self.model, np.asarray(model_input, dtype=np.uint8))
+            tables = []
+            for spec, detector in zip(self.model.specs, self.model.detectors, strict=True):
+                scores = detector.decision_function(rows)
+                table = {"image": np.arange(len(rows)), "head": spec.name, "score": scores}
+                table |= {"threshold": float(detector.threshold_), "is_anomaly": scores > detector.threshold_}
+                tables.append(pd.DataFrame(table))
+        return pd.concat(tables, ignore_index=True)
+
+
+mlflow.models.set_model(DetectorModel())

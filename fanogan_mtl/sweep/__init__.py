@@ -1,0 +1,1 @@
+"""Cells (one training each), the grid that says which, and their execution on Dask."""

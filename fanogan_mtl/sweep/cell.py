@@ -1,0 +1,270 @@
+"""A cell is one training: what it is (`Cell`), what it does (`run_cell`) and what comes out (`CellResult`).
+
+`run_cell` is a pure function of its cell: the same cell gives the same bits on any worker with the same kind of device.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyod.models.base import BaseDetector
+
+from fanogan_mtl.data.catalog import load_dataset
+from fanogan_mtl.data.specs import DatasetSpec
+from fanogan_mtl.data.rows import pixel_rows
+from fanogan_mtl.data.splits import Part, Split, one_vs_rest
+from fanogan_mtl.detectors.persistence import save_detector
+from fanogan_mtl.detectors.registry import make_detector, takes
+from fanogan_mtl.detectors.threads import one_thread
+from fanogan_mtl.evaluation.metrics import auroc, detection_metrics
+
+RESULT_VERSION = 1  # raised when the same cell would give other numbers, so that old results are not taken for new ones
+EXAMPLES = 8  # test images kept with their reconstructions
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared with what: one detector in one setting on one data set.
+
+    Parameters
+    ----------
+    dataset : DatasetSpec
+        Where the data is; only its content (`data_digest`) counts for the keys.
+    data_digest : str
+    detector : str
+        A name of the registry, or `pyod:ClassName`.
+    parameters : str
+        JSON object of every parameter that the result depends on, defaults included, keys sorted.
+    budgets : tuple of int
+        Epoch budgets, ascending.
+    limit : int or None
+        At most so many training and so many test images a class.
+    """
+
+    dataset: DatasetSpec
+    data_digest: str
+    detector: str
+    parameters: str
+    budgets: tuple[int, ...]
+    limit: int | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of all that the results depend on."""
+        fields = {name: value for name, value in asdict(self).items() if name != "dataset"}
+        return _digest({**fields, "result_version": RESULT_VERSION})
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of a comparison: the class that is normal, and the seed of split and training."""
+
+    comparison: Comparison
+    normal_class: str
+    seed: int
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of all that the result depends on, and nothing else."""
+        return _digest({"comparison": self.comparison.key, "normal_class": self.normal_class, "seed": self.seed})
+
+    def __str__(self) -> str:
+        return f"{self.comparison.dataset.name}/{self.normal_class} {self.comparison.detector} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Test images beside what the detector makes of them, half of them anomalies.
+
+    Attributes
+    ----------
+    images, reconstructions : float array of shape (n, 28, 28), in [0, 1] (a reconstruction may leave the range)
+    anomaly : bool array of shape (n,)
+    """
+
+    images: NDArray[np.float32]
+    reconstructions: NDArray[np.float32]
+    anomaly: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What a cell leaves.
+
+    Attributes
+    ----------
+    metrics : dict
+        By budget, metric name to value. Names without a prefix are of the test part, those of the part that choices are
+        made on begin with `validation_`; `fit_seconds` is the training time up to that budget.
+    scores : float array of shape (number of budgets, n)
+        Scores of the test rows at each budget.
+    anomaly : bool array of shape (n,)
+    labels, rows : int arrays of shape (n,)
+        Class of each test row, and its place in the data set (training images, then test images).
+    examples : Examples or None
+        For detectors that reconstruct, at the last budget.
+    """
+
+    metrics: dict[int, dict[str, float]]
+    scores: NDArray[np.float64]
+    anomaly: NDArray[np.bool_]
+    labels: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    examples: Examples | None = None
+
+    def save(self, path: Path) -> None:
+        """Write everything to one `.npz` file."""
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in ("scores", "anomaly", "labels", "rows")}
+        if self.examples:
+            arrays |= {f"example_{name}": value for name, value in vars(self.examples).items()}
+        np.savez_compressed(path, metrics=np.array(json.dumps(self.metrics)), **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> CellResult:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        metrics = {int(budget): values for budget, values in json.loads(str(arrays.pop("metrics"))).items()}
+        examples = {name.removeprefix("example_"): arrays.pop(name) for name in list(arrays) if name[:8] == "example_"}
+        return cls(metrics=metrics, examples=Examples(**examples) if examples else None, **arrays)
+
+
+def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None = None) -> CellResult:
+    """Train and evaluate a cell on one thread.
+
+    Parameters
+    ----------
+    cell : Cell
+    data_dir : Path
+        Where prepared data is, or will be.
+    device : {"auto", "cpu", "cuda"}
+    keep : Path, optional
+        Folder under which the trained detector is saved (see `kept_detector`) at the budget with the best validation
+        AUROC. Only detectors that train by epochs are kept: the others are quicker to train again than to store.
+
+    Raises
+    ------
+    RuntimeError
+        If the data set is no longer the one that the cell was planned for.
+    """
+    with one_thread():
+        split = _split(cell, data_dir)
+        detector = build_detector(cell, device)
+        by_epochs = hasattr(detector, "fit_staged")
+        metrics: dict[int, dict[str, float]] = {}
+        scores: dict[int, NDArray[np.float64]] = {}
+        best = -np.inf
+        for budget, fit_seconds in _stages(detector, pixel_rows(split.train.pixels), cell.comparison.budgets):
+            values, scores[budget] = _evaluate(detector, split)
+            metrics[budget] = {**values, "fit_seconds": fit_seconds}
+            if keep and by_epochs and values["validation_auroc"] > best:
+                best = values["validation_auroc"]
+                drop_kept_detectors(keep, cell)
+                save_detector(detector, kept_detector(keep, cell, budget))
+        for budget in cell.comparison.budgets:  # without epochs, one result stands for every budget
+            metrics.setdefault(budget, values)
+            metrics[budget].setdefault("fit_seconds", fit_seconds)
+            scores.setdefault(budget, scores[max(scores)])
+        return CellResult(
+            metrics=metrics,
+            scores=np.stack([scores[budget] for budget in cell.comparison.budgets]),
+            anomaly=split.test.anomaly,
+            labels=split.test.labels,
+            rows=split.test.rows,
+            examples=_examples(detector, split.test),
+        )
+
+
+def kept_detector(keep: Path, cell: Cell, budget: int) -> Path:
+    """Where `run_cell` saves a cell's detector."""
+    return keep / f"{cell.key}-{budget}"
+
+
+def drop_kept_detectors(keep: Path, cell: Cell) -> None:
+    """Remove what `run_cell` saved of a cell."""
+    for folder in keep.glob(f"{cell.key}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def train_detector(cell: Cell, budget: int, data_dir: Path, device: str = "auto") -> BaseDetector:
+    """Train a cell's detector again, to one budget: the same bits as in `run_cell` on the same kind of device."""
+    with one_thread():
+        rows = pixel_rows(_split(cell, data_dir).train.pixels)
+        detector = build_detector(cell, device)
+        for _ in _stages(detector, rows, (budget,)):
+            pass
+        return detector
+
+
+def build_detector(cell: Cell, device: str = "auto") -> BaseDetector:
+    """Make the cell's untrained detector."""
+    name = cell.comparison.detector
+    own = {"random_state": cell.seed, "device": device}
+    own = {parameter: value for parameter, value in own.items() if takes(name, parameter)}
+    chosen = json.loads(cell.comparison.parameters)
+    chosen = {parameter: tuple(value) if isinstance(value, list) else value for parameter, value in chosen.items()}
+    return make_detector(name, **chosen, **own)
+
+
+def _split(cell: Cell, data_dir: Path) -> Split:
+    dataset = load_dataset(cell.comparison.dataset, data_dir)
+    if dataset.digest != cell.comparison.data_digest:
+        raise RuntimeError(f"data set {dataset.name!r} changed while the sweep ran: start the same command again")
+    return one_vs_rest(dataset, cell.normal_class, cell.seed, cell.comparison.limit)
+
+
+def _stages(
+    detector: BaseDetector, rows: NDArray[np.float32], budgets: tuple[int, ...]
+) -> Iterator[tuple[int, float]]:
+    """Train; yield each budget with the training seconds up to it (without what the caller does in between)."""
+    if not hasattr(detector, "fit_staged"):
+        start = time.perf_counter()
+        detector.fit(rows)
+        yield budgets[-1], time.perf_counter() - start
+        return
+    seconds, start = 0.0, time.perf_counter()
+    for budget in detector.fit_staged(rows, budgets):
+        seconds += time.perf_counter() - start
+        yield budget, seconds
+        start = time.perf_counter()
+
+
+def _evaluate(detector: BaseDetector, split: Split) -> tuple[dict[str, float], NDArray[np.float64]]:
+    """Metrics of the detector as it is now, and its scores of the test part."""
+    validation_rows, test_rows = pixel_rows(split.validation.pixels), pixel_rows(split.test.pixels)
+    threshold = float(detector.threshold_)
+    validation = detection_metrics(split.validation.anomaly, detector.decision_function(validation_rows), threshold)
+    start = time.perf_counter()
+    scores = detector.decision_function(test_rows)
+    score_seconds = time.perf_counter() - start
+    metrics = detection_metrics(split.test.anomaly, scores, threshold)
+    metrics |= {f"validation_{name}": value for name, value in validation.items() if name != "threshold"}
+    if hasattr(detector, "decision_terms"):
+        terms = detector.decision_terms(test_rows)
+        metrics |= {f"auroc_{name}": auroc(split.test.anomaly, term) for name, term in terms.items()}
+    return {**metrics, "score_seconds": score_seconds}, scores
+
+
+def _examples(detector: BaseDetector, test: Part) -> Examples | None:
+    if not hasattr(detector, "reconstruct"):
+        return None
+    first = [np.flatnonzero(test.anomaly == anomaly)[: EXAMPLES // 2] for anomaly in (False, True)]
+    chosen = np.concatenate(first)
+    rows = pixel_rows(test.pixels[chosen])
+    shape = test.pixels[chosen].shape
+    reconstructions = detector.reconstruct(rows).astype(np.float32)
+    return Examples(rows.reshape(shape), reconstructions.reshape(shape), test.anomaly[chosen])
+
+
+def _digest(fields: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,32 @@
+"""Which cells a sweep has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fanogan_mtl.detectors.registry import default_parameters
+from fanogan_mtl.sweep.cell import Cell, Comparison
+
+NOT_RESULT = {"random_state", "device", "epochs"}  # the cell's seed, a promise of equal results, and the budgets
+
+
+def comparison_parameters(detector: str, chosen: Mapping[str, Any]) -> str:
+    """All parameters that a detector's result depends on, as JSON: its defaults with the chosen ones over them."""
+    defaults = {name: value for name, value in default_parameters(detector).items() if _is_plain(value)}
+    parameters = {**defaults, **chosen}
+    return json.dumps({name: value for name, value in parameters.items() if name not in NOT_RESULT}, sort_keys=True)
+
+
+def _is_plain(value: object) -> bool:
+    try:
+        json.dumps(value)
+    except TypeError:  # an object that a PyOD detector has as its default: the class's name stands for it
+        return False
+    return True
+
+
+def cells_of(comparison: Comparison, classes: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
+    """One cell for every class and seed."""
+    return [Cell(comparison, normal_class, seed) for seed in seeds for normal_class in classes]

@@ -1,0 +1,91 @@
+"""The connection to MLflow: which server, which experiment, and the run that `mlflow run` gave us."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fanogan_mtl.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+REACH_SECONDS, REACH_TRIES = "10", "1"  # how long the first call waits for a server that may not be there
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where runs are written.
+
+    Attributes
+    ----------
+    client : mlflow.tracking.MlflowClient
+    uri : str
+    experiment_id : str
+    adopted_run_id : str or None
+        The run that `mlflow run` made for this process: it becomes the sweep's own.
+    """
+
+    client: MlflowClient
+    uri: str
+    experiment_id: str
+    adopted_run_id: str | None
+
+
+def connect() -> Tracking:
+    """Connect as the environment says, and check that the server answers.
+
+    `MLFLOW_RUN_ID` is taken out of the environment: left there, MLflow would give it to every run we make.
+
+    Raises
+    ------
+    UserError
+        If the tracking server can't be reached, or doesn't know the experiment.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    for noisy in ("mlflow", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    run_id = os.environ.pop("MLFLOW_RUN_ID", None)
+    client, uri = mlflow.MlflowClient(), mlflow.get_tracking_uri()
+    try:
+        with _impatient():
+            experiment_id = client.get_run(run_id).info.experiment_id if run_id else _experiment_id(client)
+            if client.get_experiment(experiment_id).lifecycle_stage != "active":
+                raise UserError(f"experiment {experiment_id} of {uri} is deleted: restore it, or choose another")
+    except UserError:
+        raise
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"the tracking server {uri} can't be used ({reason}): check MLFLOW_TRACKING_URI") from None
+    return Tracking(client, uri, experiment_id, run_id)
+
+
+def _experiment_id(client: MlflowClient) -> str:
+    """Find the experiment that the environment names as MLflow does, or make it."""
+    if experiment_id := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+        return experiment_id
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default")
+    experiment = client.get_experiment_by_name(name)
+    return str(experiment.experiment_id if experiment else client.create_experiment(name))
+
+
+class _impatient:
+    """Within, MLflow's client gives up soon: its own patience is minutes."""
+
+    limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": REACH_TRIES, "MLFLOW_HTTP_REQUEST_TIMEOUT": REACH_SECONDS}
+
+    def __enter__(self) -> None:
+        self.before = {name: os.environ.get(name) for name in self.limits}
+        os.environ.update(self.limits)
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self.before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

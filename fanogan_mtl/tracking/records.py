@@ -1,0 +1,175 @@
+"""Runs as records: found by key, written in few calls, complete or absent.
+
+Three levels: a *sweep*, under it its *comparisons*, under each its *cells*. A comparison and a cell have a key and one
+run in their experiment; whoever needs the same again finds it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fanogan_mtl.tracking.connection import Tracking
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+BATCH_METRICS = 1000  # MLflow's own limit for one call
+SWEEPS_KEPT = 200  # run ids in the tag `sweeps`, which MLflow cuts at 8,000 characters
+
+
+@dataclass(frozen=True)
+class Value:
+    """One metric at one step (an epoch budget, or a class's position)."""
+
+    name: str
+    value: float
+    step: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is written into one run.
+
+    Attributes
+    ----------
+    time : int
+        Milliseconds since 1970 that the metrics get: sent again with the same time, a metric adds no row.
+    """
+
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    values: Sequence[Value] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    files: Sequence[Path] = ()
+    time: int = 0
+
+
+@dataclass(frozen=True)
+class DataInput:
+    """A data set that runs used: its name, the digest of its content, and where it comes from."""
+
+    name: str
+    digest: str
+    source: str
+    n_train: int
+    n_test: int
+
+
+def now() -> int:
+    """Milliseconds since 1970."""
+    return int(time.time() * 1000)
+
+
+def find_runs(tracking: Tracking, level: str, **tags: str) -> list[Run]:
+    """All runs of a level with those tags, the oldest first."""
+    conditions = [f"tags.{name} = '{value}'" for name, value in {"level": level, **tags}.items()]
+    runs, token = [], None
+    while True:
+        page = tracking.client.search_runs(
+            [tracking.experiment_id], " and ".join(conditions), max_results=1000, page_token=token
+        )
+        runs += page
+        token = page.token
+        if not token:
+            return runs[::-1]
+
+
+def start_sweep(tracking: Tracking, name: str, record: Record) -> str:
+    """Begin a sweep: in the run that `mlflow run` made, or in one of its own; give the run's id."""
+    tags = {"level": "sweep", **record.tags}
+    run_id = tracking.adopted_run_id
+    if run_id:
+        given = tracking.client.get_run(run_id).data.params
+        own = {parameter: value for parameter, value in record.parameters.items() if parameter not in given}
+        tags["mlflow.runName"] = name
+        write(tracking, run_id, Record(own, record.values, tags, record.files, record.time))
+        return run_id
+    run_id = tracking.client.create_run(tracking.experiment_id, run_name=name, tags=tags).info.run_id
+    write(tracking, run_id, record)
+    return run_id
+
+
+def create_run(tracking: Tracking, parent_id: str, name: str, tags: Mapping[str, str]) -> str:
+    """Make a run under another; give its id."""
+    tags = {**tags, "mlflow.parentRunId": parent_id}
+    return str(tracking.client.create_run(tracking.experiment_id, run_name=name, tags=tags).info.run_id)
+
+
+def join_sweep(tracking: Tracking, comparison: Run, sweep_id: str) -> None:
+    """Note in a comparison that a later sweep shares it."""
+    sweeps = [run_id for run_id in comparison.data.tags.get("sweeps", "").split(",") if run_id and run_id != sweep_id]
+    tracking.client.set_tag(comparison.info.run_id, "sweeps", ",".join([*sweeps, sweep_id][-SWEEPS_KEPT:]))
+
+
+def write(tracking: Tracking, run_id: str, record: Record) -> None:
+    """Write a record into a run."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    metrics = [Metric(value.name, value.value, record.time, value.step) for value in record.values]
+    parameters = [Param(name, str(value)) for name, value in record.parameters.items()]
+    tags = [RunTag(name, value) for name, value in record.tags.items()]
+    for start in range(0, max(1, len(metrics)), BATCH_METRICS):
+        batch = metrics[start : start + BATCH_METRICS]
+        tracking.client.log_batch(run_id, batch, parameters if not start else (), tags if not start else ())
+    for file in record.files:
+        tracking.client.log_artifact(run_id, str(file))
+
+
+def record_cell(tracking: Tracking, comparison_id: str, name: str, record: Record, failed: bool = False) -> str:
+    """Write a whole cell, and only then call it FINISHED (or FAILED): one that a crash cut short is never taken as done."""
+    run_id = create_run(tracking, comparison_id, name, {"level": "cell", **record.tags})
+    write(tracking, run_id, Record(record.parameters, record.values, {}, record.files, record.time))
+    finish(tracking, run_id, "FAILED" if failed else "FINISHED")
+    return run_id
+
+
+def log_data(tracking: Tracking, run_id: str, data: Iterable[DataInput]) -> None:
+    """Attach data sets to a run as its inputs."""
+    import json
+
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    inputs = [
+        DatasetInput(
+            Dataset(
+                name=each.name,
+                digest=each.digest[:36],
+                source_type="local",
+                source=json.dumps({"uri": each.source}),
+                profile=json.dumps({"training images": each.n_train, "test images": each.n_test}),
+            ),
+            [InputTag("mlflow.data.context", "training and test")],
+        )
+        for each in data
+    ]
+    tracking.client.log_inputs(run_id, datasets=inputs)
+
+
+def read_file(tracking: Tracking, run_id: str, name: str, folder: Path) -> Path:
+    """Fetch one artifact of a run into a folder."""
+    return Path(tracking.client.download_artifacts(run_id, name, str(folder)))
+
+
+def history(tracking: Tracking, run_id: str, name: str) -> dict[int, float]:
+    """Read a metric by step; where a step was logged again, the newest counts."""
+    metrics = sorted(tracking.client.get_metric_history(run_id, name), key=lambda metric: metric.timestamp)
+    newest = {int(metric.step): float(metric.value) for metric in metrics}
+    return dict(sorted(newest.items()))
+
+
+def reopen(tracking: Tracking, run_id: str) -> None:
+    """Say that a run goes on."""
+    tracking.client.update_run(run_id, status="RUNNING")
+
+
+def finish(tracking: Tracking, run_id: str, status: str = "FINISHED") -> None:
+    """End a run as FINISHED, FAILED or KILLED."""
+    tracking.client.set_terminated(run_id, status)
+
+
+def discard(tracking: Tracking, run_id: str) -> None:
+    """Delete a run that a crash cut short, or that is tried again."""
+    tracking.client.delete_run(run_id)

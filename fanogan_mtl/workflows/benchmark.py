@@ -1,0 +1,83 @@
+"""The benchmark: every detector on every data set, class and seed; what is done already is not done again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+
+import click
+
+from fanogan_mtl.sweep.cell import run_cell
+from fanogan_mtl.sweep.run import LocalWorkers
+from fanogan_mtl.tracking.connection import Tracking, connect
+from fanogan_mtl.workflows.models import log_models
+from fanogan_mtl.workflows.pages import log_overview
+from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, make_plan
+from fanogan_mtl.workflows.progress import CellProgress, duration, estimate_seconds
+from fanogan_mtl.workflows.recording import Sweep, read_state
+from fanogan_mtl.workflows.results import read_results
+from fanogan_mtl.workflows.tables import print_failures, print_results, print_where_to_look
+
+
+def benchmark(options: BenchmarkOptions) -> int:
+    """Run the benchmark and print its table.
+
+    Returns
+    -------
+    int
+        Exit status: 1 if a cell failed, else 0.
+
+    Raises
+    ------
+    UserError
+        For a mistake in the options or the data, before anything is trained.
+    """
+    tracking = connect()
+    plan = make_plan(options)
+    if plan.execution.dry_run:
+        return _print_plan(plan, tracking)
+    sweep = Sweep(tracking, plan, {name: str(value) for name, value in asdict(options).items()})
+    try:
+        with LocalWorkers(plan.execution.workers) as workers:
+            _train(sweep, workers)
+            results = read_results(tracking, plan.comparisons, sweep.comparison_runs)
+            log_models(sweep, results, workers)
+        log_overview(sweep, list(results.values()))
+    except BaseException as error:
+        sweep.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    sweep.close("FAILED" if sweep.failed else "FINISHED")
+    print_results(list(results.values()))
+    print_failures(sweep)
+    print_where_to_look(tracking, sweep.run_id)
+    return 1 if sweep.failed else 0
+
+
+def _train(sweep: Sweep, workers: LocalWorkers) -> None:
+    """Train what is not done yet; each cell is recorded as it ends."""
+    execution, cells = sweep.plan.execution, sweep.plan.cells
+    click.echo(f"{len(cells)} cells, {len(cells) - len(sweep.pending)} of them done before")
+    if not sweep.pending:
+        return
+    train = partial(run_cell, data_dir=execution.data_dir, device=execution.device, keep=execution.kept_models)
+    with CellProgress(sweep.pending, len(cells), execution.workers) as progress:
+        for outcome in workers.run(train, list(sweep.pending)):
+            progress.update(outcome.item, outcome.result, outcome.running)
+            sweep.record(outcome.item, outcome.result, outcome.failure)
+
+
+def _print_plan(plan: Plan, tracking: Tracking) -> int:
+    """Print what a run with these options would do."""
+    state = read_state(tracking, plan)
+    pending = [cell for cell in plan.cells if cell.key not in state.done and cell.key not in state.failed]
+    for planned in plan.comparisons:
+        done = sum(cell.key in state.done for cell in planned.cells)
+        failed = sum(cell.key in state.failed for cell in planned.cells)
+        click.echo(
+            f"{planned.dataset.name} · {planned.comparison.detector} ({planned.setting}): {len(planned.cells)} cells, "
+            f"{done} done" + (f", {failed} failed" if failed else "")
+        )
+    seconds = duration(estimate_seconds(plan, pending)) if pending else "0 s"
+    done = f"{len(state.done)} done, {len(state.failed)} failed"
+    click.echo(f"{len(plan.cells)} cells: {done}, {len(pending)} to train, about {seconds} with {plan.execution.workers} workers")
+    return 0

@@ -1,0 +1,134 @@
+"""The plan of a sweep: options as typed become checked data sets, comparisons and cells, before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fanogan_mtl.data.catalog import load_dataset
+from fanogan_mtl.data.dataset import Dataset
+from fanogan_mtl.data.specs import parse_datasets
+from fanogan_mtl.data.splits import split_rows
+from fanogan_mtl.sweep.cell import Cell, Comparison
+from fanogan_mtl.sweep.grid import cells_of, comparison_parameters
+from fanogan_mtl.workflows import DEFAULT_DETECTORS
+from fanogan_mtl.workflows import options as read
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions:
+    """What a person may choose, as text; `python -m entrypoints.benchmark --help` says what each means."""
+
+    dataset: str = "sample"
+    detectors: str = DEFAULT_DETECTORS
+    detector_params: str = "none"
+    epochs: str = "20,50"
+    batch_size: str = "default"
+    latent_dim: str = "default"
+    kappa: str = "default"
+    classes: str = "all"
+    seeds: str = "0"
+    limit: str = "none"
+    log_models: str = "best"
+    dry_run: str = "false"
+    retry: str = "false"
+    data_dir: str = "auto"
+    device: str = "auto"
+    workers: str = "auto"
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How cells are run; none of it changes a result.
+
+    Attributes
+    ----------
+    data_dir : Path
+        Where prepared data is.
+    device : {"auto", "cpu", "cuda"}
+    workers : int
+        Worker processes, one thread each.
+    log_models : {"none", "best", "all"}
+    dry_run, retry : bool
+    """
+
+    data_dir: Path
+    device: str
+    workers: int
+    log_models: str
+    dry_run: bool
+    retry: bool
+
+    @property
+    def kept_models(self) -> Path | None:
+        """Where trained detectors wait for the end of the sweep, when it is known which are logged."""
+        return None if self.log_models == "none" else self.data_dir / "models"
+
+
+@dataclass(frozen=True)
+class PlannedComparison:
+    """A comparison with its data set, the detector's setting as chosen, and the cells asked for."""
+
+    comparison: Comparison
+    dataset: Dataset
+    setting: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a sweep is going to do."""
+
+    comparisons: tuple[PlannedComparison, ...]
+    execution: Execution
+
+    @property
+    def datasets(self) -> list[Dataset]:
+        """The data sets, each once, in the order asked for."""
+        return list({id(each.dataset): each.dataset for each in self.comparisons}.values())
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All cells, comparison by comparison."""
+        return [cell for each in self.comparisons for cell in each.cells]
+
+
+def make_plan(options: BenchmarkOptions) -> Plan:
+    """Check every option, prepare the data, and lay out the cells.
+
+    Raises
+    ------
+    UserError
+        For the first thing that is wrong.
+    """
+    specs = parse_datasets(options.dataset)
+    common = {name: getattr(options, name) for name in ("batch_size", "latent_dim", "kappa")}
+    detectors = read.parse_detectors(options.detectors, options.detector_params, common)
+    budgets = read.parse_integers("epochs", options.epochs, 1)
+    seeds = read.parse_integers("seeds", options.seeds, 0)
+    limit = read.parse_integer("limit", options.limit, 1, "none")
+    execution = read_execution(options)
+    datasets = [load_dataset(spec, execution.data_dir) for spec in specs]
+    comparisons = []
+    for spec, dataset in zip(specs, datasets, strict=True):
+        classes = read.parse_classes(options.classes, dataset.classes, dataset.name)
+        for normal_class in classes:
+            split_rows(dataset, normal_class, seeds[0], limit)  # says so if a class has too few images
+        for choice in detectors:
+            parameters = comparison_parameters(choice.name, choice.parameters)
+            comparison = Comparison(spec, dataset.digest, choice.name, parameters, budgets, limit)
+            cells = tuple(cells_of(comparison, classes, seeds))
+            comparisons.append(PlannedComparison(comparison, dataset, choice.setting, cells))
+    return Plan(tuple(comparisons), execution)
+
+
+def read_execution(options: BenchmarkOptions) -> Execution:
+    """Check the options that say how, not what."""
+    return Execution(
+        data_dir=read.parse_data_dir(options.data_dir),
+        device=read.parse_device(options.device),
+        workers=read.parse_workers(options.workers),
+        log_models=read.parse_choice("log_models", options.log_models, ("none", "best", "all")),
+        dry_run=read.parse_flag("dry_run", options.dry_run),
+        retry=read.parse_flag("retry", options.retry),
+    )

@@ -1,0 +1,102 @@
+"""Progress of a sweep on one line: done of total, what runs, time left."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from tqdm import tqdm
+
+from fanogan_mtl.sweep.cell import Cell, CellResult, run_cell
+from fanogan_mtl.workflows.plan import Plan
+
+PROBE_FRACTION = 50  # a dry run trains each comparison's first cell to one part in fifty of its budgets
+
+
+class CellProgress:
+    """The line that tells how far a sweep is (a new line every half minute where it isn't shown on a terminal).
+
+    Parameters
+    ----------
+    pending : sequence of Cell
+        What is going to be trained.
+    total : int
+        Cells of the sweep, those done before included.
+    workers : int
+    """
+
+    def __init__(self, pending: Sequence[Cell], total: int, workers: int) -> None:
+        self._pending = {cell.key: cell for cell in pending}
+        self._workers = workers
+        self._seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        layout = "{n_fmt}/{total_fmt} cells |{bar:20}| {elapsed}{postfix}"
+        interval = 0.1 if sys.stderr.isatty() else 30
+        self._bar = tqdm(total=total, initial=total - len(pending), bar_format=layout, mininterval=interval, unit="cell")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def update(self, cell: Cell, result: CellResult | None, running: Sequence[Cell]) -> None:
+        """Count a cell that has ended, and say what runs now."""
+        del self._pending[cell.key]
+        if result:
+            metrics = result.metrics[max(result.metrics)]
+            for kind in _kinds(cell):
+                self._seconds[kind].append(metrics["fit_seconds"] + metrics["score_seconds"])
+        now = f"now {', '.join(map(str, running))}" if running else "finishing"
+        self._bar.set_postfix_str(f"about {duration(self.seconds_left())} left, {now}", refresh=False)
+        self._bar.update()
+
+    def seconds_left(self) -> float:
+        """Estimate from the cells that ended: those of the same comparison if there are, else of the same detector."""
+        return sum(self._expected(cell) for cell in self._pending.values()) / self._workers
+
+    def _expected(self, cell: Cell) -> float:
+        known = next((self._seconds[kind] for kind in _kinds(cell) if kind in self._seconds), [0.0])
+        return sum(known) / len(known)
+
+
+def estimate_seconds(plan: Plan, cells: Sequence[Cell]) -> float:
+    """Estimate how long cells take with the plan's workers, by training the first of each comparison a little."""
+    seconds = {}
+    first = {cell.comparison.key: cell for cell in reversed(cells)}
+    for key, cell in tqdm(list(first.items())[::-1], desc="timing", unit="comparison", leave=False):
+        seconds[key] = _probe(cell, plan.execution.data_dir, plan.execution.device)
+    return sum(seconds[cell.comparison.key] for cell in cells) / plan.execution.workers
+
+
+def duration(seconds: float) -> str:
+    """Write a duration for people, as `40 s`, `12 min` or `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _kinds(cell: Cell) -> list[tuple[str, ...]]:
+    """From the closest kin of a cell to all."""
+    return [(cell.comparison.dataset.name, cell.comparison.detector), (cell.comparison.detector,), ()]
+
+
+def _probe(cell: Cell, data_dir: Path, device: str) -> float:
+    budgets = tuple(sorted({math.ceil(budget / PROBE_FRACTION) for budget in cell.comparison.budgets}))
+    short = replace(cell, comparison=replace(cell.comparison, budgets=budgets))
+    start = time.perf_counter()
+    metrics = run_cell(short, data_dir, device).metrics[budgets[-1]]
+    elapsed = time.perf_counter() - start
+    scale = cell.comparison.budgets[-1] / budgets[-1] if "epochs" in _parameters(cell) else 1.0
+    return elapsed + (scale - 1) * metrics["fit_seconds"]
+
+
+def _parameters(cell: Cell) -> set[str]:
+    from fanogan_mtl.detectors.registry import default_parameters
+
+    return set(default_parameters(cell.comparison.detector))

@@ -1,0 +1,207 @@
+"""A sweep as it is recorded: what is done already, each cell as it ends, each comparison when it is complete."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from fanogan_mtl.sweep.cell import Cell, CellResult, Comparison
+from fanogan_mtl.sweep.run import Failure
+from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking.connection import Tracking
+from fanogan_mtl.tracking.environment import environment_tags
+from fanogan_mtl.tracking.records import DataInput, Record
+from fanogan_mtl.workflows.pages import write_cell_figures, write_comparison_page
+from fanogan_mtl.workflows.plan import Plan, PlannedComparison
+from fanogan_mtl.workflows.summary import DoneCell, cell_values, comparison_values
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+RESULT_FILE = "cell.npz"
+
+
+@dataclass
+class State:
+    """What MLflow knows of a plan.
+
+    Attributes
+    ----------
+    comparisons : dict
+        Comparison key to its run, for those that have one.
+    done : set of str
+        Keys of finished cells.
+    failed : dict
+        Key of a failed cell to what went wrong, in one line.
+    leftovers : list of str
+        Ids of cell runs that a crash cut short, or that are to be tried again.
+    """
+
+    comparisons: dict[str, Run]
+    done: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+    leftovers: list[str] = field(default_factory=list)
+
+
+def read_state(tracking: Tracking, plan: Plan) -> State:
+    """Find the plan's comparisons and cells among the experiment's runs."""
+    runs = {run.data.tags["comparison_key"]: run for run in records.find_runs(tracking, "comparison")}
+    keys = [each.comparison.key for each in plan.comparisons]
+    state = State({key: runs[key] for key in keys if key in runs})
+    wanted = {cell.key for cell in plan.cells}
+    for key in state.comparisons:
+        for run in records.find_runs(tracking, "cell", comparison_key=key):
+            cell_key = run.data.tags["cell_key"]
+            if cell_key not in wanted:
+                continue
+            if run.info.status == "FINISHED":
+                state.done.add(cell_key)
+            elif run.info.status == "FAILED" and not plan.execution.retry:
+                state.failed[cell_key] = run.data.tags["failure"]
+            else:
+                state.leftovers.append(run.info.run_id)
+    return state
+
+
+class Sweep:
+    """A sweep that runs: its run in MLflow, and what of its plan is recorded.
+
+    Parameters
+    ----------
+    tracking : Tracking
+    plan : Plan
+    options : mapping
+        The options as typed: they become the sweep's parameters.
+
+    Attributes
+    ----------
+    run_id : str
+    pending : list of Cell
+        What is still to be trained.
+    failed : dict
+        Key of a failed cell to what went wrong.
+    """
+
+    def __init__(self, tracking: Tracking, plan: Plan, options: Mapping[str, str]) -> None:
+        self.tracking, self.plan = tracking, plan
+        state = read_state(tracking, plan)
+        self.failed = state.failed
+        self.pending = [cell for cell in plan.cells if cell.key not in state.done and cell.key not in state.failed]
+        self.environment = environment_tags(plan.execution.device)
+        self.run_id = records.start_sweep(
+            tracking, f"benchmark {options['dataset']}", Record(parameters=options, tags=self.environment)
+        )
+        records.log_data(tracking, self.run_id, [data_input(each) for each in plan.comparisons])
+        for run_id in state.leftovers:
+            records.discard(tracking, run_id)
+        self.comparison_runs = {key: run.info.run_id for key, run in state.comparisons.items()}
+        for run in state.comparisons.values():
+            records.join_sweep(tracking, run, self.run_id)
+        self._planned = {each.comparison.key: each for each in plan.comparisons}
+        self._missing = {key: 0 for key in self._planned}
+        for cell in self.pending:
+            self._missing[cell.comparison.key] += 1
+        for key, run in state.comparisons.items():
+            if self._missing[key]:
+                records.reopen(tracking, run.info.run_id)
+            elif run.info.status == "RUNNING" or run.info.status == "KILLED":  # cut short between cell and summary
+                self._complete(self._planned[key])
+
+    def record(self, cell: Cell, result: CellResult | None, failure: Failure | None) -> None:
+        """Write a cell that has ended; if it is its comparison's last, the comparison too."""
+        planned = self._planned[cell.comparison.key]
+        comparison_id = self._comparison_run(planned)
+        with TemporaryDirectory() as folder:
+            record = self._cell_record(planned, cell, result, failure, Path(folder))
+            records.record_cell(self.tracking, comparison_id, str(cell), record, failed=failure is not None)
+        if failure:
+            self.failed[cell.key] = failure.message
+        self._missing[cell.comparison.key] -= 1
+        if not self._missing[cell.comparison.key]:
+            self._complete(planned)
+
+    def done_cells(self, comparison: Comparison) -> tuple[list[DoneCell], int]:
+        """Read a comparison's finished cells, of this and of earlier sweeps, and when the newest ended (in milliseconds)."""
+        runs = [
+            run
+            for run in records.find_runs(self.tracking, "cell", comparison_key=comparison.key)
+            if run.info.status == "FINISHED"
+        ]
+        cells = []
+        with TemporaryDirectory() as folder:
+            for run in runs:
+                file = records.read_file(self.tracking, run.info.run_id, RESULT_FILE, Path(folder))
+                of = run.data.params
+                cells.append(DoneCell(of["normal_class"], int(of["seed"]), CellResult.load(file)))
+        cells.sort(key=lambda cell: (cell.seed, cell.normal_class))
+        return cells, max((run.info.end_time for run in runs), default=0)
+
+    def close(self, status: str) -> None:
+        """End the sweep's run, and its comparisons that did not get to their end."""
+        for key, missing in self._missing.items():
+            if missing and key in self.comparison_runs:
+                records.finish(self.tracking, self.comparison_runs[key], "KILLED")
+        records.finish(self.tracking, self.run_id, status)
+
+    def _comparison_run(self, planned: PlannedComparison) -> str:
+        key = planned.comparison.key
+        if key not in self.comparison_runs:
+            name = f"{planned.dataset.name} · {planned.comparison.detector}"
+            tags = {"level": "comparison", "comparison_key": key, "sweeps": self.run_id, **self.environment}
+            self.comparison_runs[key] = records.create_run(self.tracking, self.run_id, name, tags)
+            parameters = json.loads(planned.comparison.parameters)
+            own = {"budgets": ",".join(map(str, planned.comparison.budgets)), "limit": planned.comparison.limit}
+            record = Record(parameters={**parameters, **own, **_grouping(planned)})
+            records.write(self.tracking, self.comparison_runs[key], record)
+            records.log_data(self.tracking, self.comparison_runs[key], [data_input(planned)])
+        return self.comparison_runs[key]
+
+    def _cell_record(
+        self, planned: PlannedComparison, cell: Cell, result: CellResult | None, failure: Failure | None, folder: Path
+    ) -> Record:
+        parameters = {**_grouping(planned), "normal_class": cell.normal_class, "seed": cell.seed}
+        tags = {"cell_key": cell.key, "comparison_key": cell.comparison.key, **self.environment}
+        if result is None:
+            assert failure is not None
+            note = f"**{failure.message}**\n\n```\n{failure.traceback[-6000:]}\n```"
+            return Record(parameters, (), {**tags, "failure": failure.message[:5000], "mlflow.note.content": note})
+        result.save(folder / RESULT_FILE)
+        files = [folder / RESULT_FILE, *write_cell_figures(result, folder)]
+        return Record(parameters, cell_values(result), tags, files, records.now())
+
+    def _complete(self, planned: PlannedComparison) -> None:
+        """Log what a comparison's cells say together; done twice, it changes nothing."""
+        run_id = self.comparison_runs[planned.comparison.key]
+        cells, newest = self.done_cells(planned.comparison)
+        if cells:
+            values = comparison_values(cells, planned.dataset.classes)
+            with TemporaryDirectory() as folder:
+                files = write_comparison_page(planned, cells, Path(folder))
+                records.write(self.tracking, run_id, Record(values=values, files=files, time=newest))
+        failed = any(cell.key in self.failed for cell in planned.cells)
+        records.finish(self.tracking, run_id, "FAILED" if failed else "FINISHED")
+
+
+def data_input(planned: PlannedComparison) -> DataInput:
+    """Describe a comparison's data set as MLflow's input."""
+    dataset = planned.dataset
+    source = "+".join(planned.comparison.dataset.sources)
+    return DataInput(dataset.name, dataset.digest, source, len(dataset.train.labels), len(dataset.test.labels))
+
+
+def _grouping(planned: PlannedComparison) -> dict[str, object]:
+    """Parameters that people group runs by."""
+    return {
+        "dataset": planned.dataset.name,
+        "detector": planned.comparison.detector,
+        "setting": planned.setting,
+        "extractor": "none",
+        "protocol": "none",
+    }
+
+
+__all__ = ["State", "Sweep", "data_input", "read_state"]

@@ -1,0 +1,69 @@
+"""The results of comparisons as MLflow has them: what tables, pages and choices are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fanogan_mtl.tracking.connection import Tracking
+from fanogan_mtl.tracking.records import history
+from fanogan_mtl.workflows.plan import PlannedComparison
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """One comparison's AUROC, in [0, 1].
+
+    Attributes
+    ----------
+    planned : PlannedComparison
+    run_id : str
+    auroc : dict
+        Budget to mean over classes and seeds.
+    std_over_seeds : dict
+        Budget to deviation; empty with one seed.
+    std_over_classes : dict
+        Budget to deviation; empty with one class.
+    by_class : dict
+        Class to mean over seeds, at the last budget.
+    validation_auroc : float
+        The mean on validation data at the budget where it is best.
+    """
+
+    planned: PlannedComparison
+    run_id: str
+    auroc: dict[int, float]
+    std_over_seeds: dict[int, float]
+    std_over_classes: dict[int, float]
+    by_class: dict[str, float]
+    validation_auroc: float
+
+
+def read_result(tracking: Tracking, planned: PlannedComparison, run_id: str) -> ComparisonResult | None:
+    """Read a comparison's result; None if none of its cells has finished."""
+    auroc = history(tracking, run_id, "auroc")
+    if not auroc:
+        return None
+    by_position = history(tracking, run_id, "auroc_by_class")
+    return ComparisonResult(
+        planned,
+        run_id,
+        auroc,
+        history(tracking, run_id, "auroc_std_over_seeds"),
+        history(tracking, run_id, "auroc_std_over_classes"),
+        {planned.dataset.classes[position]: value for position, value in by_position.items()},
+        max(history(tracking, run_id, "validation_auroc").values()),
+    )
+
+
+def read_results(
+    tracking: Tracking, comparisons: Sequence[PlannedComparison], run_ids: dict[str, str]
+) -> dict[str, ComparisonResult]:
+    """Read all results there are, by comparison key."""
+    results = {}
+    for planned in comparisons:
+        key = planned.comparison.key
+        result = read_result(tracking, planned, run_ids[key]) if key in run_ids else None
+        if result:
+            results[key] = result
+    return results

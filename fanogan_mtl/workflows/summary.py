@@ -1,0 +1,74 @@
+"""What a comparison's cells say together: means, deviations, per-class values, and the page of figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fanogan_mtl.evaluation.statistics import Summary, summarise
+from fanogan_mtl.sweep.cell import CellResult
+from fanogan_mtl.tracking.records import Value
+
+NOT_AVERAGED = {"threshold"}  # a score's unit differs from class to class
+WITHOUT_DEVIATION = ("validation_", "fit_seconds", "score_seconds")
+
+
+@dataclass(frozen=True)
+class DoneCell:
+    """A finished cell: the class that was normal, the seed, and what came out."""
+
+    normal_class: str
+    seed: int
+    result: CellResult
+
+
+def summaries(cells: Sequence[DoneCell], budget: int) -> dict[str, Summary]:
+    """Summarise each metric at one budget over classes and seeds."""
+    names = [name for name in cells[0].result.metrics[budget] if name not in NOT_AVERAGED]
+    return {
+        name: summarise({(cell.normal_class, cell.seed): cell.result.metrics[budget][name] for cell in cells})
+        for name in names
+    }
+
+
+def comparison_values(cells: Sequence[DoneCell], classes: Sequence[str]) -> list[Value]:
+    """Metrics of a comparison run.
+
+    Means at each budget with `_std_over_seeds` and `_std_over_classes` beside them; `auroc_class_<class>` at each budget, and
+    `auroc_by_class`, whose step is the class's position, at the last.
+    """
+    values = []
+    budgets = sorted(cells[0].result.metrics)
+    for budget in budgets:
+        for name, summary in summaries(cells, budget).items():
+            values.append(Value(name, summary.mean, budget))
+            if not name.startswith(WITHOUT_DEVIATION):
+                deviations = {"seeds": summary.std_over_seeds, "classes": summary.std_over_classes}
+                values += [Value(f"{name}_std_over_{of}", std, budget) for of, std in deviations.items() if std is not None]
+            if name == "auroc":
+                values += [Value(f"auroc_class_{each}", mean, budget) for each, mean in summary.by_class.items()]
+    last = summaries(cells, budgets[-1])["auroc"].by_class
+    return values + [Value("auroc_by_class", last[each], classes.index(each)) for each in last]
+
+
+def cell_values(result: CellResult) -> list[Value]:
+    """Metrics of a cell run, the budget as step."""
+    return [Value(name, value, budget) for budget, values in result.metrics.items() for name, value in values.items()]
+
+
+def validation_auroc(cells: Sequence[DoneCell]) -> float:
+    """Mean validation AUROC at the budget where it is best: what comparisons are chosen by."""
+    return max(summaries(cells, budget)["validation_auroc"].mean for budget in cells[0].result.metrics)
+
+
+def best_heads(cells: Sequence[DoneCell]) -> dict[str, tuple[DoneCell, int]]:
+    """For each class the cell and the budget with the best validation AUROC, the smaller seed and budget on a tie."""
+    heads: dict[str, tuple[DoneCell, int]] = {}
+    scored = [
+        (values["validation_auroc"], -cell.seed, -budget, cell)
+        for cell in cells
+        for budget, values in cell.result.metrics.items()
+    ]
+    for _, _, budget, cell in sorted(scored, key=lambda each: each[:3], reverse=True):
+        heads.setdefault(cell.normal_class, (cell, -budget))
+    return heads

@@ -1,0 +1,64 @@
+"""What a sweep prints at its end: the table of results, what failed, and where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+import click
+
+from fanogan_mtl.evaluation.statistics import percent
+from fanogan_mtl.tracking.connection import Tracking
+from fanogan_mtl.workflows.recording import Sweep
+from fanogan_mtl.workflows.results import ComparisonResult
+
+
+def print_results(results: Sequence[ComparisonResult]) -> None:
+    """Print mean AUROC in percent, a row a detector and a column a data set."""
+    if not results:
+        return
+    budget = max(results[0].auroc)
+    several = any(result.std_over_seeds for result in results)
+    over = "seeds" if several else "classes"
+    datasets = list(dict.fromkeys(result.planned.dataset.name for result in results))
+    cells = {
+        (result.planned.comparison.detector, result.planned.dataset.name): percent(
+            result.auroc[budget], (result.std_over_seeds if several else result.std_over_classes).get(budget)
+        )
+        for result in results
+    }
+    detectors = list(dict.fromkeys(detector for detector, _ in cells))
+    heads = [_shortened(dataset) for dataset in datasets]
+    widths = [max(14, len(head)) for head in heads]
+    click.echo(f"\nMean AUROC in percent at {budget} epochs, ± std over {over}:\n")
+    click.echo("  ".join(["detector".ljust(20), *(head.rjust(width) for head, width in zip(heads, widths, strict=True))]))
+    for detector in detectors:
+        row = [cells.get((detector, dataset), "-") for dataset in datasets]
+        click.echo("  ".join([detector.ljust(20), *(text.rjust(width) for text, width in zip(row, widths, strict=True))]))
+
+
+def print_failures(sweep: Sweep) -> None:
+    """Print the cells that failed, and how to try them again."""
+    failed = [cell for cell in sweep.plan.cells if cell.key in sweep.failed]
+    if not failed:
+        return
+    click.echo(f"\n{len(failed)} cells failed (their runs in MLflow have the traceback; -P retry=true tries them again):\n")
+    for cell in failed:
+        click.echo(f"  {cell}: {sweep.failed[cell.key][:200]}")
+
+
+def print_where_to_look(tracking: Tracking, run_id: str) -> None:
+    """Print how to open the MLflow UI at the comparisons of a sweep."""
+    condition = quote(f"tags.sweeps LIKE '%{run_id}%'")
+    server = tracking.uri if tracking.uri.startswith("http") else "http://127.0.0.1:5000"
+    page = f"{server}/#/experiments/{tracking.experiment_id}/runs?workflowType=machine_learning&searchFilter={condition}"
+    page += "&orderByKey=metrics.%60auroc%60&orderByAsc=false"
+    if server != tracking.uri:
+        click.echo(f"\nLook at it: mlflow ui --backend-store-uri {tracking.uri}\nand open    {page}")
+    else:
+        click.echo(f"\nLook at it: {page}")
+
+
+def _shortened(dataset: str) -> str:
+    members = dataset.split("+")
+    return dataset if len(members) == 1 else f"all {len(members)} pooled"
