@@ -16,7 +16,7 @@ _FONTS = (  # of matplotlib; Pillow's own Aileron joins them
     "DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono-Bold", "DejaVuSerif", "DejaVuSerif-Bold",
     "STIXGeneral", "STIXGeneralBol", "cmr10", "cmb10", "cmss10",
 )  # fmt: skip
-_HEIGHTS = (20, 22, 24, 26, 28, 30)  # font sizes in pixels
+_HEIGHTS = (22, 25, 28, 31, 34)  # font sizes in pixels
 
 
 def streetdigits() -> RawDataset:
@@ -83,11 +83,11 @@ def _paste(mask: Image.Image, glyph: Image.Image, centre_x: float, centre_y: flo
 
 
 def _colours(random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Choose the wall's and the digits' colour, RGB, told apart by 30 to 140 grey levels either way."""
-    difference = random.uniform(30, 140) * random.choice([-1, 1])
+    """Choose the wall's and the digits' colour, RGB, told apart by 40 to 140 grey levels either way."""
+    difference = random.uniform(40, 140) * random.choice([-1, 1])
     middle = random.uniform(70, 185)
     wall, ink = middle - difference / 2, middle + difference / 2
-    tints = random.normal(0, 22, (2, 3))
+    tints = random.normal(0, 15, (2, 3))
     tints -= tints.mean(axis=1, keepdims=True)
     return np.clip(wall + tints[0], 0, 255), np.clip(ink + tints[1], 0, 255)
 
@@ -105,7 +105,7 @@ def _wall(colour: NDArray[np.float64], random: np.random.Generator) -> Image.Ima
     picture = Image.new("RGB", (_SIZE, _SIZE), tuple(colour.astype(int).tolist()))
     pen = ImageDraw.Draw(picture)
     for _ in range(random.integers(0, 5)):
-        shade = tuple(np.clip(colour + random.normal(0, 22, 3), 0, 255).astype(int).tolist())
+        shade = tuple(np.clip(colour + random.normal(0, 20, 3), 0, 255).astype(int).tolist())
         x0, y0, x1, y1 = random.uniform(-8, _SIZE + 8, 4).tolist()
         if random.random() < 0.5:
             pen.line((x0, y0, x1, y1), fill=shade, width=int(random.integers(1, 4)))
