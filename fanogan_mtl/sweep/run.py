@@ -85,11 +85,27 @@ def run_tasks(
     """Apply a function to every item on the workers; yield each outcome as it comes.
 
     A result is handed over and forgotten at once, and only a few tasks a worker are on the cluster at a time: memory does
-    not grow with the number of items, and a worker that dies takes no finished result with it.
+    not grow with the number of items, and a worker that dies takes no finished result with it. Dask gives up a task whose
+    workers died four times, and with it the innocent ones that waited there: each of those runs once more, alone.
     """
+    from distributed import KilledWorker
+
+    width = 2 * max(1, len(client.scheduler_info()["workers"]))
+    suspects = []
+    for outcome in _run_tasks(client, function, items, width):
+        if outcome.failure and isinstance(outcome.failure.error, KilledWorker):
+            suspects.append(outcome.item)
+        else:
+            yield outcome
+    yield from _run_tasks(client, function, suspects, width=1)
+
+
+def _run_tasks(
+    client: Client, function: Callable[[Item], Result], items: Sequence[Item], width: int
+) -> Iterator[Outcome[Item, Result]]:
+    """Run with at most `width` tasks on the cluster at a time."""
     from distributed import as_completed
 
-    workers = max(1, len(client.scheduler_info()["workers"]))
     remaining = iter(items)
     waiting: dict[Any, Item] = {}
 
@@ -98,7 +114,7 @@ def run_tasks(
         waiting.update(futures)
         return list(futures)
 
-    completed = as_completed(submit(2 * workers))
+    completed = as_completed(submit(width))
     for future in completed:
         item = waiting.pop(future)
         for new in submit(1):
@@ -106,7 +122,7 @@ def run_tasks(
         failure = _failure(future) if future.status != "finished" else None
         result = None if failure else future.result()
         future.release()
-        yield Outcome(item, result, failure, tuple(islice(waiting.values(), workers)))
+        yield Outcome(item, result, failure, tuple(islice(waiting.values(), (width + 1) // 2)))
 
 
 def _failure(future: Any) -> Failure:
