@@ -1,0 +1,120 @@
+"""Detectors by name. Nothing heavy is imported until a detector's class is asked for."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from typing import Any
+
+from fanogan_mtl.errors import UserError
+
+REQUIRED = inspect.Parameter.empty
+
+REGISTRY: dict[str, str] = {
+    "dagmm": "dagmm:DAGMM",
+    "deep_svdd": "deep_svdd:DeepSVDD",
+    "ecod": "shallow:ECOD",
+    "fanogan": "fanogan:FAnoGAN",
+    "iforest": "shallow:IForest",
+    "knn": "shallow:KNN",
+    "lof": "shallow:LOF",
+    "ocsvm": "shallow:OCSVM",
+    "pca": "shallow:PCA",
+    "vae": "vae:VAE",
+}
+"""Name of a detector -> module in this package and class."""
+
+PYOD = "pyod:"
+OURS_INSTEAD_OF_PYOD = {"pyod:ECOD": "shallow:ECOD", "pyod:COPOD": "shallow:COPOD"}
+"""PyOD's own score a row by the rows it is scored with (see `shallow`)."""
+
+
+def detector_class(name: str) -> type[Any]:
+    """Import the class of a detector.
+
+    Parameters
+    ----------
+    name : a name in `REGISTRY`, or `pyod:ClassName` for any detector of PyOD
+
+    Raises
+    ------
+    UserError
+        For an unknown name, or a PyOD class whose own dependencies are not installed.
+    """
+    if name.startswith(PYOD) and name not in OURS_INSTEAD_OF_PYOD:
+        from fanogan_mtl.detectors.pyod_classes import checked_class
+
+        return checked_class(name.removeprefix(PYOD))
+    path = REGISTRY.get(name) or OURS_INSTEAD_OF_PYOD.get(name)
+    if path is None:
+        raise UserError(f"unknown detector {name!r}; one of: {', '.join(sorted(REGISTRY))}, or pyod:ClassName")
+    module, _, class_name = path.partition(":")
+    found: type[Any] = getattr(import_module(f"fanogan_mtl.detectors.{module}"), class_name)
+    return found
+
+
+def make_detector(name: str, /, **params: Any) -> Any:
+    """Build an unfitted detector, for example `make_detector("knn", n_neighbors=10)`.
+
+    Raises
+    ------
+    UserError
+        For an unknown detector or parameter, a required parameter left out, or a value its constructor refuses.
+    """
+    known = _signature(name)
+    for parameter in params:
+        if parameter not in known:
+            raise UserError(f"unknown parameter {parameter!r} of {name}; one of: {', '.join(sorted(known))}")
+    for parameter, described in known.items():
+        if described.default is REQUIRED and parameter not in params:
+            raise UserError(f"detector {name} needs the parameter {parameter!r}")
+    if name.startswith(PYOD) and params.get("device") == "auto":
+        params.pop("device")  # PyOD has no word for it: its default chooses
+    try:
+        return detector_class(name)(**params)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"detector {name}: {_first_line(error)}") from error
+
+
+def check_parameters(name: str, params: dict[str, Any]) -> None:
+    """Raise `UserError` in one line for a parameter that is unknown or out of range."""
+    detector = make_detector(name, **params)
+    try:
+        detector.check_parameters()
+    except (TypeError, ValueError) as error:
+        raise UserError(f"detector {name}: {_first_line(error)}") from error
+
+
+def default_parameters(name: str) -> dict[str, Any]:
+    """Every parameter of a detector that has a default, with it, in the order of the constructor."""
+    return {key: value.default for key, value in _signature(name).items() if value.default is not REQUIRED}
+
+
+def named_settings(name: str) -> dict[str, dict[str, Any]]:
+    """Settings that go by a name: `{"tuned": {...}}` where the detector's module has `TUNED`, else none."""
+    tuned = getattr(import_module(detector_class(name).__module__), "TUNED", None)
+    return {} if tuned is None else {"tuned": dict(tuned)}
+
+
+def takes(name: str, parameter: str) -> bool:
+    """Tell whether a detector has that parameter, as `random_state` or `device`."""
+    return parameter in _signature(name)
+
+
+def registered_name(cls: type[Any]) -> str | None:
+    """Name under which `detector_class` finds exactly this class; None where there is none."""
+    from fanogan_mtl.detectors import pyod_classes
+
+    if cls.__module__ == pyod_classes.__name__:
+        return PYOD + cls.__name__
+    paths = {f"fanogan_mtl.detectors.{path}": name for name, path in (OURS_INSTEAD_OF_PYOD | REGISTRY).items()}
+    return paths.get(f"{cls.__module__}:{cls.__qualname__}")
+
+
+def _signature(name: str) -> dict[str, inspect.Parameter]:
+    parameters = list(inspect.signature(detector_class(name).__init__).parameters.values())[1:]  # without self
+    return {parameter.name: parameter for parameter in parameters}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
