@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fanogan_mtl.errors import UserError
 
+_ABANDONED = 24 * 3600.0  # seconds after which an unfinished folder is a dead process's
 _SETTLED = 2.0  # seconds after which a further write surely changes a file's time stamp
 
 
@@ -46,6 +47,9 @@ def published_folder(folder: Path, fill: Callable[[Path], None]) -> Path:
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        for other in folder.parent.glob(f".{folder.name}-*"):
+            if time.time() - other.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(other, ignore_errors=True)
         temporary = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
         raise UserError(f"can't write to the data folder {folder.parent} ({error.strerror}); set data_dir") from None

@@ -40,11 +40,15 @@ def load_npz(path: Path) -> RawDataset:
 
 def check_npz(path: Path) -> None:
     """Raise `UserError` unless there is a file that looks like an npz."""
-    if not path.exists():
-        raise UserError(f"no file {path}; check the path after npz:")
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; npz: wants a file that numpy.savez_compressed wrote")
-    if not zipfile.is_zipfile(path):
+    try:
+        with path.open("rb") as file:
+            is_npz = zipfile.is_zipfile(file)
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder; npz: wants a file that numpy.savez_compressed wrote") from None
+    except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"can't open {path} ({reason}); check the path after npz:") from None
+    if not is_npz:
         raise UserError(f"{path} is not an npz file; write it with numpy.savez_compressed")
 
 
@@ -75,8 +79,8 @@ def _array(file: Any, name: str, path: Path) -> NDArray[Any]:
 
 def _check_images(images: NDArray[Any], where: str) -> None:
     if images.dtype != np.uint8:
-        nan = " and has NaN" if images.dtype.kind == "f" and np.isnan(images).any() else ""
-        raise UserError(f"{where} is {images.dtype}{nan}; images must be uint8, 0 to 255")
+        nan = " and has NaN" if _has_nan(images) else ""
+        raise UserError(f"{where} is {images.dtype}{nan}; scale images to 0 to 255 and convert them to uint8")
     if images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)) or 0 in images.shape[1:]:
         raise UserError(f"{where} has shape {images.shape}; images must be (n, height, width) or (n, height, width, 3)")
     if len(images) == 0:
@@ -84,12 +88,15 @@ def _check_images(images: NDArray[Any], where: str) -> None:
 
 
 def _check_labels(labels: NDArray[Any], where: str, n_images: int) -> None:
-    if labels.dtype.kind == "f" and np.isnan(labels).any():
-        raise UserError(f"{where} has NaN; labels must be integers")
     if labels.dtype.kind not in "iu":
-        raise UserError(f"{where} is {labels.dtype}; labels must be integers")
+        nan = " and has NaN" if _has_nan(labels) else ""
+        raise UserError(f"{where} is {labels.dtype}{nan}; number the classes and convert labels to integers")
     if labels.shape != (n_images,):
         raise UserError(f"{where} has shape {labels.shape} for {n_images} images; labels must be ({n_images},)")
+
+
+def _has_nan(array: NDArray[Any]) -> bool:
+    return array.dtype.kind == "f" and bool(np.isnan(array).any())
 
 
 def _first_line(error: BaseException) -> str:

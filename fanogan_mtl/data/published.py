@@ -32,9 +32,10 @@ def published_files(name: str, data_dir: Path) -> list[Path]:
     """
     folder = _folder(name, data_dir)
     files = [folder / file for file in _FILES[name]]
-    if not all(file.is_file() for file in files):
+    if not folder.is_dir():
         published_folder(folder, lambda empty: _fetch(name, empty, folder))
-        _fetch(name, folder, folder)  # for a folder that was there already, with files put by hand
+    elif not all(file.is_file() for file in files):
+        _fetch(name, folder, folder)  # someone put the packed files there
     return files
 
 

@@ -97,7 +97,7 @@ def split_rows(dataset: Dataset, normal_class: str, seed: int, limit: int | None
     if normal_class not in dataset.classes:
         known = ", ".join(dataset.classes)
         raise UserError(f"data set '{dataset.name}' has no class '{normal_class}'; one of: {known}")
-    table = _Table.of(dataset, normal_class, seed)
+    table = _Table.of(dataset, normal_class, seed, limit)
     usable = np.arange(len(table.labels)) if limit is None else _limited(dataset, table.hashes, limit)
     in_train, normal = usable < table.n_train, table.labels[usable] == dataset.classes.index(normal_class)
     own, others = usable[in_train & normal], usable[in_train & ~normal]
@@ -111,10 +111,9 @@ def split_rows(dataset: Dataset, normal_class: str, seed: int, limit: int | None
 
 @dataclass(frozen=True)
 class _Table:
-    """All images' labels, content hashes and random ranks, with what an error has to name."""
+    """All images' labels, content hashes and random ranks."""
 
-    dataset: str
-    normal_class: str
+    subject: str  # the class, for errors
     n_train: int
     labels: NDArray[np.int64]
     hashes: NDArray[np.uint64]
@@ -122,11 +121,12 @@ class _Table:
     draws: NDArray[np.uint64]  # ranks of their own: those held out of training have the last of the others
 
     @classmethod
-    def of(cls, dataset: Dataset, normal_class: str, seed: int) -> _Table:
+    def of(cls, dataset: Dataset, normal_class: str, seed: int, limit: int | None) -> _Table:
+        subject = f"class '{normal_class}' of data set '{dataset.name}'" + (f" with limit {limit}" if limit else "")
         hashes = np.concatenate([dataset.train.hashes, dataset.test.hashes])
         labels = np.concatenate([dataset.train.labels, dataset.test.labels])
         ranks, draws = (random_ranks(hashes, f"{purpose} {seed} {normal_class}") for purpose in ("split", "draw"))
-        return cls(dataset.name, normal_class, len(dataset.train.labels), labels, hashes, ranks, draws)
+        return cls(subject, len(dataset.train.labels), labels, hashes, ranks, draws)
 
     def without(self, rows: Rows, *seen: Rows) -> Rows:
         """Leave out the rows whose content occurs in the rows seen."""
@@ -157,7 +157,7 @@ class _Table:
         return rows[position < n_fifth], rows[position >= n_fifth]
 
     def lack(self, what: str) -> UserError:
-        return UserError(f"class '{self.normal_class}' of data set '{self.dataset}' {what}")
+        return UserError(f"{self.subject} {what}")
 
 
 def _with_training_anomalies(table: _Table, own: Rows, others: Rows, own_test: Rows, other_test: Rows) -> list[Rows]:

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fanogan_mtl.data import cache
+from fanogan_mtl.data.cache import (
+    default_data_dir,
+    file_digest,
+    key_of,
+    published_folder,
+    read_array,
+    read_facts,
+    write_entry,
+)
+from fanogan_mtl.errors import UserError
+
+FILL = """
+import sys, time
+from pathlib import Path
+from fanogan_mtl.data.cache import published_folder
+
+def fill(folder):
+    (folder / "first").write_text(sys.argv[2])
+    print("half", flush=True)
+    sys.stdin.readline()
+    (folder / "second").write_text(sys.argv[2])
+
+published_folder(Path(sys.argv[1]), fill)
+print((Path(sys.argv[1]) / "second").read_text(), flush=True)
+"""
+
+
+def start(folder: Path, text: str) -> subprocess.Popen[str]:
+    """Start a process that fills half of the folder, and return once it has."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", FILL, str(folder), text], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "half\n"
+    return process
+
+
+def fill_at_once(folder: Path) -> None:
+    (folder / "second").write_text("quick")
+
+
+def test_a_killed_process_leaves_no_half_folder(tmp_path: Path):
+    folder = tmp_path / "entry"
+    process = start(folder, "killed")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not folder.exists()
+    published_folder(folder, fill_at_once)
+    assert [file.name for file in folder.iterdir()] == ["second"]
+
+
+def test_what_a_killed_process_left_is_swept_after_a_day(tmp_path: Path):
+    folder = tmp_path / "entry"
+    process = start(folder, "killed")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    (left,) = tmp_path.iterdir()
+    os.utime(left, (time.time() - 25 * 3600,) * 2)
+    published_folder(folder, fill_at_once)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_of_two_processes_that_fill_at_once_one_wins_and_both_go_on(tmp_path: Path):
+    folder = tmp_path / "entry"
+    first, second = start(folder, "first"), start(folder, "second")
+    assert first.communicate("go\n")[0] == "first\n"
+    assert second.communicate("go\n")[0] == "first\n"
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_is_filled_once(tmp_path: Path):
+    def fail(folder: Path) -> None:
+        raise AssertionError
+
+    folder = published_folder(tmp_path / "entry", fill_at_once)
+    assert published_folder(folder, fail) == folder
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path):
+    def fail(folder: Path) -> None:
+        (folder / "half").write_text("half")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        published_folder(tmp_path / "entry", fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(
+        UserError, match=r"can't write to the data folder .*file/prepared \(Not a directory\); set data_dir"
+    ):
+        published_folder(tmp_path / "file" / "prepared" / "entry", fill_at_once)
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path):
+    def fill(folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match=r"can't write .*entry \(No space left on device\); free space or set data_dir"):
+        published_folder(tmp_path / "entry", fill)
+
+
+def test_arrays_and_facts_come_back(tmp_path: Path):
+    write_entry(tmp_path, {"numbers": np.arange(6).reshape(2, 3)}, {"name": "Zoë"})
+    numbers = read_array(tmp_path, "numbers")
+    assert isinstance(numbers, np.memmap)
+    assert not numbers.flags.writeable
+    assert numbers.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert read_facts(tmp_path) == {"name": "Zoë"}
+
+
+def test_a_key_depends_on_every_part():
+    keys = {
+        key_of(1, ["a"], {"x": 1}),
+        key_of(1, ["b"], {"x": 1}),
+        key_of(1, ["a"], {"x": 2}),
+        key_of(2, ["a"], {"x": 1}),
+    }
+    assert len(keys) == 4
+    assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1})
+
+
+def test_a_file_digest_is_remembered_until_the_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"first")
+    os.utime(path, (1e9, 1e9))
+    first = file_digest(path, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.hashlib, "file_digest", None)
+        assert file_digest(path, tmp_path) == first
+    path.write_bytes(b"other")
+    assert file_digest(path, tmp_path) != first
+
+
+def test_a_file_that_has_just_changed_is_read_again(tmp_path: Path):
+    path = tmp_path / "file"
+    path.write_bytes(b"first")
+    status = path.stat()
+    first = file_digest(path, tmp_path)
+    path.write_bytes(b"other")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # as on a file system with coarse time stamps
+    assert file_digest(path, tmp_path) != first
+
+
+def test_data_live_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
+    assert default_data_dir() == Path("/elsewhere/fanogan-mtl")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert default_data_dir() == Path.home() / ".cache" / "fanogan-mtl"

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fanogan_mtl.data.specs import DatasetSpec, Source, parse_datasets, parse_source
+from fanogan_mtl.errors import UserError
+
+
+def names(text: str) -> list[str]:
+    return [spec.name for spec in parse_datasets(text)]
+
+
+def test_sample_and_paper_stand_for_three_sets_and_their_pool():
+    assert names("sample") == ["handwritten", "optdigits", "streetdigits", "handwritten+optdigits+streetdigits"]
+    assert names("paper") == ["mnist", "svhn", "usps", "mnist+svhn+usps"]
+    assert parse_datasets("sample")[3].sources == ("handwritten", "optdigits", "streetdigits")
+
+
+def test_lists_names_and_pools():
+    assert parse_datasets("optdigits, mine=npz:/a/b.npz") == (
+        DatasetSpec("optdigits", ("optdigits",)),
+        DatasetSpec("mine", ("mine=npz:/a/b.npz",)),
+    )
+    assert parse_datasets("mnist=npz:m.npz+usps=npz:u.npz") == (
+        DatasetSpec("mnist+usps", ("mnist=npz:m.npz", "usps=npz:u.npz")),
+    )
+    assert names("sample,mnist")[-1] == "mnist"
+
+
+def test_a_file_without_a_name_is_called_after_its_stem():
+    assert names("npz:/data/my digits.v2.npz") == ["my-digits.v2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("npz:/a%2Cb%2Bc%3Fd%25.npz", "/a,b+c?d%.npz"),
+        ("npz:/a=b.npz", "/a=b.npz"),
+        ("x=npz:/a=b:c.npz", "/a=b:c.npz"),
+    ],
+)
+def test_paths_may_hold_any_character(text: str, path: str):
+    (spec,) = parse_datasets(text)
+    assert parse_source(spec.sources[0]).path == Path(path)
+
+
+def test_home_is_expanded_in_a_path():
+    assert parse_source("npz:~/x.npz") == Source("x", "npz", Path.home() / "x.npz")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("foo", "unknown data set 'foo'; one of: handwritten, mnist, optdigits, paper, sample, "),
+        ("", "empty data set name in ''"),
+        ("mnist,,usps", "empty data set name in 'mnist,,usps'"),
+        ("mnist,mnist", "'mnist' occurs twice in 'mnist,mnist'"),
+        ("sample,optdigits", "'optdigits' occurs twice"),
+        ("mnist,mnist=npz:x", "'mnist' occurs twice"),
+        ("=npz:x", "'' in '=npz:x' can't name a data set"),
+        ("a b=npz:x", "'a b' in 'a b=npz:x' can't name a data set"),
+        ("x=mnist", "only npz:PATH takes a name"),
+        ("mnist+", "empty data set name in the pool 'mnist+'"),
+        ("mnist+mnist", "'mnist' occurs twice in the pool 'mnist+mnist'"),
+        ("npz:/a/x.npz+npz:/b/x.npz", "'x' occurs twice in the pool"),
+        ("sample+mnist", "'sample' in 'sample+mnist' is a list of data sets"),
+        ("mnist+foo", "unknown data set 'foo'"),
+        ("npz:", "'npz:' lacks the path"),
+        ("npz:x?image_size=64", "a question mark in a path is written %3F"),
+    ],
+)
+def test_a_mistake_is_named_in_one_line(text: str, complaint: str):
+    with pytest.raises(UserError) as caught:
+        parse_datasets(text)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_data_room_is_imported_without_torch():
+    code = (
+        "import sys, fanogan_mtl.data.specs; assert 'numpy' not in sys.modules;"
+        "import fanogan_mtl.data.catalog, fanogan_mtl.data.splits;"
+        "assert not {'torch', 'torchvision', 'sklearn', 'mlflow'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

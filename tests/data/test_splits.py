@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toy_datasets import balanced_dataset, make_dataset, make_images
+
+from fanogan_mtl.data.dataset import Dataset
+from fanogan_mtl.data.splits import Part, Split, one_vs_rest, split_rows
+from fanogan_mtl.errors import UserError
+
+
+def parts(split: Split) -> list[Part]:
+    return [split.train, split.validation, split.test]
+
+
+def contents(part: Part) -> list[bytes]:
+    return [image.tobytes() for image in part.pixels]
+
+
+def class_sizes(part: Part) -> list[int]:
+    return np.bincount(part.labels).tolist()
+
+
+def assert_follows_the_protocol(dataset: Dataset, split: Split, normal: int) -> None:
+    n_train = len(dataset.train.labels)
+    labels = np.concatenate([dataset.train.labels, dataset.test.labels])
+    pixels = np.concatenate([dataset.train.pixels, dataset.test.pixels])
+    for part in parts(split):
+        np.testing.assert_array_equal(part.labels, labels[part.rows])
+        np.testing.assert_array_equal(part.pixels, pixels[part.rows])
+        np.testing.assert_array_equal(part.anomaly, part.labels != normal)
+        assert len(set(part.rows.tolist())) == len(part.rows)
+    train, validation, test = (set(contents(part)) for part in parts(split))
+    assert not train & validation
+    assert not train & test
+    assert not validation & test
+    assert not split.train.anomaly.any()
+    assert split.train.rows.max() < n_train
+    assert split.validation.rows.max() < n_train
+    assert (split.test.rows[split.test.anomaly] >= n_train).all()
+    for part in (split.validation, split.test):
+        k = int((~part.anomaly).sum())
+        assert k > 0
+        assert set(class_sizes(part)) <= {0, k}
+
+
+def test_exactly_one_normal_to_nine_anomalies():
+    split = one_vs_rest(balanced_dataset(50, 20), "3", seed=0)
+    assert class_sizes(split.train) == [0, 0, 0, 40]
+    assert class_sizes(split.validation) == [5] * 10
+    assert class_sizes(split.test) == [20] * 10  # the smallest other class has 20, though 5 + 20 are normal
+
+
+def test_k_is_the_number_of_normal_images_where_the_others_are_more():
+    train_labels = np.repeat([0, 1, 2], [11, 30, 40])
+    test_labels = np.repeat([0, 1, 2], [4, 30, 7])
+    numbers = np.arange(len(train_labels) + len(test_labels))
+    dataset = make_dataset((numbers[: len(train_labels)], train_labels), (numbers[len(train_labels) :], test_labels))
+    split = one_vs_rest(dataset, "0", seed=1)
+    assert [class_sizes(part) for part in parts(split)] == [[8], [1, 1, 1], [6, 6, 6]]
+    assert (split.test.rows[~split.test.anomaly] < len(train_labels)).sum() == 2
+
+
+@st.composite
+def crowded_datasets(draw: st.DrawFn) -> Dataset:
+    """Make data sets whose images are copied within and across classes, parts and domains."""
+    n_classes = draw(st.integers(2, 4))
+    n_contents = draw(st.sampled_from([15, 60, 400]))
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+
+    def part(n: int) -> tuple[np.ndarray, np.ndarray]:
+        return random.integers(0, n_contents, n), random.integers(0, n_classes, n)
+
+    return make_dataset(part(draw(st.integers(20, 150))), part(draw(st.integers(5, 80))), draw(st.integers(1, 3)))
+
+
+@given(crowded_datasets(), st.integers(0, 5), st.sampled_from([None, 8, 20]))
+def test_parts_share_no_content_however_often_the_source_repeats_itself(dataset, seed, limit):
+    try:
+        split = one_vs_rest(dataset, "1", seed, limit)
+    except UserError:
+        return
+    assert_follows_the_protocol(dataset, split, normal=1)
+    again = split_rows(dataset, "1", seed, limit)
+    assert [part.rows.tolist() for part in parts(split)] == [
+        again.train.tolist(),
+        again.validation.tolist(),
+        again.test.tolist(),
+    ]
+
+
+@given(crowded_datasets(), st.integers(0, 5))
+def test_copies_of_training_images_stay_in_training(dataset, seed):
+    try:
+        train = one_vs_rest(dataset, "1", seed).train
+    except UserError:
+        return
+    own = [image.tobytes() for image in dataset.train.pixels[dataset.train.labels == 1]]
+    assert len(set(contents(train))) == len(set(own)) * 4 // 5
+    assert sorted(contents(train)) == sorted(content for content in own if content in set(contents(train)))
+
+
+@given(st.permutations(range(80)), st.integers(0, 5))
+def test_a_split_depends_on_content_not_on_the_order_of_the_file(order, seed):
+    dataset = balanced_dataset(20, 10, n_classes=4)
+    shuffled = replace(
+        dataset, train=make_images(np.array(order), dataset.train.labels[list(order)], np.zeros(80, int))
+    )
+    for part, other in zip(
+        parts(one_vs_rest(dataset, "2", seed)), parts(one_vs_rest(shuffled, "2", seed)), strict=True
+    ):
+        assert sorted(contents(part)) == sorted(contents(other))
+
+
+@pytest.mark.parametrize("limit", [None, 15])
+def test_training_ignores_the_test_and_every_other_class(limit: int | None):
+    dataset = balanced_dataset(30, 10)
+    train_labels, poison = dataset.train.labels, np.arange(10_000, 10_400)
+    train_numbers = np.where(train_labels == 4, np.arange(300), poison[:300])
+    poisoned = make_dataset((train_numbers, train_labels), (poison[300:], dataset.test.labels[::-1]))
+    before, after = (one_vs_rest(each, "4", 3, limit) for each in (dataset, poisoned))
+    assert contents(before.train) == contents(after.train)
+    assert before.train.rows.tolist() == after.train.rows.tolist()
+    assert contents(before.validation) != contents(after.validation)
+    assert contents(before.test) != contents(after.test)
+
+
+def test_seeds_and_classes_draw_differently():
+    dataset = balanced_dataset(50, 20)
+    draws = {(name, seed): split_rows(dataset, name, seed) for name in ("3", "4") for seed in range(3)}
+    assert len({draw.train.tobytes() for draw in draws.values()}) == 6
+    anomalies = [set(draws[name, 0].validation.tolist()) - set(range(150, 250)) for name in ("3", "4")]
+    assert anomalies[0] != anomalies[1]
+
+
+def test_every_seed_sees_the_same_limited_images():
+    dataset = balanced_dataset(100, 40)
+    splits = [vars(split_rows(dataset, "0", seed, limit=10)) for seed in range(100)]
+    seen = np.unique(np.concatenate([rows for split in splits for rows in split.values()]))
+    labels = np.concatenate([dataset.train.labels, dataset.test.labels])
+    for in_train in (True, False):
+        counts = np.bincount(labels[seen[(seen < 1000) == in_train]])
+        assert counts.tolist() == [10] * 10
+
+
+def test_a_limit_counts_each_domain_of_a_pool():
+    dataset = balanced_dataset(90, 60, n_classes=3, n_domains=3)
+    rows = split_rows(dataset, "0", 0, limit=10)
+    assert len(rows.train) == 24  # 80 % of 10 in each of three domains
+    assert len(rows.test) == 3 * 30
+    test_domains = dataset.test.domains[rows.test[rows.test >= 270] - 270]
+    assert np.bincount(test_domains).max() <= 30
+
+
+def test_normal_test_images_are_drawn_evenly_from_both_sources():
+    dataset = balanced_dataset(1000, 100, n_classes=3)  # 100 held out and 100 test images, of which 100 are drawn
+    held_out = [int((split_rows(dataset, "0", seed).test < 1000).sum()) for seed in range(20)]
+    assert 40 < np.mean(held_out) < 60
+
+
+def single_class_dataset(train: int, test: tuple[int, ...]) -> Dataset:
+    labels = np.repeat(np.arange(len(test)), test)
+    return make_dataset((np.arange(train), np.zeros(train, int)), (np.arange(train, train + len(labels)), labels))
+
+
+def test_without_training_anomalies_a_fifth_of_each_test_class_validates():
+    split = one_vs_rest(single_class_dataset(30, (20, 12, 3, 1)), "0", seed=0)
+    assert [class_sizes(part) for part in parts(split)] == [[30], [4, 2, 1], [16, 10, 2, 1]]
+    rows = np.concatenate([part.rows for part in parts(split)])
+    assert sorted(rows.tolist()) == list(range(30 + 36))
+
+
+def test_without_training_anomalies_contents_are_kept_apart_too():
+    numbers = np.array([0, 1, 40, 40, 41, 42, 43, 40, 41, 42, 43, 44, 45, 46, 47])
+    dataset = make_dataset((np.arange(10), np.zeros(10, int)), (numbers, np.repeat([0, 1], [7, 8])))
+    for seed in range(20):
+        train, validation, test = (set(contents(part)) for part in parts(one_vs_rest(dataset, "0", seed)))
+        assert not train & validation
+        assert not train & test
+        assert not validation & test
+
+
+@pytest.mark.parametrize(
+    ("dataset", "normal", "limit", "complaint"),
+    [
+        (balanced_dataset(50, 20), "x", None, "data set 'toy' has no class 'x'; one of: 0, 1, 2"),
+        (balanced_dataset(5, 20), "3", None, "class '3' of data set 'toy' has 5 different training images; at least 6"),
+        (balanced_dataset(50, 20), "3", 5, "class '3' of data set 'toy' with limit 5 has 5 different training images"),
+        (
+            make_dataset((np.repeat([1, 2], 20), np.repeat([0, 1], 20)), (np.arange(9), np.arange(9) % 2)),
+            "0",
+            None,
+            "class '0' of data set 'toy' has 1 different training images",
+        ),
+        (
+            make_dataset((np.arange(40) % 20, np.repeat([0, 1], 20)), (np.arange(90, 99), np.arange(9) % 2)),
+            "0",
+            None,
+            "class '0' of data set 'toy' has no anomaly to validate on",
+        ),
+        (
+            make_dataset((np.arange(40), np.repeat([0, 1], 20)), (np.arange(90, 99), np.zeros(9, int))),
+            "0",
+            None,
+            "class '0' of data set 'toy' has no anomaly to test on",
+        ),
+        (single_class_dataset(30, (20, 5)), "1", None, "class '1' of data set 'toy' has 0 different training images"),
+        (single_class_dataset(1, (20, 5)), "0", None, "has 1 different training images; at least 2"),
+        (single_class_dataset(30, (1, 20)), "0", None, "has no normal image to validate on"),
+        (single_class_dataset(30, (20, 1, 1)), "0", None, "has no anomaly to validate on"),
+    ],
+)
+def test_too_few_images_are_named(dataset: Dataset, normal: str, limit: int | None, complaint: str):
+    with pytest.raises(UserError) as caught:
+        one_vs_rest(dataset, normal, 0, limit)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["mnist", "usps"])
+def test_real_sets_split_exactly(real_datasets: dict[str, Dataset], name: str):
+    dataset = real_datasets[name]
+    n_train, n_test = (np.bincount(part.labels) for part in (dataset.train, dataset.test))
+    for digit in range(10):
+        split = one_vs_rest(dataset, str(digit), seed=0)
+        assert_follows_the_protocol(dataset, split, digit)
+        assert len(split.train.rows) == n_train[digit] * 4 // 5  # no image occurs twice in either set
+        assert class_sizes(split.validation) == [(n_train[digit] - n_train[digit] * 4 // 5) // 2] * 10
+        assert class_sizes(split.test) == [np.delete(n_test, digit).min()] * 10
+
+
+@pytest.mark.parametrize("name", ["mnist", "usps"])
+def test_real_training_images_ignore_poisoned_rest(real_datasets: dict[str, Dataset], name: str):
+    dataset = real_datasets[name]
+    random = np.random.default_rng(0)
+    for digit in (1, 8):
+        own = dataset.train.labels == digit
+        train = replace(
+            dataset.train, hashes=np.where(own, dataset.train.hashes, random.integers(0, 2**63, len(own), np.uint64))
+        )
+        test = replace(dataset.test, hashes=random.integers(0, 2**63, len(dataset.test.hashes), np.uint64))
+        poisoned = split_rows(replace(dataset, train=train, test=test), str(digit), seed=0)
+        clean = split_rows(dataset, str(digit), seed=0)
+        np.testing.assert_array_equal(clean.train, poisoned.train)
+        assert not np.array_equal(clean.test, poisoned.test)
