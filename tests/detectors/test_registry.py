@@ -36,7 +36,7 @@ def test_unknown_detector_is_named_beside_the_known_ones(name):
 
 def test_unknown_parameter_is_named_beside_the_known_ones():
     with pytest.raises(
-        UserError, match="^unknown parameter 'neighbours' of knn; one of: contamination, method, n_neigh"
+        UserError, match=r"^unknown parameter 'neighbours' of knn; one of: contamination, method, n_neigh"
     ):
         make_detector("knn", neighbours=3)
 
@@ -48,7 +48,7 @@ def test_required_parameter_is_named():
 
 def test_missing_dependency_of_pyod_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "combo", None)
-    with pytest.raises(UserError, match="pyod:SUOD can't be imported: .*combo"):
+    with pytest.raises(UserError, match=r"pyod:SUOD can't be imported: .*combo"):
         make_detector("pyod:SUOD")
 
 
@@ -118,7 +118,7 @@ class TestAnyPyODClass:
             make_detector("pyod:COF").fit(ROWS).decision_function(ROWS[:1])
 
     def test_scores_that_are_not_finite_are_refused(self):
-        with pytest.raises(ValueError, match="^ABOD: 40 of 40 scores came out as NaN or infinity"):
+        with pytest.raises(ValueError, match=r"^ABOD: 40 of 40 scores came out as NaN or infinity"):
             make_detector("pyod:ABOD").fit(np.ones_like(ROWS))
 
     def test_auto_device_leaves_the_choice_to_pyod(self):

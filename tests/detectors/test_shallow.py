@@ -103,7 +103,7 @@ def test_bad_rows_are_refused_with_what_and_where(name, rows, message):
 
 
 def test_rows_of_another_width_are_refused(name):
-    with pytest.raises(ValueError, match="39 features.*expecting 40"):
+    with pytest.raises(ValueError, match=r"39 features.*expecting 40"):
         make_detector(name).fit(ROWS).decision_function(ROWS[:, 1:])
 
 
@@ -111,7 +111,7 @@ def test_one_row_is_refused_and_two_give_scores_or_say_what_is_needed(name):
     with pytest.raises(ValueError, match=r"1 sample\(s\)"):
         make_detector(name).fit(ROWS[:1])
     if name == "knn":
-        with pytest.raises(ValueError, match="^KNN needs more rows than n_neighbors=5, X has 2$"):
+        with pytest.raises(ValueError, match=r"^KNN needs more rows than n_neighbors=5, X has 2$"):
             make_detector(name).fit(ROWS[:2])
     else:
         assert np.isfinite(make_detector(name).fit(ROWS[:2]).decision_function(OTHER_ROWS)).all()

@@ -1,0 +1,180 @@
+"""Fitted detectors on disk, without pickle: nothing in a saved folder can run code when it is loaded.
+
+A folder holds `detector.json` and, for a deep detector, `weights.safetensors` (its network's state and the scores of
+its training rows), for the others `detector.skops`, from which only the types listed here are let in.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from zipfile import ZIP_DEFLATED
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from fanogan_mtl.detectors.registry import detector_class, make_detector, registered_name
+from fanogan_mtl.errors import UserError
+
+if TYPE_CHECKING:
+    from fanogan_mtl.detectors.deep import DeepDetector
+
+FORMAT = 1
+DESCRIPTION = "detector.json"
+WEIGHTS = "weights.safetensors"
+OBJECTS = "detector.skops"
+
+TRUSTED_TYPES = (
+    "pyod.models.kpca.PyODKernelPCA",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.neighbors._ball_tree.BallTree",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.tree._tree.Tree",
+)
+"""Types that a saved shallow detector may hold beside its own class and what skops trusts by itself."""
+
+
+class UnsavableDetector(UserError):
+    """A detector whose state has no form but pickle."""
+
+
+def save_detector(detector: Any, folder: Path) -> None:
+    """Write a fitted detector; the folder appears whole or not at all, and replaces an earlier saved detector.
+
+    Raises
+    ------
+    UnsavableDetector
+        For a detector that the registry doesn't know, and for those that skops can't hold, as PyOD's torch models.
+    UserError
+        Where the folder holds something else than a saved detector.
+    sklearn.exceptions.NotFittedError
+    """
+    check_is_fitted(detector, "decision_scores_")
+    if folder.exists() and any(folder.iterdir()) and not (folder / DESCRIPTION).exists():
+        raise UserError(f"{folder} holds other files: choose a new folder for the detector")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        written = Path(temporary) / "detector"
+        written.mkdir()
+        _write(detector, written)
+        if folder.exists():
+            shutil.rmtree(folder)
+        written.rename(folder)
+
+
+def load_detector(folder: Path) -> Any:
+    """Read a detector that `save_detector` wrote; it scores the same bits, in any process.
+
+    A detector trained with `device="cuda"` is loaded with `device="cpu"` where there is no such device.
+
+    Raises
+    ------
+    UserError
+        Where there is no saved detector, or one of a newer format.
+    """
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{folder} holds no saved detector ({DESCRIPTION} is missing)") from error
+    if description["format"] != FORMAT:
+        raise UserError(f"{folder / DESCRIPTION} has format {description['format']}, this version reads {FORMAT}")
+    if (folder / WEIGHTS).exists():
+        return _read_deep(description, folder)
+    return _read_shallow(description, folder)
+
+
+def _write(detector: Any, folder: Path) -> None:
+    from fanogan_mtl.detectors.pyod_classes import CheckedDetector
+
+    cls = type(detector)
+    name = registered_name(cls)
+    if name is None:
+        raise UnsavableDetector(f"{cls.__name__} can't be saved: it isn't in the registry of detectors")
+    description = {"format": FORMAT, "detector": name}
+    if isinstance(detector, CheckedDetector):
+        _write_shallow(detector, name, folder)
+    else:
+        description |= _write_deep(detector, folder)
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, allow_nan=False), encoding="utf-8")
+
+
+def _write_deep(detector: DeepDetector, folder: Path) -> dict[str, Any]:
+    import torch
+    from safetensors.torch import save_file
+
+    state = {f"network.{key}": value for key, value in detector.network_.state_dict().items()}
+    state["decision_scores_"] = torch.from_numpy(detector.decision_scores_)
+    own_memory = {key: value.clone(memory_format=torch.contiguous_format) for key, value in state.items()}
+    save_file(own_memory, folder / WEIGHTS)
+    return {
+        "params": {key: _to_json(value) for key, value in detector.get_params(deep=False).items()},
+        "n_features_in_": detector.n_features_in_,
+        "epochs_": detector.epochs_,
+    }
+
+
+def _read_deep(description: dict[str, Any], folder: Path) -> DeepDetector:
+    import torch
+    from safetensors.torch import load_file
+
+    params = {key: _from_json(value) for key, value in description["params"].items()}
+    if params["device"] == "cuda" and not torch.cuda.is_available():
+        params["device"] = "cpu"
+    detector: DeepDetector = make_detector(description["detector"], **params)
+    detector.n_features_in_, detector.epochs_ = description["n_features_in_"], description["epochs_"]
+    weights = load_file(folder / WEIGHTS)
+    detector.decision_scores_ = weights.pop("decision_scores_").numpy()
+    detector.network_ = detector._seeded_build()
+    detector.network_.load_state_dict({key.removeprefix("network."): value for key, value in weights.items()})
+    detector.network_.eval()
+    detector._set_n_classes(None)
+    detector._process_decision_scores()
+    return detector
+
+
+def _write_shallow(detector: Any, name: str, folder: Path) -> None:
+    from skops.io import dump, get_untrusted_types
+
+    try:
+        dump(detector, folder / OBJECTS, compression=ZIP_DEFLATED)
+        others = set(get_untrusted_types(file=folder / OBJECTS)) - _trusted(type(detector))
+    except OSError:
+        raise
+    except Exception as error:  # skops names no exception for what it can't hold
+        reason = str(error).partition("\n")[0]
+        raise UnsavableDetector(f"detector {name} can't be saved without pickle ({reason})") from error
+    if others:
+        raise UnsavableDetector(f"detector {name} can't be saved: it holds {', '.join(sorted(others))}")
+
+
+def _read_shallow(description: dict[str, Any], folder: Path) -> Any:
+    from skops.io import load
+
+    return load(folder / OBJECTS, trusted=sorted(_trusted(detector_class(description["detector"]))))
+
+
+def _trusted(cls: type[Any]) -> set[str]:
+    return {*TRUSTED_TYPES, f"{cls.__module__}.{cls.__qualname__}"}
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return {"tuple": [_to_json(item) for item in value]}  # JSON has lists only
+    if isinstance(value, list):
+        return [_to_json(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise UnsavableDetector(f"a parameter of type {type(value).__name__} can't be saved: {value!r}")
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tuple(_from_json(item) for item in value["tuple"])
+    if isinstance(value, list):
+        return [_from_json(item) for item in value]
+    return value
