@@ -1,1 +1,1 @@
-"""Arrays in, numbers out: metrics, curves, and statistics over cells."""
+"""Arrays in, numbers out: metrics of one scored test, its curves, and what many of them come to."""

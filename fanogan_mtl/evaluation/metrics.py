@@ -1,9 +1,9 @@
-"""Metrics of anomaly scores; the anomaly is the positive class, a higher score is more abnormal."""
+"""Metrics of one scored test, under scikit-learn's names. An anomaly is the positive class."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import (
     average_precision_score,
     balanced_accuracy_score,
@@ -14,55 +14,57 @@ from sklearn.metrics import (
     roc_curve,
 )
 
+from fanogan_mtl.evaluation.checks import checked
 
-def detection_metrics(
-    anomaly: NDArray[np.bool_], scores: NDArray[np.floating], threshold: float
-) -> dict[str, float]:
-    """Compute all metrics of one scoring.
+
+def detection_metrics(anomaly: ArrayLike, scores: ArrayLike, threshold: float) -> dict[str, float]:
+    """Rank and threshold metrics of one test.
 
     Parameters
     ----------
-    anomaly : bool array of shape (n,)
-    scores : float array of shape (n,)
-    threshold : float
-        Scores above it are called anomalies.
+    anomaly : (n,) bool, both values present
+    scores : (n,) real, finite; the higher the more abnormal
+    threshold : finite; rows that score above it (not at it) count as found, as in PyOD
 
     Returns
     -------
     dict
-        `auroc`, `auprc`, `precision`, `recall`, `f1`, `balanced_accuracy`, `fpr_at_95_tpr`, `recall_at_1_fpr`,
-        `recall_at_5_fpr`, each in [0, 1], and `threshold`.
+        In [0, 1]: `auroc`; `auprc` (average precision); `precision` (0 where nothing is found), `recall`, `f1` and
+        `balanced_accuracy` at the threshold; `fpr_at_95_tpr`, the smallest false-positive rate with at least 95 % of
+        the anomalies found; `recall_at_1_fpr` and `recall_at_5_fpr`, the greatest recall with at most 1 % and 5 % false
+        positives (nothing interpolated). In score units: `threshold`.
 
     Raises
     ------
     ValueError
-        If the rows are all normal or all anomalous, or a score is not finite.
+        For another shape, values that are not finite, or one class only.
     """
-    _check(anomaly, scores)
-    called = scores > threshold
+    anomaly, scores = checked(anomaly, scores)
+    if not np.isfinite(threshold):
+        raise ValueError(f"threshold must be finite, got {threshold}")
+    found = scores > threshold
     fpr, tpr, _ = roc_curve(anomaly, scores, drop_intermediate=False)
     return {
         "auroc": auroc(anomaly, scores),
         "auprc": float(average_precision_score(anomaly, scores)),
-        "precision": float(precision_score(anomaly, called, zero_division=0.0)),
-        "recall": float(recall_score(anomaly, called)),
-        "f1": float(f1_score(anomaly, called)),
-        "balanced_accuracy": float(balanced_accuracy_score(anomaly, called)),
+        "precision": float(precision_score(anomaly, found, zero_division=0)),
+        "recall": float(recall_score(anomaly, found)),
+        "f1": float(f1_score(anomaly, found)),
+        "balanced_accuracy": float(balanced_accuracy_score(anomaly, found)),
         "fpr_at_95_tpr": float(fpr[tpr >= 0.95].min()),
-        "recall_at_1_fpr": float(tpr[fpr <= 0.01].max()),
-        "recall_at_5_fpr": float(tpr[fpr <= 0.05].max()),
+        "recall_at_1_fpr": _greatest_recall(fpr, tpr, 0.01),
+        "recall_at_5_fpr": _greatest_recall(fpr, tpr, 0.05),
         "threshold": float(threshold),
     }
 
 
-def auroc(anomaly: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
-    """Area under the ROC curve: the chance that an anomaly scores higher than a normal row, ties counted half."""
-    _check(anomaly, scores)
-    return float(roc_auc_score(anomaly, scores))
+def auroc(anomaly: ArrayLike, scores: ArrayLike) -> float:
+    """Area under the ROC curve: the share of pairs of an anomaly and a normal row that are ranked right, ties half.
+
+    Input and errors as in `detection_metrics`.
+    """
+    return float(roc_auc_score(*checked(anomaly, scores)))
 
 
-def _check(anomaly: NDArray[np.bool_], scores: NDArray[np.floating]) -> None:
-    if anomaly.all() or not anomaly.any():
-        raise ValueError("metrics need normal and anomalous rows, these are all of one kind")
-    if not np.isfinite(scores).all():
-        raise ValueError(f"{(~np.isfinite(scores)).sum()} of {len(scores)} scores are not finite")
+def _greatest_recall(fpr: NDArray[np.float64], tpr: NDArray[np.float64], most: float) -> float:
+    return float(tpr[fpr <= most].max())

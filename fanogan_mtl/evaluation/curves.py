@@ -1,0 +1,70 @@
+"""Curves and histograms of one scored test, as plain data for figures. An anomaly is the positive class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+
+from fanogan_mtl.evaluation.checks import checked
+
+
+@dataclass(frozen=True)
+class RocData:
+    """Corners of a ROC curve: rates in [0, 1], both ascending from 0 to 1."""
+
+    fpr: NDArray[np.float64]
+    tpr: NDArray[np.float64]
+    auroc: float
+
+
+@dataclass(frozen=True)
+class PrecisionRecallData:
+    """A precision-recall curve: recall descending from 1 to 0, and its average precision."""
+
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    auprc: float
+
+
+@dataclass(frozen=True)
+class HistogramData:
+    """Counts of normal and of anomalous rows between `edges` (one more than there are bins), in score units.
+
+    Rows beyond the outer edges are counted in the outer bins.
+    """
+
+    edges: NDArray[np.float64]
+    normal: NDArray[np.int64]
+    anomalous: NDArray[np.int64]
+
+
+def roc_data(anomaly: ArrayLike, scores: ArrayLike) -> RocData:
+    """ROC curve without the points on its straight stretches; `ValueError` as in `detection_metrics`."""
+    anomaly, scores = checked(anomaly, scores)
+    fpr, tpr, _ = roc_curve(anomaly, scores)
+    return RocData(fpr, tpr, float(roc_auc_score(anomaly, scores)))
+
+
+def precision_recall_data(anomaly: ArrayLike, scores: ArrayLike) -> PrecisionRecallData:
+    """Precision-recall curve, one point for each distinct score; `ValueError` as in `detection_metrics`."""
+    anomaly, scores = checked(anomaly, scores)
+    precision, recall, _ = precision_recall_curve(anomaly, scores)
+    return PrecisionRecallData(precision, recall, float(average_precision_score(anomaly, scores)))
+
+
+def histogram_data(anomaly: ArrayLike, scores: ArrayLike, bins: int = 40) -> HistogramData:
+    """Count both classes in equal bins over the middle 99 % of the scores, so that one far row hides nothing.
+
+    Raises
+    ------
+    ValueError
+        As in `detection_metrics`, and for `bins` < 1.
+    """
+    anomaly, scores = checked(anomaly, scores)
+    low, high = np.quantile(scores, [0.005, 0.995])
+    edges = np.histogram_bin_edges(scores, bins, range=(low, high))
+    inside = np.clip(scores, edges[0], edges[-1])
+    return HistogramData(edges, *(np.histogram(inside[rows], edges)[0] for rows in (~anomaly, anomaly)))
