@@ -66,6 +66,12 @@ def test_operating_points_at_exactly_the_rate_count():
     assert metrics["precision"] == pytest.approx(19 / 23)
 
 
+def test_operating_points_on_a_straight_stretch_of_the_curve_count():
+    scores = np.tile(np.arange(100.0), 2)  # at each score one normal and one anomalous row
+    metrics = detection_metrics(np.arange(200) >= 100, scores, 0.0)
+    assert (metrics["recall_at_1_fpr"], metrics["recall_at_5_fpr"], metrics["fpr_at_95_tpr"]) == (0.01, 0.05, 0.95)
+
+
 def test_row_at_the_threshold_is_not_found():
     metrics = detection_metrics([False, True, True], [0.0, 1.0, 2.0], 1.0)
     assert metrics["recall"] == 0.5
