@@ -8,16 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
 
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.serving.heads import prepared_rows, read_model
 
 
-class DetectorModel(mlflow.pyfunc.PythonModel):
+class DetectorModel(PythonModel):
     """All heads of a comparison.
 
     The input is an array of images as the data set has them, shape (n, height, width[, 3]), uint8; the output a table with
@@ -28,7 +28,12 @@ class DetectorModel(mlflow.pyfunc.PythonModel):
         """Load the detectors."""
         self.model = read_model(Path(context.artifacts["model"]))
 
-    def predict(self, context: Any, model_input: NDArray[np.uint8], params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(
+        self,
+        context: Any,
+        model_input: np.ndarray,  # type: ignore[type-arg]  # MLflow warns of any other hint
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
         """Score images by every head."""
         with one_thread():
             rows = prepared_rows(self.model, np.asarray(model_input, dtype=np.uint8))
@@ -41,4 +46,4 @@ class DetectorModel(mlflow.pyfunc.PythonModel):
         return pd.concat(tables, ignore_index=True)
 
 
-mlflow.models.set_model(DetectorModel())
+set_model(DetectorModel())

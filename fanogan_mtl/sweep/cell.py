@@ -104,8 +104,8 @@ class CellResult:
     Attributes
     ----------
     metrics : dict
-        By budget, metric name to value. Names without a prefix are of the test part, those of the part that choices are
-        made on begin with `validation_`; `fit_seconds` is the training time up to that budget.
+        By budget, metric name to value: of the test part, but for `validation_auroc`, which choices are made by;
+        `fit_seconds` is the training time up to that budget.
     scores : float array of shape (number of budgets, n)
         Scores of the test rows at each budget.
     anomaly : bool array of shape (n,)
@@ -242,13 +242,11 @@ def _stages(
 def _evaluate(detector: BaseDetector, split: Split) -> tuple[dict[str, float], NDArray[np.float64]]:
     """Metrics of the detector as it is now, and its scores of the test part."""
     validation_rows, test_rows = pixel_rows(split.validation.pixels), pixel_rows(split.test.pixels)
-    threshold = float(detector.threshold_)
-    validation = detection_metrics(split.validation.anomaly, detector.decision_function(validation_rows), threshold)
     start = time.perf_counter()
     scores = detector.decision_function(test_rows)
     score_seconds = time.perf_counter() - start
-    metrics = detection_metrics(split.test.anomaly, scores, threshold)
-    metrics |= {f"validation_{name}": value for name, value in validation.items() if name != "threshold"}
+    metrics = detection_metrics(split.test.anomaly, scores, float(detector.threshold_))
+    metrics["validation_auroc"] = auroc(split.validation.anomaly, detector.decision_function(validation_rows))
     if hasattr(detector, "decision_terms"):
         terms = detector.decision_terms(test_rows)
         metrics |= {f"auroc_{name}": auroc(split.test.anomaly, term) for name, term in terms.items()}

@@ -76,7 +76,8 @@ class LocalWorkers:
         cluster = LocalCluster(
             n_workers=self.count, threads_per_worker=1, dashboard_address=None, silence_logs=50
         )
-        return self._stack.enter_context(Client(self._stack.enter_context(cluster)))
+        client: Client = self._stack.enter_context(Client(self._stack.enter_context(cluster)))
+        return client
 
 
 def run_tasks(

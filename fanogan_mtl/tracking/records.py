@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,7 +66,8 @@ def now() -> int:
 def find_runs(tracking: Tracking, level: str, **tags: str) -> list[Run]:
     """All runs of a level with those tags, the oldest first."""
     conditions = [f"tags.{name} = '{value}'" for name, value in {"level": level, **tags}.items()]
-    runs, token = [], None
+    runs: list[Run] = []
+    token = None
     while True:
         page = tracking.client.search_runs(
             [tracking.experiment_id], " and ".join(conditions), max_results=1000, page_token=token
@@ -85,9 +86,9 @@ def start_sweep(tracking: Tracking, name: str, record: Record) -> str:
         given = tracking.client.get_run(run_id).data.params
         own = {parameter: value for parameter, value in record.parameters.items() if parameter not in given}
         tags["mlflow.runName"] = name
-        write(tracking, run_id, Record(own, record.values, tags, record.files, record.time))
+        write(tracking, run_id, replace(record, parameters=own, tags=tags))
         return run_id
-    run_id = tracking.client.create_run(tracking.experiment_id, run_name=name, tags=tags).info.run_id
+    run_id = str(tracking.client.create_run(tracking.experiment_id, run_name=name, tags=tags).info.run_id)
     write(tracking, run_id, record)
     return run_id
 
@@ -121,7 +122,7 @@ def write(tracking: Tracking, run_id: str, record: Record) -> None:
 def record_cell(tracking: Tracking, comparison_id: str, name: str, record: Record, failed: bool = False) -> str:
     """Write a whole cell, and only then call it FINISHED (or FAILED): one that a crash cut short is never taken as done."""
     run_id = create_run(tracking, comparison_id, name, {"level": "cell", **record.tags})
-    write(tracking, run_id, Record(record.parameters, record.values, {}, record.files, record.time))
+    write(tracking, run_id, replace(record, tags={}))
     finish(tracking, run_id, "FAILED" if failed else "FINISHED")
     return run_id
 

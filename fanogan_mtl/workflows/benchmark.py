@@ -32,8 +32,8 @@ def benchmark(options: BenchmarkOptions) -> int:
     UserError
         For a mistake in the options or the data, before anything is trained.
     """
-    tracking = connect()
     plan = make_plan(options)
+    tracking = connect()
     if plan.execution.dry_run:
         return _print_plan(plan, tracking)
     sweep = Sweep(tracking, plan, {name: str(value) for name, value in asdict(options).items()})
@@ -78,6 +78,6 @@ def _print_plan(plan: Plan, tracking: Tracking) -> int:
             f"{done} done" + (f", {failed} failed" if failed else "")
         )
     seconds = duration(estimate_seconds(plan, pending)) if pending else "0 s"
-    done = f"{len(state.done)} done, {len(state.failed)} failed"
-    click.echo(f"{len(plan.cells)} cells: {done}, {len(pending)} to train, about {seconds} with {plan.execution.workers} workers")
+    so_far = f"{len(state.done)} done, {len(state.failed)} failed"
+    click.echo(f"{len(plan.cells)} cells: {so_far}, {len(pending)} to train, about {seconds} with {plan.execution.workers} workers")
     return 0

@@ -20,7 +20,7 @@ PROBE_FRACTION = 50  # a dry run trains each comparison's first cell to one part
 
 
 class CellProgress:
-    """The line that tells how far a sweep is (a new line every half minute where it isn't shown on a terminal).
+    """The line that tells how far a sweep is (every ten seconds where it isn't shown on a terminal).
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class CellProgress:
         self._workers = workers
         self._seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
         layout = "{n_fmt}/{total_fmt} cells |{bar:20}| {elapsed}{postfix}"
-        interval = 0.1 if sys.stderr.isatty() else 30
+        interval = 0.1 if sys.stderr.isatty() else 10
         self._bar = tqdm(total=total, initial=total - len(pending), bar_format=layout, mininterval=interval, unit="cell")
 
     def __enter__(self) -> Self:

@@ -98,7 +98,7 @@ class Sweep:
         records.log_data(tracking, self.run_id, [data_input(each) for each in plan.comparisons])
         for run_id in state.leftovers:
             records.discard(tracking, run_id)
-        self.comparison_runs = {key: run.info.run_id for key, run in state.comparisons.items()}
+        self.comparison_runs: dict[str, str] = {key: run.info.run_id for key, run in state.comparisons.items()}
         for run in state.comparisons.values():
             records.join_sweep(tracking, run, self.run_id)
         self._planned = {each.comparison.key: each for each in plan.comparisons}
@@ -154,7 +154,7 @@ class Sweep:
             tags = {"level": "comparison", "comparison_key": key, "sweeps": self.run_id, **self.environment}
             self.comparison_runs[key] = records.create_run(self.tracking, self.run_id, name, tags)
             parameters = json.loads(planned.comparison.parameters)
-            own = {"budgets": ",".join(map(str, planned.comparison.budgets)), "limit": planned.comparison.limit}
+            own = {"budgets": ",".join(map(str, planned.comparison.budgets)), "limit": planned.comparison.limit or "none"}
             record = Record(parameters={**parameters, **own, **_grouping(planned)})
             records.write(self.tracking, self.comparison_runs[key], record)
             records.log_data(self.tracking, self.comparison_runs[key], [data_input(planned)])

@@ -10,7 +10,7 @@ from fanogan_mtl.sweep.cell import CellResult
 from fanogan_mtl.tracking.records import Value
 
 NOT_AVERAGED = {"threshold"}  # a score's unit differs from class to class
-WITHOUT_DEVIATION = ("validation_", "fit_seconds", "score_seconds")
+WITHOUT_DEVIATION = ("fit_seconds", "score_seconds")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,131 @@
+"""A cell: what its key covers, what its result is, and what it can't see."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fanogan_mtl.data.catalog import load_dataset
+from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
+from fanogan_mtl.sweep.cell import (
+    Cell,
+    CellResult,
+    Comparison,
+    drop_kept_detectors,
+    kept_detector,
+    run_cell,
+    train_detector,
+)
+from fanogan_mtl.sweep.grid import comparison_parameters
+
+TIMES = {"fit_seconds", "score_seconds"}
+DEEP = ["fanogan", "vae", "deep_svdd", "dagmm"]
+
+
+def digits(path: Path, poisoned: bool = False) -> str:
+    """Write a small set of three classes of shapes; poisoned, everything but the training images of class 0 is another."""
+    random = np.random.default_rng(0)
+    arrays = {}
+    for part, count in (("train", 60), ("test", 20)):
+        labels = np.repeat(np.arange(3), count)
+        images = random.integers(0, 60, (len(labels), 28, 28))
+        for label in range(3):
+            images[labels == label, 8 * label : 8 * label + 10, 6:20] += 150
+        if poisoned:
+            other = (labels > 0) | (part == "test")
+            images[other] = random.integers(0, 255, (other.sum(), 28, 28))
+        arrays |= {f"x_{part}": images.astype(np.uint8), f"y_{part}": labels}
+    np.savez(path, **arrays)
+    return f"shapes=npz:{path}"
+
+
+def cell_of(spec: str, data_dir: Path, detector: str, budgets: tuple[int, ...] = (1, 2)) -> Cell:
+    (dataset,) = parse_datasets(spec)
+    digest = load_dataset(dataset, data_dir).digest
+    return Cell(Comparison(dataset, digest, detector, comparison_parameters(detector, {}), budgets), "0", 3)
+
+
+def without_times(result: CellResult) -> dict[int, dict[str, float]]:
+    return {
+        budget: {name: value for name, value in values.items() if name not in TIMES}
+        for budget, values in result.metrics.items()
+    }
+
+
+@pytest.mark.parametrize("detector", [*DEEP, "pca", "knn", "iforest"])
+def test_the_training_sees_no_test_image_and_no_other_class(tmp_path: Path, detector: str) -> None:
+    clean = cell_of(digits(tmp_path / "clean.npz"), tmp_path, detector)
+    poisoned = cell_of(digits(tmp_path / "poisoned.npz", poisoned=True), tmp_path, detector)
+    assert clean.comparison.data_digest != poisoned.comparison.data_digest
+    fitted = [train_detector(cell, 2, tmp_path) for cell in (clean, poisoned)]
+    np.testing.assert_array_equal(fitted[0].decision_scores_, fitted[1].decision_scores_)
+    assert fitted[0].threshold_ == fitted[1].threshold_
+    if detector in DEEP:
+        states = [each.network_.state_dict() for each in fitted]
+        assert all((states[0][name] == states[1][name]).all() for name in states[0])
+
+
+@pytest.mark.parametrize("detector", DEEP)
+def test_a_smaller_budget_on_the_way_is_a_training_of_its_own(tmp_path: Path, detector: str) -> None:
+    spec = digits(tmp_path / "shapes.npz")
+    both = run_cell(cell_of(spec, tmp_path, detector, (2, 4)), tmp_path)
+    alone = run_cell(cell_of(spec, tmp_path, detector, (2,)), tmp_path)
+    np.testing.assert_array_equal(both.scores[0], alone.scores[0])
+    assert without_times(both)[2] == without_times(alone)[2]
+    assert not np.array_equal(both.scores[0], both.scores[1])
+
+
+def test_a_detector_without_epochs_has_the_same_value_at_every_budget(tmp_path: Path) -> None:
+    result = run_cell(cell_of(digits(tmp_path / "shapes.npz"), tmp_path, "knn", (2, 4)), tmp_path)
+    assert result.metrics[2] == result.metrics[4]
+    np.testing.assert_array_equal(result.scores[0], result.scores[1])
+
+
+def test_a_result_survives_its_file(tmp_path: Path) -> None:
+    for detector in ("pca", "knn"):
+        result = run_cell(cell_of(digits(tmp_path / "shapes.npz"), tmp_path, detector), tmp_path)
+        result.save(tmp_path / "cell.npz")
+        loaded = CellResult.load(tmp_path / "cell.npz")
+        assert loaded.metrics == result.metrics
+        np.testing.assert_array_equal(loaded.scores, result.scores)
+        np.testing.assert_array_equal(loaded.rows, result.rows)
+        assert (loaded.examples is None) == (detector == "knn")
+
+
+def test_f_anogan_records_both_modes_and_both_terms(tmp_path: Path) -> None:
+    metrics = run_cell(cell_of(digits(tmp_path / "shapes.npz"), tmp_path, "fanogan"), tmp_path).metrics[2]
+    assert metrics.keys() >= {"auroc", "auroc_calibrated", "auroc_image", "auroc_feature", "validation_auroc"}
+
+
+def test_what_is_kept_is_the_best_budget_by_validation(tmp_path: Path) -> None:
+    cell, keep = cell_of(digits(tmp_path / "shapes.npz"), tmp_path, "vae", (1, 3)), tmp_path / "models"
+    metrics = run_cell(cell, tmp_path, keep=keep).metrics
+    best = max((1, 3), key=lambda budget: (metrics[budget]["validation_auroc"], -budget))
+    assert [path.name for path in keep.iterdir()] == [kept_detector(keep, cell, best).name]
+    drop_kept_detectors(keep, cell)
+    assert list(keep.iterdir()) == []
+
+
+def test_data_that_changed_since_the_plan_is_refused(tmp_path: Path) -> None:
+    cell = cell_of(digits(tmp_path / "shapes.npz"), tmp_path, "pca")
+    stale = replace(cell, comparison=replace(cell.comparison, data_digest="0" * 64))
+    with pytest.raises(RuntimeError, match="changed while the sweep ran"):
+        run_cell(stale, tmp_path)
+
+
+def test_the_key_covers_what_the_result_depends_on_and_nothing_else() -> None:
+    comparison = Comparison(DatasetSpec("a", ("npz:a",)), "digest", "vae", '{"beta": 1.0}', (20,), None)
+    cell = Cell(comparison, "0", 0)
+    elsewhere = replace(comparison, dataset=DatasetSpec("b", ("npz:b",)))
+    assert Cell(elsewhere, "0", 0).key == cell.key
+    others = [
+        replace(comparison, data_digest="other"),
+        replace(comparison, detector="dagmm"),
+        replace(comparison, parameters='{"beta": 2.0}'),
+        replace(comparison, budgets=(20, 50)),
+        replace(comparison, limit=100),
+    ]
+    keys = {Cell(each, "0", 0).key for each in others} | {Cell(comparison, "1", 0).key, Cell(comparison, "0", 1).key}
+    assert len(keys | {cell.key}) == 8
+    assert len({each.key for each in others} | {comparison.key}) == 6

@@ -1,0 +1,137 @@
+"""Runs on a real MLflow server: complete or absent, found again, and equal when sent twice."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking.connection import Tracking, connect
+from fanogan_mtl.tracking.records import DataInput, Record, Value
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder / "artifacts")]
+    environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 90
+    while True:
+        try:
+            urllib.request.urlopen(f"{url}/health")
+            break
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+    yield url
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture
+def tracking(server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Tracking:
+    """A connection to an experiment of the test's own."""
+    mlflow.set_tracking_uri(server)
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", request.node.name)
+    return connect()
+
+
+def test_a_run_that_mlflow_run_made_becomes_the_sweep(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = tracking.client.create_run(tracking.experiment_id, run_name="strange-name").info.run_id
+    tracking.client.log_param(run_id, "epochs", "20")
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    adopted = connect()
+    assert "MLFLOW_RUN_ID" not in os.environ
+    record = Record(parameters={"epochs": "20,50", "seeds": "0"}, tags={"device": "cpu"})
+    assert records.start_sweep(adopted, "benchmark sample", record) == run_id
+    run = tracking.client.get_run(run_id)
+    assert run.info.run_name == "benchmark sample"
+    assert run.data.params == {"epochs": "20", "seeds": "0"}
+    assert run.data.tags["level"] == "sweep"
+    child = records.create_run(adopted, run_id, "child", {"level": "comparison"})
+    assert child != run_id
+    assert tracking.client.get_run(child).data.tags["mlflow.parentRunId"] == run_id
+
+
+def test_a_record_sent_twice_adds_no_row_and_a_later_one_is_the_newest(tracking: Tracking) -> None:
+    run_id = records.create_run(tracking, records.start_sweep(tracking, "sweep", Record()), "one", {})
+    record = Record(parameters={"seed": 0}, values=[Value("auroc", 0.9, 20), Value("auroc", 0.8, 50)], time=1000)
+    for _ in range(2):
+        records.write(tracking, run_id, record)
+    assert len(tracking.client.get_metric_history(run_id, "auroc")) == 2
+    records.write(tracking, run_id, Record(values=[Value("auroc", 0.7, 50)], time=2000))
+    assert records.history(tracking, run_id, "auroc") == {20: 0.9, 50: 0.7}
+    assert tracking.client.get_run(run_id).data.metrics["auroc"] == 0.7
+
+
+def test_more_metrics_than_one_call_takes(tracking: Tracking) -> None:
+    run_id = records.start_sweep(tracking, "sweep", Record())
+    records.write(tracking, run_id, Record(values=[Value("auroc", step / 3000, step) for step in range(2500)], time=1))
+    history = records.history(tracking, run_id, "auroc")
+    assert history == {step: step / 3000 for step in range(2500)}
+
+
+def test_a_cell_is_finished_only_when_all_of_it_is_written(
+    tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = records.start_sweep(tracking, "sweep", Record())
+    file = tmp_path / "cell.npz"
+    file.write_bytes(b"result")
+    record = Record({"seed": 0}, [Value("auroc", 0.9, 20)], {"cell_key": "k1"}, [file], 1000)
+    run_id = records.record_cell(tracking, sweep, "cell", record)
+    assert records.read_file(tracking, run_id, "cell.npz", tmp_path / "back").read_bytes() == b"result"
+    monkeypatch.setattr(tracking.client, "log_artifact", lambda *_: (_ for _ in ()).throw(OSError("cut short")))
+    with pytest.raises(OSError, match="cut short"):
+        records.record_cell(tracking, sweep, "cell", Record({}, [], {"cell_key": "k2"}, [file], 1000))
+    by_key = {run.data.tags["cell_key"]: run.info.status for run in records.find_runs(tracking, "cell")}
+    assert by_key == {"k1": "FINISHED", "k2": "RUNNING"}
+    assert [run.info.run_id for run in records.find_runs(tracking, "cell", cell_key="k1")] == [run_id]
+    records.discard(tracking, run_id)
+    assert records.find_runs(tracking, "cell", cell_key="k1") == []
+
+
+def test_a_later_sweep_joins_a_comparison(tracking: Tracking) -> None:
+    first = records.start_sweep(tracking, "first", Record())
+    run_id = records.create_run(tracking, first, "comparison", {"level": "comparison", "sweeps": first})
+    for sweep in ("second", "third", "second"):
+        records.join_sweep(tracking, tracking.client.get_run(run_id), sweep)
+    assert tracking.client.get_run(run_id).data.tags["sweeps"] == f"{first},third,second"
+
+
+def test_data_sets_are_inputs(tracking: Tracking) -> None:
+    run_id = records.start_sweep(tracking, "sweep", Record())
+    records.log_data(tracking, run_id, [DataInput("digits", "d" * 64, "npz:digits.npz", 100, 20)])
+    (used,) = tracking.client.get_run(run_id).inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == ("digits", "d" * 36)
+
+
+def test_a_server_that_is_not_there_is_one_line_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow.set_tracking_uri("http://127.0.0.1:9")
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    start = time.monotonic()
+    with pytest.raises(UserError, match=r"tracking server http://127.0.0.1:9 can't be used") as error:
+        connect()
+    assert "\n" not in str(error.value)
+    assert time.monotonic() - start < 60
+
+
+def test_a_deleted_experiment_is_one_line(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracking.client.delete_experiment(tracking.experiment_id)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", tracking.experiment_id)
+    with pytest.raises(UserError, match="is deleted"):
+        connect()
