@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -128,8 +129,8 @@ def test_processes_prepare_at_once_and_agree(npz_file: WriteNpz, tmp_path: Path)
 
 
 def test_killed_at_any_moment_the_next_run_finds_whole_entries(npz_file: WriteNpz, tmp_path: Path):
-    x_train = np.random.default_rng(0).integers(0, 256, (40_000, 28, 28), dtype=np.uint8)
-    text = f"npz:{npz_file(x_train=x_train, y_train=np.arange(40_000) % 3)}"
+    x_train = np.random.default_rng(0).integers(0, 256, (15_000, 28, 28), dtype=np.uint8)
+    text = f"npz:{npz_file(x_train=x_train, y_train=np.arange(15_000) % 3)}"
     start_time = time.perf_counter()
     whole = load_dataset(spec_of(text), tmp_path / "quiet")
     seconds = time.perf_counter() - start_time
@@ -192,3 +193,17 @@ def test_real_sets_are_whole(real_datasets: dict[str, Dataset], name: str, n_tra
     dataset = real_datasets[name]
     assert (dataset.train.pixels.shape, dataset.test.pixels.shape) == ((n_train, 28, 28), (n_test, 28, 28))
     assert dataset.classes == tuple("0123456789")
+
+
+def test_the_documented_example_prints_what_it_says(sample_dir: Path, tmp_path: Path):
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    code = next(block for block in page.split("```python\n")[1:] if "one_vs_rest" in block).split("```")[0]
+    (tmp_path / "fanogan-mtl").symlink_to(sample_dir)
+    output = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)},
+    ).stdout
+    assert output == code.split("# ")[1]
