@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import quote
 
 import click
 
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.tracking.connection import Tracking
+from fanogan_mtl.tracking.views import is_server, save_view
 from fanogan_mtl.workflows.recording import Sweep
 from fanogan_mtl.workflows.results import ComparisonResult
 
@@ -47,16 +47,13 @@ def print_failures(sweep: Sweep) -> None:
         click.echo(f"  {cell}: {sweep.failed[cell.key][:200]}")
 
 
-def print_where_to_look(tracking: Tracking, run_id: str) -> None:
+def print_where_to_look(tracking: Tracking, sweep_id: str) -> None:
     """Print how to open the MLflow UI at the comparisons of a sweep."""
-    condition = quote(f"tags.sweeps LIKE '%{run_id}%'")
-    server = tracking.uri if tracking.uri.startswith("http") else "http://127.0.0.1:5000"
-    page = f"{server}/#/experiments/{tracking.experiment_id}/runs?workflowType=machine_learning&searchFilter={condition}"
-    page += "&orderByKey=metrics.%60auroc%60&orderByAsc=false"
-    if server != tracking.uri:
-        click.echo(f"\nLook at it: mlflow ui --backend-store-uri {tracking.uri}\nand open    {page}")
-    else:
+    page = save_view(tracking, sweep_id)
+    if is_server(tracking):
         click.echo(f"\nLook at it: {page}")
+    else:
+        click.echo(f"\nLook at it: mlflow ui --backend-store-uri {tracking.uri}\nand open    {page}")
 
 
 def _shortened(dataset: str) -> str:

@@ -1,0 +1,47 @@
+"""What the pages say runs, and what they promise is there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from entrypoints_support import ROOT, environment
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def test_the_python_api_page_runs(tmp_path: Path) -> None:
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(blocks(ROOT / "docs" / "python-api.md", "python")))
+    env = environment(tmp_path) | {"PYTHONPATH": str(ROOT)}
+    output = subprocess.run([sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=200)
+    assert output.returncode == 0, output.stderr
+    assert "Mean AUROC in percent at 5 epochs" in output.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_table_of_parameters_is_the_entry_points() -> None:
+    project = yaml.safe_load((ROOT / "MLproject").read_text())
+    quickstart = (ROOT / "docs" / "quickstart.md").read_text()
+    for name, declared in project["entry_points"]["benchmark"]["parameters"].items():
+        assert f"`{name}`" in quickstart
+        assert isinstance(declared["default"], str)
+        assert declared["default"] != ""
+
+
+def test_ci_runs_the_readmes_second_command() -> None:
+    commands = [block for block in blocks(ROOT / "README.md", "bash") if "pytest" in block]
+    (line,) = [line for line in commands[0].splitlines() if "pytest" in line]
+    ci = (ROOT / ".ci" / "run").read_text().replace("--quiet ", "")
+    assert line.removeprefix("python -m venv .venv && . .venv/bin/activate && ") in ci
