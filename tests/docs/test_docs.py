@@ -3,11 +3,15 @@
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import yaml
-from entrypoints_support import ROOT, environment
+from entrypoints.benchmark import main
+from project_runs import ROOT, environment
+
+from fanogan_mtl.workflows.plan import BenchmarkOptions
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
@@ -38,6 +42,14 @@ def test_the_table_of_parameters_is_the_entry_points() -> None:
         assert f"`{name}`" in quickstart
         assert isinstance(declared["default"], str)
         assert declared["default"] != ""
+
+
+def test_defaults_are_the_same_wherever_they_are_written() -> None:
+    project = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]["benchmark"]
+    assert {name: declared["default"] for name, declared in project["parameters"].items()} == asdict(BenchmarkOptions())
+    assert {option.name: option.default for option in main.params if option.name != "help"} == asdict(BenchmarkOptions())
+    for name in project["parameters"]:
+        assert f"--{name} {{{name}}}" in project["command"]
 
 
 def test_ci_runs_the_readmes_second_command() -> None:

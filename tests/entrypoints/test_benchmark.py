@@ -10,7 +10,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from entrypoints_support import (
+from project_runs import (
     cell_numbers,
     comparison_numbers,
     environment,

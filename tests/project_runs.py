@@ -13,7 +13,7 @@ from pathlib import Path
 import mlflow
 from mlflow.entities import Run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 TIMES = ("fit_seconds", "score_seconds")
 
 
