@@ -1,6 +1,7 @@
 """What the pages say runs, and what they promise is there."""
 
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -57,3 +58,23 @@ def test_ci_runs_the_readmes_second_command() -> None:
     (line,) = [line for line in commands[0].splitlines() if "pytest" in line]
     ci = (ROOT / ".ci" / "run").read_text().replace("--quiet ", "")
     assert line.removeprefix("python -m venv .venv && . .venv/bin/activate && ") in ci
+
+
+def test_the_walk_through_of_a_new_detector_works(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(ROOT, project, ignore=shutil.ignore_patterns(".git", ".venv", "*cache*", "mlruns", "mlflow.db"))
+    module, line = blocks(ROOT / "docs" / "add-a-detector.md", "python")
+    (project / "fanogan_mtl" / "detectors" / "autoencoder.py").write_text(module)
+    registry = project / "fanogan_mtl" / "detectors" / "registry.py"
+    opening = "REGISTRY: dict[str, str] = {\n"
+    assert opening in registry.read_text()
+    registry.write_text(registry.read_text().replace(opening, opening + line))
+    command = [sys.executable, "-m", "pytest", "tests/detectors/test_contract.py", "-k", "autoencoder", "-p", "no:cacheprovider"]
+    tests = subprocess.run(command, cwd=project, env=environment(tmp_path), capture_output=True, text=True, timeout=250)
+    assert tests.returncode == 0, tests.stdout
+    assert "passed" in tests.stdout
+    command = [sys.executable, "-m", "entrypoints.benchmark", "--dataset", "optdigits", "--detectors", "autoencoder,pca"]
+    command += ["--detector_params", '{"autoencoder": {"latent_dim": 8}}', "--epochs", "2", "--classes", "0,1"]
+    run = subprocess.run(command, cwd=project, env=environment(tmp_path), capture_output=True, text=True, timeout=250)
+    assert run.returncode == 0, run.stderr
+    assert "autoencoder " in run.stdout
