@@ -227,9 +227,6 @@ class TailProbabilities(CheckedDetector):
         joined_third = n_rows * ((third - 3 * step * second) / (n_rows + 1) + (n_rows - 1) * step**3)
         constant = is_constant(self.mean_ + step, joined_second)
         sign: NDArray[np.float64] = np.where(constant, 0, np.sign(joined_third))
-        unclear = ~constant & (np.abs(joined_third) <= 1e-9 * joined_second**1.5)  # rounding could have made the sign
-        for row, column in np.argwhere(unclear):
-            sign[row, column] = skew_sign(np.append(self.sorted_[:, column], X[row, column]))
         return sign
 
     def _combine(
