@@ -75,7 +75,7 @@ def _fetch(name: str, folder: Path, final_folder: Path) -> None:
     try:
         for part in ("train", "test"):
             _open(name, folder, part, download=True)
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # no network, no space, or a damaged file among those there
         raise UserError(
             f"data set '{name}' is not in {final_folder} and can't be downloaded ({_line(error)}); connect once, "
             f"put its original files there, or name a file: {name}=npz:PATH"

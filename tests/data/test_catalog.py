@@ -110,8 +110,10 @@ def test_the_digest_names_the_content_alone(npz_file: WriteNpz, tmp_path: Path):
     images = np.load(path)["x_test"].copy()
     images[3, 3, 3] ^= 1
     assert load_dataset(spec_of(f"one=npz:{npz_file('b.npz', x_test=images)}"), tmp_path).digest != digest
-    labels = np.arange(60) % 3 + 1
-    assert load_dataset(spec_of(f"one=npz:{npz_file('c.npz', y_train=labels)}"), tmp_path).digest != digest
+    labels = np.arange(60) % 3
+    for y_train, y_test in ((labels[::-1], labels[:30]), (labels + 10, labels[:30] + 10)):
+        other = npz_file("c.npz", y_train=y_train, y_test=y_test)
+        assert load_dataset(spec_of(f"one=npz:{other}"), tmp_path).digest != digest
 
 
 def test_a_file_that_changes_is_prepared_anew(npz_file: WriteNpz, tmp_path: Path):
