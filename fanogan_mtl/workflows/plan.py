@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fanogan_mtl.data.catalog import load_dataset
-from fanogan_mtl.data.dataset import Dataset
+from fanogan_mtl.data.dataset import Dataset, class_counts
 from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.data.splits import split_rows
 from fanogan_mtl.sweep.cell import Cell, Comparison
@@ -111,7 +111,8 @@ def make_plan(options: BenchmarkOptions) -> Plan:
     datasets = [load_dataset(spec, execution.data_dir) for spec in specs]
     comparisons = []
     for spec, dataset in zip(specs, datasets, strict=True):
-        classes = read.parse_classes(options.classes, dataset.classes, dataset.name)
+        trainable = [name for name, count in class_counts(dataset)["train"].items() if count]
+        classes = read.parse_classes(options.classes, trainable, dataset.name)
         for normal_class in classes:
             split_rows(dataset, normal_class, seeds[0], limit)  # says so if a class has too few images
         for choice in detectors:

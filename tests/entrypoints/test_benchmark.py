@@ -277,7 +277,7 @@ def test_dry_run_tells_the_plan_and_writes_no_run(tmp_path: Path) -> None:
         (["--detectors", "fanogen"], "unknown detector 'fanogen'"),
         (["--colour", "red"], "colour"),
         (["--epochs", "0"], "epochs '0'"),
-        (["--classes", "11"], "no class '11'"),
+        (["--classes", "11"], "no training images of class '11'"),
     ],
 )
 def test_a_mistake_is_one_line_and_a_status(tmp_path: Path, wrong: list[str], message: str) -> None:
