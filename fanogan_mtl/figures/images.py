@@ -1,0 +1,168 @@
+"""Figures of images: reconstructions, samples before and after preparation, and class counts."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from fanogan_mtl.figures.style import bar_style, layout
+
+GAP = 2  # px between the images of a sheet
+CELL = 56  # px of a sample's side on the sheet, whatever its own size
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Images in rows and columns on one white sheet.
+
+    Attributes
+    ----------
+    pixels : (height, width) or (height, width, 3), uint8
+    rows, columns : labels
+    row_centres, column_centres : where the labels stand, in px of the sheet
+    """
+
+    pixels: NDArray[np.uint8]
+    rows: list[str]
+    row_centres: list[float]
+    columns: list[str]
+    column_centres: list[float]
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """Images of each class in each part of a data set."""
+
+    classes: list[str]
+    counts: dict[str, list[int]]
+
+
+def reconstruction_data(
+    images: NDArray[np.floating], reconstructions: NDArray[np.floating], labels: Sequence[str]
+) -> Sheet:
+    """Lay input, reconstruction and residual (absolute difference) side by side, one row an image.
+
+    Parameters
+    ----------
+    images, reconstructions : (n, height, width), in [0, 1]; values beyond are cut off
+    labels : of the n rows, as `anomaly, 0.31`
+    """
+    columns = np.stack([images, reconstructions, np.abs(images - reconstructions)], axis=1)  # (n, 3, height, width)
+    grey = np.round(255 * np.clip(columns, 0, 1)).astype(np.uint8)
+    return _sheet(grey, list(labels), ["input", "reconstruction", "residual"])
+
+
+def reconstruction_figure(sheet: Sheet, title: str) -> go.Figure:
+    """Input, reconstruction and residual as grey values."""
+    height = 110 + 64 * len(sheet.rows)
+    figure = go.Figure(layout=layout(title, *_image_axes(sheet), height=height))
+    figure.add_heatmap(
+        z=sheet.pixels,
+        colorscale="gray",
+        zmin=0,
+        zmax=255,
+        colorbar={"title": {"text": "grey value", "side": "right"}, "thickness": 10, "tickvals": [0, 128, 255]},
+        hovertemplate="grey value %{z}<extra></extra>",
+    )
+    return figure
+
+
+def sample_sheet_data(
+    raw: NDArray[np.uint8],
+    prepared: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+    samples: int = 4,
+) -> Sheet:
+    """Lay the first samples of each class, raw at the left and prepared at the right, one row a class.
+
+    Parameters
+    ----------
+    raw : (n, height, width) or (n, height, width, 3), uint8
+    prepared : (n, height, width), uint8, the same images in the same order
+    labels : (n,) positions in `classes`
+    samples : of each class; a class with fewer has white cells
+    """
+    cells = np.full((len(classes), 2 * samples, CELL, CELL, 3), 255, dtype=np.uint8)
+    for row in range(len(classes)):
+        for column, number in enumerate(np.flatnonzero(labels == row)[:samples]):
+            cells[row, column] = _coloured_cell(raw[number])
+            cells[row, samples + column] = _coloured_cell(prepared[number])
+    return _sheet(cells, list(classes), ["raw", "prepared"])
+
+
+def sample_sheet_figure(sheet: Sheet, title: str) -> go.Figure:
+    """Samples of each class, raw and prepared."""
+    figure = go.Figure(layout=layout(title, *_image_axes(sheet), height=110 + 44 * len(sheet.rows)))
+    figure.add_image(source=_png(sheet.pixels), hoverinfo="skip")
+    figure.update_yaxes(title="class")
+    return figure
+
+
+def class_counts_data(labels: Mapping[str, NDArray[np.int64]], classes: Sequence[str]) -> ClassCounts:
+    """Count images; `labels` is part (as `train`) -> positions in `classes`."""
+    counts = {part: np.bincount(values, minlength=len(classes)).tolist() for part, values in labels.items()}
+    return ClassCounts(list(classes), counts)
+
+
+def class_counts_figure(data: ClassCounts, title: str) -> go.Figure:
+    """Images of each class, bars grouped by part."""
+    figure = go.Figure(layout=layout(title, {"title": "class", "type": "category"}, {"title": "images"}))
+    for position, (part, counts) in enumerate(data.counts.items()):
+        figure.add_bar(
+            x=[escape(name) for name in data.classes],
+            y=counts,
+            name=escape(part),
+            hovertemplate="class %{x}: %{y} images",
+            **bar_style(position),
+        )
+    figure.update_layout(barmode="group")
+    return figure
+
+
+def _sheet(cells: NDArray[np.uint8], rows: list[str], columns: list[str]) -> Sheet:
+    """Tile cells of shape (rows, columns, height, width[, 3]); column labels spread evenly over the columns."""
+    height, width = cells.shape[2] + GAP, cells.shape[3] + GAP
+    sheet = np.full((len(cells) * height - GAP, cells.shape[1] * width - GAP, *cells.shape[4:]), 255, dtype=np.uint8)
+    for row, line in enumerate(cells):
+        for column, cell in enumerate(line):
+            sheet[row * height :, column * width :][: cell.shape[0], : cell.shape[1]] = cell
+    block = cells.shape[1] * width / len(columns)
+    return Sheet(
+        pixels=sheet,
+        rows=rows,
+        row_centres=[(row + 0.5) * height - GAP / 2 - 0.5 for row in range(len(rows))],
+        columns=columns,
+        column_centres=[(column + 0.5) * block - GAP / 2 - 0.5 for column in range(len(columns))],
+    )
+
+
+def _coloured_cell(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Enlarge an image to the cell, each pixel a square, and give it three channels."""
+    rows, columns = (np.arange(CELL) * side // CELL for side in image.shape[:2])
+    cell = image[rows][:, columns]
+    return cell if cell.ndim == 3 else np.repeat(cell[..., None], 3, axis=2)
+
+
+def _image_axes(sheet: Sheet) -> tuple[dict[str, Any], dict[str, Any]]:
+    height, width = sheet.pixels.shape[:2]
+    plain = {"showgrid": False, "showline": False, "ticks": "", "constrain": "domain"}
+    x = plain | {"tickvals": sheet.column_centres, "ticktext": [escape(text) for text in sheet.columns], "side": "top"}
+    y = plain | {"tickvals": sheet.row_centres, "ticktext": [escape(text) for text in sheet.rows], "scaleanchor": "x"}
+    return x | {"range": [-0.5, width - 0.5]}, y | {"range": [height - 0.5, -0.5]}
+
+
+def _png(pixels: NDArray[np.uint8]) -> str:
+    from PIL import Image
+
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, format="png", optimize=True)
+    return "data:image/png;base64," + b64encode(buffer.getvalue()).decode("ascii")
