@@ -16,7 +16,9 @@ def main() -> None:
     for script in sorted((ROOT / "entrypoints").glob("*.py")):
         if "__main__" in script.read_text():
             entry = seconds(["-m", f"entrypoints.{script.stem}", "--help"])
-            print(f"{'entrypoints.' + script.stem + ' --help':40} {entry:6.3f} s, {entry / baseline:.1f} times the baseline")
+            print(
+                f"{'entrypoints.' + script.stem + ' --help':40} {entry:6.3f} s, {entry / baseline:.1f} times the baseline"
+            )
 
 
 def seconds(arguments: list[str]) -> float:

@@ -3,7 +3,11 @@
 import sys
 from importlib.util import find_spec
 
-_missing = [name for name in ("click", "mlflow", "torch", "torchvision", "pyod", "sklearn", "distributed") if not find_spec(name)]
+_missing = [
+    name
+    for name in ("click", "mlflow", "torch", "torchvision", "pyod", "sklearn", "distributed")
+    if not find_spec(name)
+]
 if _missing:
     sys.exit(
         f"Error: {sys.executable} lacks {', '.join(_missing)}: activate the environment in which you ran"

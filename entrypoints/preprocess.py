@@ -2,12 +2,11 @@
 
 import click
 
-from entrypoints.command import DATA_DIR, DATASET, LIMIT, SPELLING, run
+from entrypoints.command import DATA_DIR, DATASET, SPELLING, run
 
 
 @click.command(context_settings=SPELLING)
 @DATASET
-@LIMIT
 @DATA_DIR
 def main(**options: str) -> int:
     """Prepare data sets once, check them, and log them in MLflow with sample sheets and class counts."""

@@ -32,7 +32,12 @@ def uri(folder: Path) -> str:
 def mlflow_run(folder: Path, entry: str, parameters: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """`mlflow run . -e ENTRY` in a folder."""
     return subprocess.run(
-        mlflow_command(entry, parameters), cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=280
+        mlflow_command(entry, parameters),
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=280,
     )
 
 
@@ -76,7 +81,9 @@ def recorded(folder: Path) -> Recorded:
     client = mlflow.MlflowClient(uri(folder))
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     runs = client.search_runs(experiments, max_results=1000)
-    levels = {level: [run for run in runs if run.data.tags.get("level") == level] for level in ("sweep", "comparison", "cell")}
+    levels = {
+        level: [run for run in runs if run.data.tags.get("level") == level] for level in ("sweep", "comparison", "cell")
+    }
     return Recorded(levels["sweep"], levels["comparison"], levels["cell"])
 
 
@@ -96,8 +103,6 @@ def cell_numbers(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
 def comparison_numbers(folder: Path) -> dict[str, dict[str, float]]:
     """The metrics of every comparison, times aside."""
     return {
-        run.data.tags["comparison_key"]: {
-            name: value for name, value in run.data.metrics.items() if name not in TIMES
-        }
+        run.data.tags["comparison_key"]: {name: value for name, value in run.data.metrics.items() if name not in TIMES}
         for run in recorded(folder).comparisons
     }

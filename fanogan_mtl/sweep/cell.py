@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from pyod.models.base import BaseDetector
 
 from fanogan_mtl.data.catalog import load_dataset
-from fanogan_mtl.data.specs import DatasetSpec
 from fanogan_mtl.data.rows import pixel_rows
+from fanogan_mtl.data.specs import DatasetSpec
 from fanogan_mtl.data.splits import Part, Split, one_vs_rest
 from fanogan_mtl.detectors.persistence import save_detector
 from fanogan_mtl.detectors.registry import make_detector, takes
@@ -223,9 +223,7 @@ def _split(cell: Cell, data_dir: Path) -> Split:
     return one_vs_rest(dataset, cell.normal_class, cell.seed, cell.comparison.limit)
 
 
-def _stages(
-    detector: BaseDetector, rows: NDArray[np.float32], budgets: tuple[int, ...]
-) -> Iterator[tuple[int, float]]:
+def _stages(detector: BaseDetector, rows: NDArray[np.float32], budgets: tuple[int, ...]) -> Iterator[tuple[int, float]]:
     """Train; yield each budget with the training seconds up to it (without what the caller does in between)."""
     if not hasattr(detector, "fit_staged"):
         start = time.perf_counter()

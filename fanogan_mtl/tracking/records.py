@@ -78,9 +78,9 @@ def find_runs(tracking: Tracking, level: str, **tags: str) -> list[Run]:
             return runs[::-1]
 
 
-def start_sweep(tracking: Tracking, name: str, record: Record) -> str:
-    """Begin a sweep: in the run that `mlflow run` made, or in one of its own; give the run's id."""
-    tags = {"level": "sweep", **record.tags}
+def start_run(tracking: Tracking, level: str, name: str, record: Record) -> str:
+    """Begin an entry point's run: the one that `mlflow run` made, or one of its own; give its id."""
+    tags = {"level": level, **record.tags}
     run_id = tracking.adopted_run_id
     if run_id:
         given = tracking.client.get_run(run_id).data.params

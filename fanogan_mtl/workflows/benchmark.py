@@ -11,7 +11,6 @@ from fanogan_mtl.sweep.cell import run_cell
 from fanogan_mtl.sweep.run import LocalWorkers
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.workflows.models import log_models
-from fanogan_mtl.workflows.pages import log_overview
 from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, make_plan
 from fanogan_mtl.workflows.progress import CellProgress, duration, estimate_seconds
 from fanogan_mtl.workflows.recording import Sweep, read_state
@@ -42,7 +41,7 @@ def benchmark(options: BenchmarkOptions) -> int:
             _train(sweep, workers)
             results = read_results(tracking, plan.comparisons, sweep.comparison_runs)
             log_models(sweep, results, workers)
-        log_overview(sweep, list(results.values()))
+        sweep.add_overview(list(results.values()))
     except BaseException as error:
         sweep.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
@@ -79,5 +78,7 @@ def _print_plan(plan: Plan, tracking: Tracking) -> int:
         )
     seconds = duration(estimate_seconds(plan, pending)) if pending else "0 s"
     so_far = f"{len(state.done)} done, {len(state.failed)} failed"
-    click.echo(f"{len(plan.cells)} cells: {so_far}, {len(pending)} to train, about {seconds} with {plan.execution.workers} workers")
+    click.echo(
+        f"{len(plan.cells)} cells: {so_far}, {len(pending)} to train, about {seconds} with {plan.execution.workers} workers"
+    )
     return 0

@@ -51,7 +51,9 @@ def log_models(sweep: Sweep, results: Mapping[str, ComparisonResult], workers: L
         try:
             _log(sweep, planned, workers)
         except UnsavableDetector as error:
-            click.echo(f"Warning: the model of {planned.dataset.name} · {planned.comparison.detector} is left out: {error}")
+            click.echo(
+                f"Warning: the model of {planned.dataset.name} · {planned.comparison.detector} is left out: {error}"
+            )
     if sweep.plan.execution.kept_models:
         for cell in sweep.plan.cells:
             drop_kept_detectors(sweep.plan.execution.kept_models, cell)

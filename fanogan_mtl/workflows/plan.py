@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.dataset import Dataset, class_counts
-from fanogan_mtl.data.specs import parse_datasets
+from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
 from fanogan_mtl.data.splits import split_rows
 from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.grid import cells_of, comparison_parameters
@@ -83,9 +83,9 @@ class Plan:
     execution: Execution
 
     @property
-    def datasets(self) -> list[Dataset]:
+    def datasets(self) -> list[tuple[DatasetSpec, Dataset]]:
         """The data sets, each once, in the order asked for."""
-        return list({id(each.dataset): each.dataset for each in self.comparisons}.values())
+        return list({each.dataset.name: (each.comparison.dataset, each.dataset) for each in self.comparisons}.values())
 
     @property
     def cells(self) -> list[Cell]:

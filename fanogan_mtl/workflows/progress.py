@@ -37,7 +37,9 @@ class CellProgress:
         self._seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
         layout = "{n_fmt}/{total_fmt} cells |{bar:20}| {elapsed}{postfix}"
         interval = 0.1 if sys.stderr.isatty() else 10
-        self._bar = tqdm(total=total, initial=total - len(pending), bar_format=layout, mininterval=interval, unit="cell")
+        self._bar = tqdm(
+            total=total, initial=total - len(pending), bar_format=layout, mininterval=interval, unit="cell"
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -9,14 +9,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from fanogan_mtl.data.dataset import Dataset
+from fanogan_mtl.data.specs import DatasetSpec
 from fanogan_mtl.sweep.cell import Cell, CellResult, Comparison
 from fanogan_mtl.sweep.run import Failure
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.records import DataInput, Record
-from fanogan_mtl.workflows.pages import write_cell_figures, write_comparison_page
+from fanogan_mtl.workflows.pages import write_cell_figures, write_comparison_page, write_overview
 from fanogan_mtl.workflows.plan import Plan, PlannedComparison
+from fanogan_mtl.workflows.results import ComparisonResult
 from fanogan_mtl.workflows.summary import DoneCell, cell_values, comparison_values
 
 if TYPE_CHECKING:
@@ -92,17 +95,16 @@ class Sweep:
         self.failed = state.failed
         self.pending = [cell for cell in plan.cells if cell.key not in state.done and cell.key not in state.failed]
         self.environment = environment_tags(plan.execution.device)
-        self.run_id = records.start_sweep(
-            tracking, f"benchmark {options['dataset']}", Record(parameters=options, tags=self.environment)
-        )
-        records.log_data(tracking, self.run_id, [data_input(each) for each in plan.comparisons])
+        record = Record(parameters=options, tags=self.environment)
+        self.run_id = records.start_run(tracking, "sweep", f"benchmark {options['dataset']}", record)
+        records.log_data(tracking, self.run_id, [data_input(*each) for each in plan.datasets])
         for run_id in state.leftovers:
             records.discard(tracking, run_id)
         self.comparison_runs: dict[str, str] = {key: run.info.run_id for key, run in state.comparisons.items()}
         for run in state.comparisons.values():
             records.join_sweep(tracking, run, self.run_id)
         self._planned = {each.comparison.key: each for each in plan.comparisons}
-        self._missing = {key: 0 for key in self._planned}
+        self._missing = dict.fromkeys(self._planned, 0)
         for cell in self.pending:
             self._missing[cell.comparison.key] += 1
         for key, run in state.comparisons.items():
@@ -140,6 +142,12 @@ class Sweep:
         cells.sort(key=lambda cell: (cell.seed, cell.normal_class))
         return cells, max((run.info.end_time for run in runs), default=0)
 
+    def add_overview(self, results: Sequence[ComparisonResult]) -> None:
+        """Add the page that sets the sweep's comparisons side by side."""
+        if results:
+            with TemporaryDirectory() as folder:
+                records.write(self.tracking, self.run_id, Record(files=write_overview(results, Path(folder))))
+
     def close(self, status: str) -> None:
         """End the sweep's run, and its comparisons that did not get to their end."""
         for key, missing in self._missing.items():
@@ -154,10 +162,15 @@ class Sweep:
             tags = {"level": "comparison", "comparison_key": key, "sweeps": self.run_id, **self.environment}
             self.comparison_runs[key] = records.create_run(self.tracking, self.run_id, name, tags)
             parameters = json.loads(planned.comparison.parameters)
-            own = {"budgets": ",".join(map(str, planned.comparison.budgets)), "limit": planned.comparison.limit or "none"}
+            own = {
+                "budgets": ",".join(map(str, planned.comparison.budgets)),
+                "limit": planned.comparison.limit or "none",
+            }
             record = Record(parameters={**parameters, **own, **_grouping(planned)})
             records.write(self.tracking, self.comparison_runs[key], record)
-            records.log_data(self.tracking, self.comparison_runs[key], [data_input(planned)])
+            records.log_data(
+                self.tracking, self.comparison_runs[key], [data_input(planned.comparison.dataset, planned.dataset)]
+            )
         return self.comparison_runs[key]
 
     def _cell_record(
@@ -186,11 +199,10 @@ class Sweep:
         records.finish(self.tracking, run_id, "FAILED" if failed else "FINISHED")
 
 
-def data_input(planned: PlannedComparison) -> DataInput:
-    """Describe a comparison's data set as MLflow's input."""
-    dataset = planned.dataset
-    source = "+".join(planned.comparison.dataset.sources)
-    return DataInput(dataset.name, dataset.digest, source, len(dataset.train.labels), len(dataset.test.labels))
+def data_input(spec: DatasetSpec, dataset: Dataset) -> DataInput:
+    """Describe a data set as MLflow's input."""
+    sizes = len(dataset.train.labels), len(dataset.test.labels)
+    return DataInput(dataset.name, dataset.digest, "+".join(spec.sources), *sizes)
 
 
 def _grouping(planned: PlannedComparison) -> dict[str, object]:

@@ -44,7 +44,9 @@ def comparison_values(cells: Sequence[DoneCell], classes: Sequence[str]) -> list
             values.append(Value(name, summary.mean, budget))
             if not name.startswith(WITHOUT_DEVIATION):
                 deviations = {"seeds": summary.std_over_seeds, "classes": summary.std_over_classes}
-                values += [Value(f"{name}_std_over_{of}", std, budget) for of, std in deviations.items() if std is not None]
+                values += [
+                    Value(f"{name}_std_over_{of}", std, budget) for of, std in deviations.items() if std is not None
+                ]
             if name == "auroc":
                 values += [Value(f"auroc_class_{each}", mean, budget) for each, mean in summary.by_class.items()]
     last = summaries(cells, budgets[-1])["auroc"].by_class

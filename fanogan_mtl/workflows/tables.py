@@ -31,10 +31,14 @@ def print_results(results: Sequence[ComparisonResult]) -> None:
     heads = [_shortened(dataset) for dataset in datasets]
     widths = [max(14, len(head)) for head in heads]
     click.echo(f"\nMean AUROC in percent at {budget} epochs, ± std over {over}:\n")
-    click.echo("  ".join(["detector".ljust(20), *(head.rjust(width) for head, width in zip(heads, widths, strict=True))]))
+    click.echo(
+        "  ".join(["detector".ljust(20), *(head.rjust(width) for head, width in zip(heads, widths, strict=True))])
+    )
     for detector in detectors:
         row = [cells.get((detector, dataset), "-") for dataset in datasets]
-        click.echo("  ".join([detector.ljust(20), *(text.rjust(width) for text, width in zip(row, widths, strict=True))]))
+        click.echo(
+            "  ".join([detector.ljust(20), *(text.rjust(width) for text, width in zip(row, widths, strict=True))])
+        )
 
 
 def print_failures(sweep: Sweep) -> None:
@@ -42,7 +46,9 @@ def print_failures(sweep: Sweep) -> None:
     failed = [cell for cell in sweep.plan.cells if cell.key in sweep.failed]
     if not failed:
         return
-    click.echo(f"\n{len(failed)} cells failed (their runs in MLflow have the traceback; -P retry=true tries them again):\n")
+    click.echo(
+        f"\n{len(failed)} cells failed (their runs in MLflow have the traceback; -P retry=true tries them again):\n"
+    )
     for cell in failed:
         click.echo(f"  {cell}: {sweep.failed[cell.key][:200]}")
 

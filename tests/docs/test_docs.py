@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from entrypoints.benchmark import main
 from project_runs import ROOT, environment
 
+from entrypoints.benchmark import main
 from fanogan_mtl.workflows.plan import BenchmarkOptions
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -25,7 +25,9 @@ def test_the_python_api_page_runs(tmp_path: Path) -> None:
     script = tmp_path / "page.py"
     script.write_text("\n".join(blocks(ROOT / "docs" / "python-api.md", "python")))
     env = environment(tmp_path) | {"PYTHONPATH": str(ROOT)}
-    output = subprocess.run([sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=200)
+    output = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=200
+    )
     assert output.returncode == 0, output.stderr
     assert "Mean AUROC in percent at 5 epochs" in output.stdout
 
@@ -48,7 +50,9 @@ def test_the_table_of_parameters_is_the_entry_points() -> None:
 def test_defaults_are_the_same_wherever_they_are_written() -> None:
     project = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]["benchmark"]
     assert {name: declared["default"] for name, declared in project["parameters"].items()} == asdict(BenchmarkOptions())
-    assert {option.name: option.default for option in main.params if option.name != "help"} == asdict(BenchmarkOptions())
+    assert {option.name: option.default for option in main.params if option.name != "help"} == asdict(
+        BenchmarkOptions()
+    )
     for name in project["parameters"]:
         assert f"--{name} {{{name}}}" in project["command"]
 
@@ -69,11 +73,28 @@ def test_the_walk_through_of_a_new_detector_works(tmp_path: Path) -> None:
     opening = "REGISTRY: dict[str, str] = {\n"
     assert opening in registry.read_text()
     registry.write_text(registry.read_text().replace(opening, opening + line))
-    command = [sys.executable, "-m", "pytest", "tests/detectors/test_contract.py", "-k", "autoencoder", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "tests/detectors/test_contract.py",
+        "-k",
+        "autoencoder",
+        "-p",
+        "no:cacheprovider",
+    ]
     tests = subprocess.run(command, cwd=project, env=environment(tmp_path), capture_output=True, text=True, timeout=250)
     assert tests.returncode == 0, tests.stdout
     assert "passed" in tests.stdout
-    command = [sys.executable, "-m", "entrypoints.benchmark", "--dataset", "optdigits", "--detectors", "autoencoder,pca"]
+    command = [
+        sys.executable,
+        "-m",
+        "entrypoints.benchmark",
+        "--dataset",
+        "optdigits",
+        "--detectors",
+        "autoencoder,pca",
+    ]
     command += ["--detector_params", '{"autoencoder": {"latent_dim": 8}}', "--epochs", "2", "--classes", "0,1"]
     run = subprocess.run(command, cwd=project, env=environment(tmp_path), capture_output=True, text=True, timeout=250)
     assert run.returncode == 0, run.stderr

@@ -139,7 +139,9 @@ print(model.predict(images).to_json(orient="records", double_precision=15))
     assert train_detector  # the same function trains heads again when they were not kept
     for run in recorded(folder).comparisons:
         command = [sys.executable, "-c", code, uri(folder), run.data.tags["model_uri"], str(folder / "images.npy")]
-        output = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=True)
+        output = subprocess.run(
+            command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=True
+        )
         import json
 
         answers = json.loads(output.stdout.splitlines()[-1])
@@ -165,7 +167,9 @@ def in_process(folder: Path, run: mlflow.entities.Run, position: int) -> object:
     head = json.loads(file.read_text())["heads"][position]
     options = BenchmarkOptions(**SMALL, data_dir=str(folder / "cache" / "fanogan-mtl"))
     plan = make_plan(options)
-    comparison = next(each.comparison for each in plan.comparisons if each.comparison.key == run.data.tags["comparison_key"])
+    comparison = next(
+        each.comparison for each in plan.comparisons if each.comparison.key == run.data.tags["comparison_key"]
+    )
     assert isinstance(comparison, Comparison)
     assert parse_datasets
     cell = Cell(comparison, head["name"].split("/")[1], head["seed"])

@@ -25,9 +25,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder / "artifacts")]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{folder / 'mlflow.db'}",
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+    ]
     environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 90
     while True:
@@ -58,7 +65,7 @@ def test_a_run_that_mlflow_run_made_becomes_the_sweep(tracking: Tracking, monkey
     adopted = connect()
     assert "MLFLOW_RUN_ID" not in os.environ
     record = Record(parameters={"epochs": "20,50", "seeds": "0"}, tags={"device": "cpu"})
-    assert records.start_sweep(adopted, "benchmark sample", record) == run_id
+    assert records.start_run(adopted, "sweep", "benchmark sample", record) == run_id
     run = tracking.client.get_run(run_id)
     assert run.info.run_name == "benchmark sample"
     assert run.data.params == {"epochs": "20", "seeds": "0"}
@@ -69,7 +76,7 @@ def test_a_run_that_mlflow_run_made_becomes_the_sweep(tracking: Tracking, monkey
 
 
 def test_a_record_sent_twice_adds_no_row_and_a_later_one_is_the_newest(tracking: Tracking) -> None:
-    run_id = records.create_run(tracking, records.start_sweep(tracking, "sweep", Record()), "one", {})
+    run_id = records.create_run(tracking, records.start_run(tracking, "sweep", "sweep", Record()), "one", {})
     record = Record(parameters={"seed": 0}, values=[Value("auroc", 0.9, 20), Value("auroc", 0.8, 50)], time=1000)
     for _ in range(2):
         records.write(tracking, run_id, record)
@@ -80,7 +87,7 @@ def test_a_record_sent_twice_adds_no_row_and_a_later_one_is_the_newest(tracking:
 
 
 def test_more_metrics_than_one_call_takes(tracking: Tracking) -> None:
-    run_id = records.start_sweep(tracking, "sweep", Record())
+    run_id = records.start_run(tracking, "sweep", "sweep", Record())
     records.write(tracking, run_id, Record(values=[Value("auroc", step / 3000, step) for step in range(2500)], time=1))
     history = records.history(tracking, run_id, "auroc")
     assert history == {step: step / 3000 for step in range(2500)}
@@ -89,7 +96,7 @@ def test_more_metrics_than_one_call_takes(tracking: Tracking) -> None:
 def test_a_cell_is_finished_only_when_all_of_it_is_written(
     tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep = records.start_sweep(tracking, "sweep", Record())
+    sweep = records.start_run(tracking, "sweep", "sweep", Record())
     file = tmp_path / "cell.npz"
     file.write_bytes(b"result")
     record = Record({"seed": 0}, [Value("auroc", 0.9, 20)], {"cell_key": "k1"}, [file], 1000)
@@ -106,7 +113,7 @@ def test_a_cell_is_finished_only_when_all_of_it_is_written(
 
 
 def test_a_later_sweep_joins_a_comparison(tracking: Tracking) -> None:
-    first = records.start_sweep(tracking, "first", Record())
+    first = records.start_run(tracking, "sweep", "first", Record())
     run_id = records.create_run(tracking, first, "comparison", {"level": "comparison", "sweeps": first})
     for sweep in ("second", "third", "second"):
         records.join_sweep(tracking, tracking.client.get_run(run_id), sweep)
@@ -114,7 +121,7 @@ def test_a_later_sweep_joins_a_comparison(tracking: Tracking) -> None:
 
 
 def test_data_sets_are_inputs(tracking: Tracking) -> None:
-    run_id = records.start_sweep(tracking, "sweep", Record())
+    run_id = records.start_run(tracking, "sweep", "sweep", Record())
     records.log_data(tracking, run_id, [DataInput("digits", "d" * 64, "npz:digits.npz", 100, 20)])
     (used,) = tracking.client.get_run(run_id).inputs.dataset_inputs
     assert (used.dataset.name, used.dataset.digest) == ("digits", "d" * 36)

@@ -1,0 +1,106 @@
+"""Preprocessing: prepare the data sets, check them, and show in MLflow what they are."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from fanogan_mtl import figures
+from fanogan_mtl.data.catalog import SampleSheet, load_dataset, sample_sheets
+from fanogan_mtl.data.dataset import Dataset, class_counts
+from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
+from fanogan_mtl.page import html_page
+from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking.connection import Tracking, connect
+from fanogan_mtl.tracking.environment import environment_tags
+from fanogan_mtl.tracking.records import Record
+from fanogan_mtl.workflows import options as read
+from fanogan_mtl.workflows.pages import Section
+from fanogan_mtl.workflows.recording import data_input
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+@dataclass(frozen=True)
+class PreprocessOptions:
+    """What a person may choose, as text; `python -m entrypoints.preprocess --help` says what each means."""
+
+    dataset: str = "sample"
+    data_dir: str = "auto"
+
+
+def preprocess(options: PreprocessOptions) -> int:
+    """Prepare data sets and record them as one run.
+
+    Returns
+    -------
+    int
+        Exit status 0.
+
+    Raises
+    ------
+    UserError
+        For an unknown data set, one that can't be read, or a folder that can't be written.
+    """
+    specs = parse_datasets(options.dataset)
+    data_dir = read.parse_data_dir(options.data_dir)
+    datasets = []
+    for spec in specs:
+        click.echo(f"preparing {spec.name}", err=True)
+        datasets.append(load_dataset(spec, data_dir))
+    tracking = connect()
+    record = Record({name: str(value) for name, value in asdict(options).items()}, tags=environment_tags("cpu"))
+    run_id = records.start_run(tracking, "preprocess", f"preprocess {options.dataset}", record)
+    records.log_data(
+        tracking, run_id, [data_input(spec, dataset) for spec, dataset in zip(specs, datasets, strict=True)]
+    )
+    with TemporaryDirectory() as folder:
+        page = Path(folder) / "data.html"
+        page.write_text(html_page("The data sets", _sections(specs, datasets, data_dir)))
+        records.write(tracking, run_id, Record(values=_values(datasets), files=[page], time=records.now()))
+    records.finish(tracking, run_id)
+    _print(datasets, data_dir, tracking, run_id)
+    return 0
+
+
+def _sections(specs: tuple[DatasetSpec, ...], datasets: list[Dataset], data_dir: Path) -> list[Section]:
+    sections: list[Section] = []
+    for spec, dataset in zip(specs, datasets, strict=True):
+        labels = {"train": dataset.train.labels, "test": dataset.test.labels}
+        counts = figures.class_counts_data(labels, dataset.classes)
+        sections.append(
+            (f"{dataset.name}: images of each class", "", figures.class_counts_figure(counts, dataset.name))
+        )
+        if len(spec.sources) == 1:  # a pool's images are its members'
+            sections.append((f"{dataset.name}: raw and prepared", "", _sheet_figure(sample_sheets(spec, data_dir)[0])))
+    return sections
+
+
+def _sheet_figure(sheet: SampleSheet) -> go.Figure:
+    classes, images = sheet.raw.shape[:2]
+    labels = np.repeat(np.arange(classes), images)
+    raw, prepared = (array.reshape(classes * images, *array.shape[2:]) for array in (sheet.raw, sheet.prepared))
+    data = figures.sample_sheet_data(raw, prepared, labels, sheet.classes)
+    return figures.sample_sheet_figure(data, sheet.name)
+
+
+def _values(datasets: list[Dataset]) -> list[records.Value]:
+    return [
+        records.Value(f"{part}_images_{dataset.name.replace('+', '.')}", sum(counts.values()), 0)
+        for dataset in datasets
+        for part, counts in class_counts(dataset).items()
+    ]
+
+
+def _print(datasets: list[Dataset], data_dir: Path, tracking: Tracking, run_id: str) -> None:
+    click.echo(f"{'data set':40} {'training':>9} {'test':>7} {'classes':>8}  digest")
+    for dataset in datasets:
+        sizes = f"{len(dataset.train.labels):9} {len(dataset.test.labels):7} {len(dataset.classes):8}"
+        click.echo(f"{dataset.name:40} {sizes}  {dataset.digest[:16]}")
+    click.echo(f"\nPrepared in {data_dir}; sheets and counts are in data.html of run {run_id} in {tracking.uri}")
