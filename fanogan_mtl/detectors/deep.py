@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 from zlib import crc32
@@ -16,6 +17,23 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 SCORING_ROWS = 32  # networks round differently in batches of other sizes, so every batch scored has this many rows
+
+
+@dataclass(frozen=True)
+class Each:
+    """Parameter constraint: a list or tuple, not empty, of values that each satisfy a constraint of scikit-learn's."""
+
+    item: Interval
+    length: int | None = None
+
+    def is_satisfied_by(self, value: object) -> bool:
+        """Tell whether the value fits."""
+        if not isinstance(value, list | tuple) or len(value) != (self.length or max(len(value), 1)):
+            return False
+        return all(self.item.is_satisfied_by(item) for item in value)
+
+    def __str__(self) -> str:
+        return f"a list of {self.length or 'one or more'} values, each {self.item}"
 
 
 class Preprocessing(nn.Module):
@@ -83,7 +101,7 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
         As in PyOD: scores of the training rows, their `1 - contamination` quantile, and which rows lie above it.
     """
 
-    _constraints: ClassVar[dict[str, list[Any]]] = {
+    _constraints: ClassVar[dict[str, list[Any] | Each]] = {
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -115,7 +133,14 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
 
     def check_parameters(self) -> None:
         """Raise `ValueError` that names the first parameter that is out of range."""
-        validate_parameter_constraints(self._constraints, self.get_params(deep=False), type(self).__name__)
+        values, name = self.get_params(deep=False), type(self).__name__
+        lists = {key: each for key, each in self._constraints.items() if isinstance(each, Each)}
+        validate_parameter_constraints(
+            {key: constraint for key, constraint in self._constraints.items() if key not in lists}, values, name
+        )
+        for key, each in lists.items():
+            if not each.is_satisfied_by(values[key]):
+                raise ValueError(f"The {key!r} parameter of {name} must be {each}. Got {values[key]!r} instead.")
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Train for `epochs` epochs.
@@ -194,7 +219,8 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
         return self._rows(X, reset=False)
 
     def _rows(self, X: ArrayLike, **checks: Any) -> Tensor:
-        rows = validate_data(self, X, dtype=np.float32, ensure_all_finite=False, **checks)
+        with np.errstate(over="ignore"):  # what overflows is refused below
+            rows = validate_data(self, X, dtype=np.float32, ensure_all_finite=False, **checks)
         finite = np.isfinite(rows)
         if not finite.all():
             row, column = np.argwhere(~finite)[0]

@@ -1,0 +1,252 @@
+"""f-AnoGAN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fanogan_mtl.detectors.deep import DeepDetector, Each, Preprocessing, generator, shuffled_batches
+from fanogan_mtl.detectors.wgan import AdversarialSettings, Critic, perceptron, train_adversarially
+
+TUNED: dict[str, object] = {}
+
+WIDTHS = Each(Interval(Integral, 1, None, closed="left"))
+
+
+class Networks(nn.Module):
+    """Everything that f-AnoGAN learns; all but `preprocessing` see preprocessed rows."""
+
+    term_mean: Tensor
+    term_std: Tensor
+
+    def __init__(
+        self, preprocessing: nn.Module, generator: nn.Sequential, critic: Critic, encoder: nn.Sequential
+    ) -> None:
+        super().__init__()
+        self.preprocessing = preprocessing
+        self.generator = generator
+        self.critic = critic
+        self.encoder = encoder
+        self.register_buffer("term_mean", torch.zeros(2, dtype=torch.float64))  # of the training rows' terms
+        self.register_buffer("term_std", torch.ones(2, dtype=torch.float64))
+
+    def reconstruct(self, rows: Tensor) -> Tensor:
+        """G(E(x)), shape (n, d)."""
+        made: Tensor = self.generator(self.encoder(rows))
+        return made
+
+    def terms(self, rows: Tensor) -> Tensor:
+        """Image term and feature term, shape (n, 2)."""
+        made = self.reconstruct(rows)
+        features, made_features = self.critic.features(torch.cat([rows, made])).chunk(2)
+        image = (rows - made).square().mean(dim=1)
+        feature = (features - made_features).square().mean(dim=1)
+        return torch.stack([image, feature], dim=1)
+
+    def calibrated(self, terms: Tensor) -> Tensor:
+        """Terms (n, 2) in standard deviations over the training rows' mean, float64."""
+        return (terms.double() - self.term_mean) / self.term_std
+
+
+class FAnoGAN(DeepDetector):
+    """WGAN-GP on normal rows, then an encoder into its latent space; scores by what the reconstruction misses.
+
+    Parameters
+    ----------
+    epochs : int
+        Epochs of generator and critic, and as many of the encoder after them.
+    batch_size : int, at least 2
+    latent_dim : int
+    kappa : float
+        Weight of the feature term, in the encoder's loss and in the score.
+    learning_rate : float
+        Adam's, of generator and critic.
+    betas : two floats in [0, 1)
+        Adam's, of generator and critic. The encoder's are (0.5, 0.999).
+    critic_steps : int
+        Critic steps, each on a batch of its own, for one generator step.
+    gradient_penalty : float
+        Weight of the critic's penalty.
+    generator_widths, critic_widths, encoder_widths : sequence of int
+        Hidden layers, input side first.
+    encoder_learning_rate : float or None
+        None: as `learning_rate`.
+    weight_decay : float
+        Adam's, of all three networks.
+    noise : float
+        Standard deviation, in preprocessed units, of Gaussian noise on the encoder's input in training.
+    start_at_mean : bool
+        Let the generator's last bias start at the training rows' mean.
+    preprocessing : {"standard", "minmax", "gcn", "none"}
+        See `deep.Preprocessing`.
+    score : {"paper", "calibrated"}
+        `paper`: image term + kappa * feature term. `calibrated`: each term standardised by its training rows first.
+    device : {"auto", "cpu", "cuda"}
+    random_state : int
+    contamination : float in (0, 0.5]
+        Share of the training rows above the threshold.
+    """
+
+    _constraints: ClassVar[dict[str, list[Any] | Each]] = {
+        **DeepDetector._constraints,
+        "batch_size": [Interval(Integral, 2, None, closed="left")],  # one row has no batch statistics
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "kappa": [Interval(Real, 0, None, closed="left")],
+        "betas": Each(Interval(Real, 0, 1, closed="left"), length=2),
+        "critic_steps": [Interval(Integral, 1, None, closed="left")],
+        "gradient_penalty": [Interval(Real, 0, None, closed="left")],
+        "generator_widths": WIDTHS,
+        "critic_widths": WIDTHS,
+        "encoder_widths": WIDTHS,
+        "encoder_learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+        "noise": [Interval(Real, 0, None, closed="left")],
+        "start_at_mean": ["boolean"],
+        "score": [StrOptions({"paper", "calibrated"})],
+    }
+
+    network_: Networks
+
+    def __init__(
+        self,
+        epochs: int = 20,
+        batch_size: int = 64,
+        latent_dim: int = 100,
+        kappa: float = 1.0,
+        learning_rate: float = 1e-4,
+        betas: Sequence[float] = (0.5, 0.999),
+        critic_steps: int = 5,
+        gradient_penalty: float = 10.0,
+        generator_widths: Sequence[int] = (128, 256, 512, 1024),
+        critic_widths: Sequence[int] = (512, 256),
+        encoder_widths: Sequence[int] = (512, 256),
+        encoder_learning_rate: float | None = None,
+        weight_decay: float = 0.0,
+        noise: float = 0.0,
+        start_at_mean: bool = False,
+        preprocessing: str = "standard",
+        score: str = "paper",
+        device: str = "auto",
+        random_state: int = 0,
+        contamination: float = 0.1,
+    ) -> None:
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.latent_dim = latent_dim
+        self.kappa = kappa
+        self.learning_rate = learning_rate
+        self.betas = betas
+        self.critic_steps = critic_steps
+        self.gradient_penalty = gradient_penalty
+        self.generator_widths = generator_widths
+        self.critic_widths = critic_widths
+        self.encoder_widths = encoder_widths
+        self.encoder_learning_rate = encoder_learning_rate
+        self.weight_decay = weight_decay
+        self.noise = noise
+        self.start_at_mean = start_at_mean
+        self.preprocessing = preprocessing
+        self.score = score
+        self.device = device
+        self.random_state = random_state
+        self.contamination = contamination
+
+    def decision_terms(self, X: ArrayLike) -> dict[str, NDArray[Any]]:
+        """Score rows by the calibrated sum and by each term alone, in one pass.
+
+        Returns
+        -------
+        dict
+            `calibrated`, `image`, `feature`: float64 arrays of shape (n_samples,).
+        """
+
+        def all_three(rows: Tensor) -> Tensor:
+            terms = self.network_.terms(self.network_.preprocessing(rows))
+            return torch.cat([self._weigh(self.network_.calibrated(terms))[:, None], terms], dim=1)
+
+        calibrated, image, feature = self._in_batches(self._validated(X), all_three).T
+        return {"calibrated": calibrated, "image": image, "feature": feature}
+
+    def reconstruct(self, X: ArrayLike) -> NDArray[Any]:
+        """G(E(x)) of rows, shape (n_samples, n_features), in the units of X."""
+        scaling = self._scaling()
+        return self._in_batches(
+            self._validated(X), lambda rows: scaling.inverse(self.network_.reconstruct(scaling(rows)))
+        )
+
+    def _build(self, n_features: int) -> Networks:
+        return Networks(
+            Preprocessing(self.preprocessing),
+            perceptron([self.latent_dim, *self.generator_widths, n_features], batch_norm=True),
+            Critic([n_features, *self.critic_widths]),
+            perceptron([n_features, *self.encoder_widths, self.latent_dim]),
+        )
+
+    def _train(self, rows: Tensor, budgets: Sequence[int]) -> Iterator[int]:
+        networks = self.network_
+        untrained_encoder = deepcopy(networks.encoder.state_dict())
+        if self.start_at_mean:
+            networks.generator.get_parameter(f"{len(networks.generator) - 1}.bias").data.copy_(rows.mean(dim=0))
+        settings = AdversarialSettings(
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            betas=(self.betas[0], self.betas[1]),
+            weight_decay=self.weight_decay,
+            critic_steps=self.critic_steps,
+            gradient_penalty=self.gradient_penalty,
+        )
+        for budget in train_adversarially(
+            networks.generator, networks.critic, rows, budgets, settings, self.random_state
+        ):
+            networks.encoder.load_state_dict(untrained_encoder)
+            self._train_encoder(rows, budget)
+            self._calibrate(rows)
+            yield budget
+
+    def _train_encoder(self, rows: Tensor, epochs: int) -> None:
+        """Train the encoder izi_f against the generator and the critic as they stand."""
+        networks = self.network_.eval()
+        networks.generator.requires_grad_(False)
+        order, noise = (generator(self.random_state, f"encoder {purpose}") for purpose in ("order", "noise"))
+        optimizer = torch.optim.Adam(
+            networks.encoder.parameters(),
+            self.encoder_learning_rate or self.learning_rate,
+            (0.5, 0.999),
+            weight_decay=self.weight_decay,
+            fused=True,
+        )
+        features = networks.critic.features(rows)
+        for _ in range(epochs):
+            for batch in shuffled_batches(len(rows), self.batch_size, order):
+                real = rows[batch]
+                seen = real
+                if self.noise:
+                    seen = real + self.noise * torch.randn(real.shape, generator=noise).to(real.device)
+                made = networks.reconstruct(seen)
+                made_features = networks.critic.features(made)
+                loss = functional.mse_loss(made, real) + self.kappa * functional.mse_loss(
+                    made_features, features[batch]
+                )
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+
+    def _calibrate(self, rows: Tensor) -> None:
+        terms = torch.from_numpy(self._in_batches(rows, self.network_.terms))
+        spread = terms.std(dim=0, correction=0)
+        self.network_.term_mean.copy_(terms.mean(dim=0))
+        self.network_.term_std.copy_(torch.where(spread > 0, spread, 1.0))
+
+    def _score(self, rows: Tensor) -> Tensor:
+        terms = self.network_.terms(rows)
+        return self._weigh(self.network_.calibrated(terms) if self.score == "calibrated" else terms)
+
+    def _weigh(self, terms: Tensor) -> Tensor:
+        return terms[:, 0] + self.kappa * terms[:, 1]
