@@ -39,24 +39,26 @@ async function inflatePlotly() {
   script.textContent = await new Response(stream).text();
   document.head.append(script);
 }
+const options = {
+  responsive: true,
+  displaylogo: false,
+  modeBarButtons: [["toImage", "resetScale2d"]],  // more would cover titles on a narrow screen
+};
 function draw() {
   for (const place of figures) {
     const { data, layout } = JSON.parse(place.nextElementSibling.textContent);
-    Plotly.newPlot(place, data, layout, { responsive: true, displaylogo: false });
+    Plotly.newPlot(place, data, layout, options);
   }
 }
-function setWidth(width) {
-  for (const place of figures) {
-    place.style.width = width;
-    Plotly.Plots.resize(place);
-  }
+function fit(size) {
+  for (const place of figures) Plotly.relayout(place, size);
 }
 if (typeof DecompressionStream === "undefined") {
   document.getElementById("note").hidden = false;
 } else {
   inflatePlotly().then(draw);
-  addEventListener("beforeprint", () => setWidth("180mm"));
-  addEventListener("afterprint", () => setWidth(""));
+  addEventListener("beforeprint", () => fit({ width: 680 }));  // A4 less its margins
+  addEventListener("afterprint", () => fit({ width: null, autosize: true }));
 }
 """
 

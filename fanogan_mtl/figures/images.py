@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from io import BytesIO
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -48,28 +49,35 @@ class ClassCounts:
 def reconstruction_data(
     images: NDArray[np.floating], reconstructions: NDArray[np.floating], labels: Sequence[str]
 ) -> Sheet:
-    """Lay input, reconstruction and residual (absolute difference) side by side, one row an image.
+    """Lay inputs, reconstructions and residuals (absolute differences) in three rows, one column an image.
 
     Parameters
     ----------
     images, reconstructions : (n, height, width), in [0, 1]; values beyond are cut off
-    labels : of the n rows, as `anomaly, 0.31`
+    labels : of the n images; neighbours with the same label share it
     """
-    columns = np.stack([images, reconstructions, np.abs(images - reconstructions)], axis=1)  # (n, 3, height, width)
-    grey = np.round(255 * np.clip(columns, 0, 1)).astype(np.uint8)
-    return _sheet(grey, list(labels), ["input", "reconstruction", "residual"])
+    rows = np.stack([images, reconstructions, np.abs(images - reconstructions)])  # (3, n, height, width)
+    grey = np.round(255 * np.clip(rows, 0, 1)).astype(np.uint8)
+    groups = [(label, len(list(same))) for label, same in groupby(labels)]
+    return _sheet(grey, ["input", "reconstruction", "residual"], groups)
 
 
 def reconstruction_figure(sheet: Sheet, title: str) -> go.Figure:
-    """Input, reconstruction and residual as grey values."""
-    height = 110 + 64 * len(sheet.rows)
-    figure = go.Figure(layout=layout(title, *_image_axes(sheet), height=height))
+    """Inputs, reconstructions and residuals as grey values."""
+    figure = go.Figure(layout=layout(title, *_image_axes(sheet), height=420))
     figure.add_heatmap(
         z=sheet.pixels,
         colorscale="gray",
         zmin=0,
         zmax=255,
-        colorbar={"title": {"text": "grey value", "side": "right"}, "thickness": 10, "tickvals": [0, 128, 255]},
+        colorbar={
+            "orientation": "h",
+            "title": {"text": "grey value, 0 to 255", "side": "bottom"},
+            "thickness": 10,
+            "y": -0.04,
+            "yanchor": "top",
+            "tickvals": [0, 128, 255],
+        },
         hovertemplate="grey value %{z}<extra></extra>",
     )
     return figure
@@ -96,12 +104,12 @@ def sample_sheet_data(
         for column, number in enumerate(np.flatnonzero(labels == row)[:samples]):
             cells[row, column] = _coloured_cell(raw[number])
             cells[row, samples + column] = _coloured_cell(prepared[number])
-    return _sheet(cells, list(classes), ["raw", "prepared"])
+    return _sheet(cells, list(classes), [("raw", samples), ("prepared", samples)])
 
 
 def sample_sheet_figure(sheet: Sheet, title: str) -> go.Figure:
     """Samples of each class, raw and prepared."""
-    figure = go.Figure(layout=layout(title, *_image_axes(sheet), height=110 + 44 * len(sheet.rows)))
+    figure = go.Figure(layout=layout(title, *_image_axes(sheet), height=110 + 48 * len(sheet.rows)))
     figure.add_image(source=_png(sheet.pixels), hoverinfo="skip")
     figure.update_yaxes(title="class")
     return figure
@@ -128,20 +136,22 @@ def class_counts_figure(data: ClassCounts, title: str) -> go.Figure:
     return figure
 
 
-def _sheet(cells: NDArray[np.uint8], rows: list[str], columns: list[str]) -> Sheet:
-    """Tile cells of shape (rows, columns, height, width[, 3]); column labels spread evenly over the columns."""
+def _sheet(cells: NDArray[np.uint8], rows: list[str], columns: list[tuple[str, int]]) -> Sheet:
+    """Tile cells of shape (rows, columns, height, width[, 3]); a column label stands over so many columns."""
     height, width = cells.shape[2] + GAP, cells.shape[3] + GAP
     sheet = np.full((len(cells) * height - GAP, cells.shape[1] * width - GAP, *cells.shape[4:]), 255, dtype=np.uint8)
     for row, line in enumerate(cells):
         for column, cell in enumerate(line):
             sheet[row * height :, column * width :][: cell.shape[0], : cell.shape[1]] = cell
-    block = cells.shape[1] * width / len(columns)
+    ends = np.cumsum([span for _, span in columns])
     return Sheet(
         pixels=sheet,
         rows=rows,
-        row_centres=[(row + 0.5) * height - GAP / 2 - 0.5 for row in range(len(rows))],
-        columns=columns,
-        column_centres=[(column + 0.5) * block - GAP / 2 - 0.5 for column in range(len(columns))],
+        row_centres=[(row + 0.5) * height - (GAP + 1) / 2 for row in range(len(rows))],
+        columns=[label for label, _ in columns],
+        column_centres=[
+            (end - span / 2) * width - (GAP + 1) / 2 for end, (_, span) in zip(ends.tolist(), columns, strict=True)
+        ],
     )
 
 
@@ -153,11 +163,16 @@ def _coloured_cell(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _image_axes(sheet: Sheet) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Axes of square pixels from the top downwards, labelled with the rows and columns."""
     height, width = sheet.pixels.shape[:2]
-    plain = {"showgrid": False, "showline": False, "ticks": "", "constrain": "domain"}
-    x = plain | {"tickvals": sheet.column_centres, "ticktext": [escape(text) for text in sheet.columns], "side": "top"}
-    y = plain | {"tickvals": sheet.row_centres, "ticktext": [escape(text) for text in sheet.rows], "scaleanchor": "x"}
-    return x | {"range": [-0.5, width - 0.5]}, y | {"range": [height - 0.5, -0.5]}
+    plain = {"showgrid": False, "showline": False, "ticks": "", "tickangle": 0, "constrain": "domain"}
+    x = {"tickvals": sheet.column_centres, "ticktext": [escape(text) for text in sheet.columns], "side": "top"}
+    y = {"tickvals": sheet.row_centres, "ticktext": [escape(text) for text in sheet.rows]}
+    return plain | x | {"range": [-0.5, width - 0.5]}, plain | y | {
+        "range": [height - 0.5, -0.5],
+        "scaleanchor": "x",
+        "constraintoward": "top",
+    }
 
 
 def _png(pixels: NDArray[np.uint8]) -> str:

@@ -14,7 +14,7 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "triangle-down")
 PATTERNS = ("", "/", "\\", "x", "-", "|", "+", ".")
 GRID = "#DDDDDD"
-TITLE_LETTERS = 44  # a line of a title that fits 390 px
+TITLE_LETTERS = 40  # a line of a title that fits 390 px beside the buttons
 
 
 def line_style(position: int) -> dict[str, Any]:
@@ -46,12 +46,19 @@ def layout(title: str, x: dict[str, Any], y: dict[str, Any], height: int = 440) 
     axis = {"gridcolor": GRID, "linecolor": "#444444", "zeroline": False, "ticks": "outside", "automargin": True}
     return go.Layout(
         template="none",
-        title={"text": "<br>".join(map(escape, lines)), "x": 0.02, "y": 0.98, "yanchor": "top", "font": {"size": 15}},
+        title={
+            "text": "<br>".join(map(escape, lines)),
+            "font": {"size": 15},
+            "x": 0,
+            "y": 1,
+            "yanchor": "top",
+            "pad": {"l": 8, "t": 8 if len(lines) == 1 else 18},  # Plotly lifts titles of several lines over the edge
+        },
         font={"family": "system-ui, sans-serif", "size": 12, "color": "#222222"},
         xaxis=axis | x,
         yaxis=axis | y,
         legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0},
-        margin={"l": 50, "r": 12, "t": 26 + 20 * len(lines), "b": 50},
+        margin={"l": 50, "r": 12, "t": 34 + 20 * len(lines), "b": 50},
         height=height,
         autosize=True,
     )

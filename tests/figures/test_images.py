@@ -1,0 +1,66 @@
+from base64 import b64decode
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+from fanogan_mtl import figures
+
+RANDOM = np.random.default_rng(0)
+
+
+class TestReconstruction:
+    IMAGES = RANDOM.random((4, 5, 6))
+    SHEET = figures.reconstruction_data(IMAGES, IMAGES[::-1] * 2, ["normal", "normal", "anomalous", "normal"])
+
+    def test_rows_are_input_reconstruction_and_residual_in_grey_values(self):
+        assert self.SHEET.rows == ["input", "reconstruction", "residual"]
+        assert self.SHEET.pixels.shape == (3 * 5 + 2 * 2, 4 * 6 + 3 * 2)
+        third = slice(2 * 8, 2 * 8 + 6)
+        reconstruction = self.IMAGES[1] * 2
+        residual = np.abs(self.IMAGES[2] - reconstruction)
+        for row, expected in enumerate([self.IMAGES[2], reconstruction, residual]):
+            found = self.SHEET.pixels[row * 7 : row * 7 + 5, third]
+            np.testing.assert_array_equal(found, np.round(255 * np.clip(expected, 0, 1)))
+
+    def test_neighbours_with_the_same_label_share_it_in_their_middle(self):
+        assert self.SHEET.columns == ["normal", "anomalous", "normal"]
+        assert self.SHEET.column_centres == [6.5, 18.5, 26.5]
+        assert self.SHEET.row_centres == [2, 9, 16]
+
+    def test_figure_shows_the_whole_grey_range_with_row_zero_on_top(self):
+        figure = figures.reconstruction_figure(self.SHEET, "vae")
+        assert (figure.data[0].zmin, figure.data[0].zmax) == (0, 255)
+        assert figure.layout.yaxis.range == (18.5, -0.5)
+        assert list(figure.layout.xaxis.ticktext) == self.SHEET.columns
+
+
+class TestSampleSheet:
+    LABELS = np.array([1, 0, 1, 1, 1])
+
+    def test_first_samples_of_each_class_stand_raw_left_and_prepared_right(self):
+        raw = np.arange(1, 6, dtype=np.uint8)[:, None, None] * np.ones((5, 8, 8), dtype=np.uint8)
+        prepared = np.repeat(np.repeat(raw, 4, axis=1), 4, axis=2)[:, :28, :28] + 100
+        sheet = figures.sample_sheet_data(raw, prepared, self.LABELS, ["a", "b"], samples=3)
+        centres = sheet.pixels[28::58, 28::58, 0]
+        np.testing.assert_array_equal(centres, [[2, 255, 255, 102, 255, 255], [1, 3, 4, 101, 103, 104]])
+        assert (sheet.rows, sheet.columns) == (["a", "b"], ["raw", "prepared"])
+
+    def test_colour_and_other_sizes_are_kept_and_the_figure_holds_the_very_pixels(self):
+        raw = RANDOM.integers(0, 256, (5, 32, 20, 3), dtype=np.uint8)
+        prepared = RANDOM.integers(0, 256, (5, 28, 28), dtype=np.uint8)
+        sheet = figures.sample_sheet_data(raw, prepared, self.LABELS, ["a", "b"], samples=1)
+        np.testing.assert_array_equal(sheet.pixels[0, 0], raw[1, 0, 0])
+        np.testing.assert_array_equal(sheet.pixels[55, 55], raw[1, -1, -1])
+        source = figures.sample_sheet_figure(sheet, "t").data[0].source
+        shown = Image.open(BytesIO(b64decode(source.removeprefix("data:image/png;base64,"))))
+        np.testing.assert_array_equal(np.asarray(shown), sheet.pixels)
+
+
+class TestClassCounts:
+    def test_counts_every_class_of_every_part(self):
+        data = figures.class_counts_data({"train": np.array([0, 2, 2]), "test": np.array([1])}, ["a", "b", "c"])
+        assert data.counts == {"train": [1, 0, 2], "test": [0, 1, 0]}
+        figure = figures.class_counts_figure(data, "images by class")
+        assert [(trace.name, list(trace.y)) for trace in figure.data] == [("train", [1, 0, 2]), ("test", [0, 1, 0])]
+        assert figure.layout.xaxis.type == "category"
