@@ -66,8 +66,9 @@ class Preprocessing(nn.Module):
             self.shift, scale = rows.min(), rows.max() - rows.min()
         else:
             return
+        rounding = torch.finfo(torch.float32).eps * rows.abs().max()
         self.shift = self.shift.float()
-        self.scale = torch.where(scale > 0, scale, 1.0).float()  # constant rows stay finite
+        self.scale = torch.where(scale > rounding, scale, 1.0).float()  # constant rows stay finite
 
     def forward(self, rows: Tensor) -> Tensor:
         """Scale rows of shape (n, d)."""
@@ -174,12 +175,15 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
             `epochs=budget` gives.
         """
         self.check_parameters()
+        stops = sorted(set(budgets))
+        if not stops or not all(isinstance(stop, Integral) and stop >= 1 for stop in stops):
+            raise ValueError(f"budgets must be one or more positive whole numbers of epochs. Got {stops} instead.")
         rows = self._rows(X, reset=True, ensure_min_samples=2)
         self._set_n_classes(None)
         self.network_ = self._seeded_build()
         scaling = self._scaling()
         scaling.learn(rows)
-        for budget in self._train(scaling(rows), sorted(set(budgets))):
+        for budget in self._train(scaling(rows), stops):
             self.network_.eval()
             self.epochs_ = budget
             self.decision_scores_ = self._in_batches(rows, self._score_raw)
