@@ -62,6 +62,17 @@ def start_script(folder: Path, entry: str, *arguments: str) -> subprocess.Popen[
     )  # fmt: skip
 
 
+def wait_for_line(process: subprocess.Popen[str], words: str) -> None:
+    """Read what a started script prints until a line has these words."""
+    assert process.stdout is not None
+    printed = []
+    for line in process.stdout:
+        printed.append(line)
+        if words in line:
+            return
+    raise AssertionError("".join(printed))
+
+
 def kill_group(process: subprocess.Popen[str], how: signal.Signals) -> str:
     """Send a signal to all of a started script's processes; give what it printed."""
     os.killpg(process.pid, how)

@@ -94,7 +94,7 @@ def test_flags_and_devices() -> None:
 
 def test_data_dir_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="data_dir .*can't be written"):
+    with pytest.raises(UserError, match=r"data_dir .*can't be written"):
         parse_data_dir(str(tmp_path / "file" / "below"))
     assert parse_data_dir(str(tmp_path / "new")).is_dir()
     assert list((tmp_path / "new").iterdir()) == []
