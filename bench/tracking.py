@@ -1,6 +1,6 @@
-"""Recording a cell against training it, for each default detector on one class of each sample set: `python -m bench.tracking`.
+"""Recording a cell against training it: `python -m bench.tracking`.
 
-The bar: recording takes at most 5 % of the training of the default sweep.
+Each default detector, one class of each sample set. The bar: at most 5 % of the default sweep's training.
 """
 
 import os

@@ -20,8 +20,8 @@ from fanogan_mtl.serving.heads import prepared_rows, read_model
 class DetectorModel(PythonModel):
     """All heads of a comparison.
 
-    The input is an array of images as the data set has them, shape (n, height, width[, 3]), uint8; the output a table with
-    one row for each image and head: `image` (its position), `head`, `score`, `threshold`, `is_anomaly`.
+    The input is an array of images as the data set has them, shape (n, height, width[, 3]), uint8; the output a table
+    with one row for each image and head: `image` (its position), `head`, `score`, `threshold`, `is_anomaly`.
     """
 
     def load_context(self, context: Any) -> None:
@@ -31,7 +31,7 @@ class DetectorModel(PythonModel):
     def predict(
         self,
         context: Any,
-        model_input: np.ndarray,  # type: ignore[type-arg]  # MLflow warns of any other hint
+        model_input: np.ndarray,  # MLflow warns of any other hint
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
         """Score images by every head."""

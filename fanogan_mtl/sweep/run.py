@@ -35,7 +35,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome(Generic[Item, Result]):
-    """One task's end: its item, and either the result or the failure; `running` holds the items that are worked on now."""
+    """One task's end: its item, and either the result or the failure; `running` holds what is worked on now."""
 
     item: Item
     result: Result | None
@@ -83,9 +83,9 @@ def run_tasks(
 ) -> Iterator[Outcome[Item, Result]]:
     """Apply a function to every item on the workers; yield each outcome as it comes.
 
-    A result is handed over and forgotten at once, and only a few tasks a worker are on the cluster at a time: memory does
-    not grow with the number of items, and a worker that dies takes no finished result with it. Dask gives up a task whose
-    workers died four times, and with it the innocent ones that waited there: each of those runs once more, alone.
+    A result is handed over and forgotten at once, and only a few tasks a worker are on the cluster at a time: memory
+    does not grow with the number of items, and a worker that dies takes no finished result with it. Dask gives up a
+    task whose workers died four times, and the innocent ones that waited there: each of those runs once more, alone.
     """
     from distributed import KilledWorker
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from fanogan_mtl.errors import UserError
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-REACH_SECONDS, REACH_TRIES = "10", "1"  # how long the first call waits for a server that may not be there
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def connect() -> Tracking:
     run_id = os.environ.pop("MLFLOW_RUN_ID", None)
     client, uri = mlflow.MlflowClient(), mlflow.get_tracking_uri()
     try:
-        with _impatient():
+        with _impatience():
             experiment_id = client.get_run(run_id).info.experiment_id if run_id else _experiment_id(client)
             if client.get_experiment(experiment_id).lifecycle_stage != "active":
                 raise UserError(f"experiment {experiment_id} of {uri} is deleted: restore it, or choose another")
@@ -74,17 +76,15 @@ def _experiment_id(client: MlflowClient) -> str:
     return str(experiment.experiment_id if experiment else client.create_experiment(name))
 
 
-class _impatient:
+@contextmanager
+def _impatience() -> Iterator[None]:
     """Within, MLflow's client gives up soon: its own patience is minutes."""
-
-    limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": REACH_TRIES, "MLFLOW_HTTP_REQUEST_TIMEOUT": REACH_SECONDS}
-
-    def __enter__(self) -> None:
-        self.before = {name: os.environ.get(name) for name in self.limits}
-        os.environ.update(self.limits)
-
-    def __exit__(self, *_: object) -> None:
-        for name, value in self.before.items():
+    before = {name: os.environ.get(name) for name in IMPATIENT}
+    os.environ |= IMPATIENT
+    try:
+        yield
+    finally:
+        for name, value in before.items():
             if value is None:
                 del os.environ[name]
             else:

@@ -120,7 +120,7 @@ def write(tracking: Tracking, run_id: str, record: Record) -> None:
 
 
 def record_cell(tracking: Tracking, comparison_id: str, name: str, record: Record, failed: bool = False) -> str:
-    """Write a whole cell, and only then call it FINISHED (or FAILED): one that a crash cut short is never taken as done."""
+    """Write a whole cell, and only then call it FINISHED or FAILED: what a crash cut short is never taken as done."""
     run_id = create_run(tracking, comparison_id, name, {"level": "cell", **record.tags})
     write(tracking, run_id, replace(record, tags={}))
     finish(tracking, run_id, "FAILED" if failed else "FINISHED")

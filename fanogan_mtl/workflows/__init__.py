@@ -1,3 +1,3 @@
-"""One module an entry point: the story of its entry from top to bottom. Only these know the sweep and the tracking both."""
+"""One module an entry point, its story from top to bottom. Only these know the sweep and the tracking both."""
 
 DEFAULT_DETECTORS = "fanogan,vae,deep_svdd,dagmm,pca,knn,iforest"

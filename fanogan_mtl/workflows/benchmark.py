@@ -78,7 +78,6 @@ def _print_plan(plan: Plan, tracking: Tracking) -> int:
         )
     seconds = duration(estimate_seconds(plan, pending)) if pending else "0 s"
     so_far = f"{len(state.done)} done, {len(state.failed)} failed"
-    click.echo(
-        f"{len(plan.cells)} cells: {so_far}, {len(pending)} to train, about {seconds} with {plan.execution.workers} workers"
-    )
+    todo = f"{len(pending)} to train, about {seconds} with {plan.execution.workers} workers"
+    click.echo(f"{len(plan.cells)} cells: {so_far}, {todo}")
     return 0

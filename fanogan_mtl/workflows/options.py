@@ -106,9 +106,8 @@ def parse_classes(text: str, known: Sequence[str], dataset: str) -> tuple[str, .
     classes = tuple(word.strip() for word in text.split(","))
     for each in classes:
         if each not in known:
-            raise UserError(
-                f"classes {text!r}: data set {dataset!r} has no training images of class {each!r}, but of {', '.join(known)}"
-            )
+            there = f"but of {', '.join(known)}"
+            raise UserError(f"classes {text!r}: {dataset!r} has no training images of class {each!r}, {there}")
     if len(set(classes)) < len(classes):
         raise UserError(f"classes {text!r}: a class is there twice")
     return classes

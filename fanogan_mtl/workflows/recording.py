@@ -127,7 +127,7 @@ class Sweep:
             self._complete(planned)
 
     def done_cells(self, comparison: Comparison) -> tuple[list[DoneCell], int]:
-        """Read a comparison's finished cells, of this and of earlier sweeps, and when the newest ended (in milliseconds)."""
+        """Read a comparison's finished cells, of earlier sweeps too, and when the newest ended (in milliseconds)."""
         runs = [
             run
             for run in records.find_runs(self.tracking, "cell", comparison_key=comparison.key)

@@ -34,8 +34,8 @@ def summaries(cells: Sequence[DoneCell], budget: int) -> dict[str, Summary]:
 def comparison_values(cells: Sequence[DoneCell], classes: Sequence[str]) -> list[Value]:
     """Metrics of a comparison run.
 
-    Means at each budget with `_std_over_seeds` and `_std_over_classes` beside them; `auroc_class_<class>` at each budget, and
-    `auroc_by_class`, whose step is the class's position, at the last.
+    Means at each budget with `_std_over_seeds` and `_std_over_classes` beside them; `auroc_class_<class>` at each
+    budget, and `auroc_by_class`, whose step is the class's position, at the last.
     """
     values = []
     budgets = sorted(cells[0].result.metrics)

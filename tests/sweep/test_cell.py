@@ -24,7 +24,7 @@ DEEP = ["fanogan", "vae", "deep_svdd", "dagmm"]
 
 
 def digits(path: Path, poisoned: bool = False) -> str:
-    """Write a small set of three classes of shapes; poisoned, everything but the training images of class 0 is another."""
+    """Write a small set of three shapes; poisoned, all but the training images of class 0 is something else."""
     random = np.random.default_rng(0)
     arrays = {}
     for part, count in (("train", 60), ("test", 20)):
