@@ -14,9 +14,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fanogan_mtl.detectors.deep import DeepDetector, Each, Preprocessing, generator, shuffled_batches
-from fanogan_mtl.detectors.wgan import AdversarialSettings, Critic, perceptron, train_adversarially
+from fanogan_mtl.detectors.wgan import AdversarialSettings, Critic, frozen, perceptron, train_adversarially
 
-TUNED: dict[str, object] = {}
+TUNED: dict[str, object] = {
+    "batch_size": 32,
+    "latent_dim": 32,
+    "kappa": 0.02,
+    "learning_rate": 1e-3,
+    "betas": [0.0, 0.9],
+    "generator_widths": [256, 512],
+    "critic_widths": [256, 128],
+    "encoder_widths": [256, 128],
+    "encoder_learning_rate": 1e-3,
+    "start_at_mean": True,
+}
+"""Found on validation data of the sample sets; what each is worth stands above."""
 
 WIDTHS = Each(Interval(Integral, 1, None, closed="left"))
 
@@ -193,7 +205,9 @@ class FAnoGAN(DeepDetector):
         networks = self.network_
         untrained_encoder = deepcopy(networks.encoder.state_dict())
         if self.start_at_mean:
-            networks.generator.get_parameter(f"{len(networks.generator) - 1}.bias").data.copy_(rows.mean(dim=0))
+            last_layer = networks.generator[-1]
+            assert isinstance(last_layer, nn.Linear)
+            last_layer.bias.data.copy_(rows.mean(dim=0))
         settings = AdversarialSettings(
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
@@ -212,34 +226,31 @@ class FAnoGAN(DeepDetector):
 
     def _train_encoder(self, rows: Tensor, epochs: int) -> None:
         """Train the encoder izi_f against the generator and the critic as they stand."""
-        networks = self.network_.eval()
-        networks.generator.requires_grad_(False)
+        encoder, critic, fixed_generator = self.network_.encoder, self.network_.critic, frozen(self.network_.generator)
         order, noise = (generator(self.random_state, f"encoder {purpose}") for purpose in ("order", "noise"))
         optimizer = torch.optim.Adam(
-            networks.encoder.parameters(),
+            encoder.parameters(),
             self.encoder_learning_rate or self.learning_rate,
             (0.5, 0.999),
             weight_decay=self.weight_decay,
             fused=True,
         )
-        features = networks.critic.features(rows)
+        features = critic.features(rows)
         for _ in range(epochs):
             for batch in shuffled_batches(len(rows), self.batch_size, order):
                 real = rows[batch]
                 seen = real
                 if self.noise:
                     seen = real + self.noise * torch.randn(real.shape, generator=noise).to(real.device)
-                made = networks.reconstruct(seen)
-                made_features = networks.critic.features(made)
-                loss = functional.mse_loss(made, real) + self.kappa * functional.mse_loss(
-                    made_features, features[batch]
-                )
+                made = fixed_generator(encoder(seen))
+                image = functional.mse_loss(made, real)
+                feature = functional.mse_loss(critic.features(made), features[batch])
                 optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                (image + self.kappa * feature).backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
 
     def _calibrate(self, rows: Tensor) -> None:
-        terms = torch.from_numpy(self._in_batches(rows, self.network_.terms))
+        terms = torch.from_numpy(self._in_batches(rows, self.network_.eval().terms))
         spread = terms.std(dim=0, correction=0)
         self.network_.term_mean.copy_(terms.mean(dim=0))
         self.network_.term_std.copy_(torch.where(spread > 0, spread, 1.0))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import count, pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from fanogan_mtl.detectors.deep import generator as random_stream
 from fanogan_mtl.detectors.deep import shuffled_batches
@@ -43,6 +45,18 @@ def perceptron(widths: Sequence[int], *, batch_norm: bool = False) -> nn.Sequent
             if batch_norm and number > 0:
                 layers.append(nn.BatchNorm1d(width_out))
             layers.append(nn.LeakyReLU(SLOPE))
+    return nn.Sequential(*layers)
+
+
+def frozen(network: nn.Sequential) -> nn.Sequential:
+    """Copy a trained perceptron for evaluation only, batch norm folded into the linear layers."""
+    layers: list[nn.Module] = []
+    for layer in deepcopy(network).eval().requires_grad_(False):
+        if isinstance(layer, nn.BatchNorm1d):
+            linear = layers.pop()
+            assert isinstance(linear, nn.Linear)
+            layer = fuse_linear_bn_eval(linear, layer)
+        layers.append(layer)
     return nn.Sequential(*layers)
 
 
@@ -84,7 +98,7 @@ def train_adversarially(
     Yields
     ------
     int
-        Each budget, once the two are trained for so many epochs. The caller may change their mode in the meantime.
+        Each budget, once the two are trained for so many epochs.
     """
     latent_dim = generator.get_parameter("0.weight").shape[1]
     order, mixes, latents = (random_stream(seed, purpose) for purpose in ("order", "mixes", "latents"))
@@ -97,7 +111,7 @@ def train_adversarially(
         return fake
 
     for epoch in range(1, budgets[-1] + 1):
-        generator.train().requires_grad_(True)
+        generator.train()  # who holds a budget may have put it in evaluation mode
         for batch in shuffled_batches(len(rows), settings.batch_size, order):
             with torch.no_grad():
                 fake = fakes(len(batch))
