@@ -159,7 +159,7 @@ def test_trained_beats_untrained_and_scores_are_diverse(params):
     digits = load_digits()  # real ones, 8 x 8 pixels each
     test = np.arange(len(digits.data)) >= 1200
     gains = []
-    for digit in (3, 8):
+    for digit in (1, 3):
         rows, anomaly = digits.data[~test & (digits.target == digit)], digits.target[test] != digit
         detectors = [FAnoGAN(**params, epochs=40), FAnoGAN(**params, epochs=1)]
         detectors[1].set_params(learning_rate=1e-12, encoder_learning_rate=1e-12)
@@ -168,7 +168,8 @@ def test_trained_beats_untrained_and_scores_are_diverse(params):
         assert trained > 0.9
         assert len(np.unique(scores[0])) > 0.9 * len(scores[0])
         gains.append(trained - untrained)
-    assert np.mean(gains) > 0.015
+    assert min(gains) > 0.005
+    assert np.mean(gains) > 0.05
 
 
 @pytest.mark.skipif(not os.environ.get("FANOGAN_MTL_REAL_DATA"), reason="FANOGAN_MTL_REAL_DATA names no folder")
