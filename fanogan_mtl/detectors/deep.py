@@ -24,16 +24,13 @@ class Each:
     """Parameter constraint: a list or tuple, not empty, of values that each satisfy a constraint of scikit-learn's."""
 
     item: Interval
-    length: int | None = None
 
     def is_satisfied_by(self, value: object) -> bool:
         """Tell whether the value fits."""
-        if not isinstance(value, list | tuple) or len(value) != (self.length or max(len(value), 1)):
-            return False
-        return all(self.item.is_satisfied_by(item) for item in value)
+        return isinstance(value, list | tuple) and len(value) > 0 and all(map(self.item.is_satisfied_by, value))
 
     def __str__(self) -> str:
-        return f"a list of {self.length or 'one or more'} values, each {self.item}"
+        return f"a list of one or more values, each {self.item}"
 
 
 class Preprocessing(nn.Module):
@@ -115,6 +112,8 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
 
     epochs: int
     batch_size: int
+    learning_rate: float
+    weight_decay: float
     preprocessing: str
     device: str
     random_state: int

@@ -14,18 +14,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fanogan_mtl.detectors.deep import DeepDetector, Each, Preprocessing, generator, shuffled_batches
-from fanogan_mtl.detectors.wgan import AdversarialSettings, Critic, frozen, perceptron, train_adversarially
+from fanogan_mtl.detectors.wgan import AdversarialSettings, Critic, adam, frozen, perceptron, train_adversarially
 
 TUNED: dict[str, object] = {
     "batch_size": 32,
     "latent_dim": 32,
     "kappa": 0.02,
     "learning_rate": 1e-3,
-    "betas": [0.0, 0.9],
     "generator_widths": [256, 512],
     "critic_widths": [256, 128],
     "encoder_widths": [256, 128],
-    "encoder_learning_rate": 1e-3,
     "start_at_mean": True,
 }
 """Found on validation data of the sample sets; what each is worth stands above."""
@@ -80,9 +78,7 @@ class FAnoGAN(DeepDetector):
     kappa : float
         Weight of the feature term, in the encoder's loss and in the score.
     learning_rate : float
-        Adam's, of generator and critic.
-    betas : two floats in [0, 1)
-        Adam's, of generator and critic. The encoder's are (0.5, 0.999).
+        Adam's, of generator and critic; its betas are (0.5, 0.999), the encoder's too.
     critic_steps : int
         Critic steps, each on a batch of its own, for one generator step.
     gradient_penalty : float
@@ -112,7 +108,6 @@ class FAnoGAN(DeepDetector):
         "batch_size": [Interval(Integral, 2, None, closed="left")],  # one row has no batch statistics
         "latent_dim": [Interval(Integral, 1, None, closed="left")],
         "kappa": [Interval(Real, 0, None, closed="left")],
-        "betas": Each(Interval(Real, 0, 1, closed="left"), length=2),
         "critic_steps": [Interval(Integral, 1, None, closed="left")],
         "gradient_penalty": [Interval(Real, 0, None, closed="left")],
         "generator_widths": WIDTHS,
@@ -133,7 +128,6 @@ class FAnoGAN(DeepDetector):
         latent_dim: int = 100,
         kappa: float = 1.0,
         learning_rate: float = 1e-4,
-        betas: Sequence[float] = (0.5, 0.999),
         critic_steps: int = 5,
         gradient_penalty: float = 10.0,
         generator_widths: Sequence[int] = (128, 256, 512, 1024),
@@ -154,7 +148,6 @@ class FAnoGAN(DeepDetector):
         self.latent_dim = latent_dim
         self.kappa = kappa
         self.learning_rate = learning_rate
-        self.betas = betas
         self.critic_steps = critic_steps
         self.gradient_penalty = gradient_penalty
         self.generator_widths = generator_widths
@@ -211,7 +204,6 @@ class FAnoGAN(DeepDetector):
         settings = AdversarialSettings(
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
-            betas=(self.betas[0], self.betas[1]),
             weight_decay=self.weight_decay,
             critic_steps=self.critic_steps,
             gradient_penalty=self.gradient_penalty,
@@ -228,13 +220,7 @@ class FAnoGAN(DeepDetector):
         """Train the encoder izi_f against the generator and the critic as they stand."""
         encoder, critic, fixed_generator = self.network_.encoder, self.network_.critic, frozen(self.network_.generator)
         order, noise = (generator(self.random_state, f"encoder {purpose}") for purpose in ("order", "noise"))
-        optimizer = torch.optim.Adam(
-            encoder.parameters(),
-            self.encoder_learning_rate or self.learning_rate,
-            (0.5, 0.999),
-            weight_decay=self.weight_decay,
-            fused=True,
-        )
+        optimizer = adam(encoder, self.encoder_learning_rate or self.learning_rate, self.weight_decay)
         features = critic.features(rows)
         for _ in range(epochs):
             for batch in shuffled_batches(len(rows), self.batch_size, order):
