@@ -223,7 +223,7 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
 
     def _rows(self, X: ArrayLike, **checks: Any) -> Tensor:
         with np.errstate(over="ignore"):  # what overflows is refused below
-            rows = validate_data(self, X, dtype=np.float32, ensure_all_finite=False, **checks)
+            rows = validate_data(self, X, dtype=np.float32, order="C", ensure_all_finite=False, **checks)
         finite = np.isfinite(rows)
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
