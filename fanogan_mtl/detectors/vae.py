@@ -1,0 +1,170 @@
+"""VAE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from numbers import Real
+from typing import Any, ClassVar
+
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fanogan_mtl.detectors.deep import DeepDetector, Each, Preprocessing
+from fanogan_mtl.detectors.layers import POSITIVE, WIDTHS, Dense, Linear, minimise
+
+TUNED: dict[str, object] = {
+    "batch_size": 32,
+    "latent_dim": 16,
+    "hidden_widths": [512],
+    "dropout": 0.0,
+    "beta": 1.0,
+    "capacity": 0.0,
+    "reconstruction_loss": "sum",
+    "output_activation": "linear",
+    "weight_decay": 0.0,
+    "preprocessing": "standard",
+}
+"""Found on validation data of the sample sets; what each is worth stands above."""
+
+LOG_VARIANCE_RANGE = (-30.0, 20.0)  # PyOD's; beyond, its exponential overflows
+
+
+class Autoencoder(nn.Module):
+    """Encoder to mean and log variance of the latent normal distribution, decoder back; on preprocessed rows."""
+
+    def __init__(self, n_features: int, detector: VAE) -> None:
+        super().__init__()
+        hidden, dropout = list(detector.hidden_widths), detector.dropout
+        self.preprocessing = Preprocessing(detector.preprocessing)
+        self.encoder = Dense([n_features, *hidden], torch.relu, dropout=dropout)
+        self.mean = Linear(hidden[-1], detector.latent_dim)
+        self.log_variance = Linear(hidden[-1], detector.latent_dim)
+        self.decoder = Dense([detector.latent_dim, *reversed(hidden)], torch.relu, dropout=dropout)
+        self.output = Linear(hidden[0], n_features)
+        self.sigmoid = detector.output_activation == "sigmoid"
+
+    def encode(self, rows: Tensor, noise: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of q(z | x), each (n, latent_dim)."""
+        hidden = self.encoder(rows, noise)
+        return self.mean(hidden), self.log_variance(hidden).clamp(*LOG_VARIANCE_RANGE)
+
+    def decode(self, latent: Tensor, noise: torch.Generator | None = None) -> Tensor:
+        """Rows (n, d) of latent vectors (n, latent_dim)."""
+        made: Tensor = self.output(self.decoder(latent, noise))
+        return made.sigmoid() if self.sigmoid else made
+
+    def reconstruct(self, rows: Tensor) -> Tensor:
+        """Decode the latent mean, without noise."""
+        return self.decode(self.encode(rows)[0])
+
+
+class VAE(DeepDetector):
+    """Variational autoencoder on normal rows; scores by the squared error of the reconstruction.
+
+    Parameters
+    ----------
+    epochs, batch_size : int
+    learning_rate : float
+        Adam's.
+    latent_dim : int
+    hidden_widths : sequence of int
+        Hidden layers of the encoder, input side first; the decoder mirrors them.
+    dropout : float in [0, 1)
+        After each hidden layer, in training.
+    beta : float
+        Weight of the term that holds the divergence at `capacity`.
+    capacity : float
+        Divergence KL(q(z | x), N(0, 1)) in nats that the latent code is held to; 0 with beta 1 is the plain VAE.
+    reconstruction_loss : {"mean", "sum"}
+        Mean or sum of the squared errors over a row's features.
+    output_activation : {"sigmoid", "linear"}
+        `sigmoid` needs rows in [0, 1], as `preprocessing="minmax"` gives.
+    weight_decay : float
+        Adam's.
+    preprocessing : {"standard", "minmax", "gcn", "none"}
+        See `deep.Preprocessing`.
+    device : {"auto", "cpu", "cuda"}
+    random_state : int
+    contamination : float in (0, 0.5]
+        Share of the training rows above the threshold.
+    """
+
+    _constraints: ClassVar[dict[str, list[Any] | Each]] = {
+        **DeepDetector._constraints,
+        "latent_dim": [POSITIVE],
+        "hidden_widths": WIDTHS,
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "capacity": [Interval(Real, 0, None, closed="left")],
+        "reconstruction_loss": [StrOptions({"mean", "sum"})],
+        "output_activation": [StrOptions({"sigmoid", "linear"})],
+    }
+
+    network_: Autoencoder
+
+    def __init__(
+        self,
+        epochs: int = 20,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        latent_dim: int = 100,
+        hidden_widths: Sequence[int] = (128, 64, 32),
+        dropout: float = 0.2,
+        beta: float = 0.8,
+        capacity: float = 0.2,
+        reconstruction_loss: str = "mean",
+        output_activation: str = "sigmoid",
+        weight_decay: float = 1e-5,
+        preprocessing: str = "minmax",
+        device: str = "auto",
+        random_state: int = 0,
+        contamination: float = 0.1,
+    ) -> None:
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.latent_dim = latent_dim
+        self.hidden_widths = hidden_widths
+        self.dropout = dropout
+        self.beta = beta
+        self.capacity = capacity
+        self.reconstruction_loss = reconstruction_loss
+        self.output_activation = output_activation
+        self.weight_decay = weight_decay
+        self.preprocessing = preprocessing
+        self.device = device
+        self.random_state = random_state
+        self.contamination = contamination
+
+    def reconstruct(self, X: ArrayLike) -> NDArray[Any]:
+        """Decode the latent means of rows: (n_samples, n_features), in the units of X."""
+        scaling = self._scaling()
+        return self._in_batches(
+            self._validated(X), lambda rows: scaling.inverse(self.network_.reconstruct(scaling(rows)))
+        )
+
+    def _build(self, n_features: int) -> Autoencoder:
+        return Autoencoder(n_features, self)
+
+    def _train(self, rows: Tensor, budgets: Sequence[int]) -> Iterator[int]:
+        return minimise(self, self._loss, rows, budgets)
+
+    def _loss(self, rows: Tensor, noise: torch.Generator) -> Tensor:
+        mean, log_variance = self.network_.encode(rows, noise)
+        drawn = torch.randn(mean.shape, generator=noise).to(mean.device)
+        made = self.network_.decode(mean + (log_variance / 2).exp() * drawn, noise)
+        error = functional.mse_loss(made, rows)
+        if self.reconstruction_loss == "sum":
+            error = error * rows.shape[1]
+        return error + self.beta * (divergence(mean, log_variance) - self.capacity).abs()
+
+    def _score(self, rows: Tensor) -> Tensor:
+        return (self.network_.reconstruct(rows) - rows).square().sum(dim=1)
+
+
+def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL divergence in nats of N(mean, exp(log_variance)) from N(0, 1), mean over the rows of two (n, latent_dim)."""
+    return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1).mean()
