@@ -218,7 +218,8 @@ class FAnoGAN(DeepDetector):
 
     def _train_encoder(self, rows: Tensor, epochs: int) -> None:
         """Train the encoder izi_f against the generator and the critic as they stand."""
-        encoder, critic, fixed_generator = self.network_.encoder, self.network_.critic, frozen(self.network_.generator)
+        networks = self.network_.train()  # the last budget left it in evaluation mode
+        encoder, critic, fixed_generator = networks.encoder, networks.critic, frozen(networks.generator)
         order, noise = (generator(self.random_state, f"encoder {purpose}") for purpose in ("order", "noise"))
         optimizer = adam(encoder, self.encoder_learning_rate or self.learning_rate, self.weight_decay)
         features = critic.features(rows)

@@ -14,6 +14,7 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from fanogan_mtl.detectors.deep import generator as random_stream
 from fanogan_mtl.detectors.deep import shuffled_batches
+from fanogan_mtl.detectors.layers import Linear
 
 SLOPE = 0.2  # of every leaky rectifier
 
@@ -38,7 +39,7 @@ def perceptron(widths: Sequence[int], *, batch_norm: bool = False) -> nn.Sequent
     """Linear layers of those widths (input first), leaky rectifiers between, batch norm from the second layer on."""
     layers: list[nn.Module] = []
     for number, (width_in, width_out) in enumerate(pairwise(widths)):
-        layers.append(nn.Linear(width_in, width_out))
+        layers.append(Linear(width_in, width_out))
         if number < len(widths) - 2:
             if batch_norm and number > 0:
                 layers.append(nn.BatchNorm1d(width_out))
@@ -63,7 +64,7 @@ class Critic(nn.Module):
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
-        self.hidden = nn.ModuleList(nn.Linear(width_in, width_out) for width_in, width_out in pairwise(widths))
+        self.hidden = nn.ModuleList(Linear(width_in, width_out) for width_in, width_out in pairwise(widths))
         self.last = nn.Linear(widths[-1], 1)
 
     def features(self, rows: Tensor) -> Tensor:
@@ -111,7 +112,8 @@ def train_adversarially(
         return fake
 
     for epoch in range(1, budgets[-1] + 1):
-        generator.train()  # who holds a budget may have put it in evaluation mode
+        generator.train()  # who holds a budget puts both in evaluation mode
+        critic.train()
         for batch in shuffled_batches(len(rows), settings.batch_size, order):
             with torch.no_grad():
                 fake = fakes(len(batch))

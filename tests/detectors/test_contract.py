@@ -241,7 +241,7 @@ class TestDeep:
             "random_state": [-1, None, 0.5],
         }
         for parameter, values in wrong.items():
-            for value in values:
+            for value in values if takes(name, parameter) else ():
                 with pytest.raises(ValueError, match=f"'{parameter}' parameter of"):
                     quick(name).set_params(**{parameter: value}).fit(ROWS)
 
@@ -292,7 +292,7 @@ from fanogan_mtl.detectors import make_detector
 from fanogan_mtl.detectors.threads import one_thread
 rows, new_rows = np.array({ROWS.tolist()}), np.array({NEW_ROWS.tolist()})
 with one_thread():
-    for name, params in {QUICK}.items():
+    for name, params in { {name: QUICK[name] for name in DEEP} }.items():
         print(make_detector(name, **params).fit(rows).decision_function(new_rows).tobytes().hex())
 """
     run = subprocess.run([sys.executable, "-"], input=code, env=os.environ, capture_output=True, text=True, check=True)

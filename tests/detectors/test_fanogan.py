@@ -1,4 +1,5 @@
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -75,11 +76,13 @@ class TestTraining:
         assert same(state(ours.critic), state(other.critic))
         assert not same(state(ours.encoder), state(other.encoder))
 
-    def test_every_stage_s_encoder_starts_afresh(self):
-        detector = small()
+    @pytest.mark.parametrize("widths", [(24, 12), (5,)])
+    def test_every_stage_is_as_if_trained_alone(self, widths):
+        make = partial(small, critic_widths=widths, encoder_widths=widths, critic_steps=2)
+        detector = make()
         stages = [state(detector.network_) for _ in detector.fit_staged(ROWS, [1, 2, 5])]
-        assert same(stages[1], state(small(epochs=2).fit(ROWS).network_))
-        assert same(stages[2], state(small(epochs=5).fit(ROWS).network_))
+        assert same(stages[1], state(make(epochs=2).fit(ROWS).network_))
+        assert same(stages[2], state(make(epochs=5).fit(ROWS).network_))
 
     def test_generator_steps_once_in_critic_steps_batches(self):
         """70 rows are 5 batches of at most 16, so 15 batches in 3 epochs: the 16th would be the first step."""
@@ -146,6 +149,13 @@ class TestScore:
     def test_mode_calibrated_ranks_by_the_calibrated_sum(self, fitted):
         other = small(kappa=0.7, epochs=5, score="calibrated").fit(ROWS)
         np.testing.assert_array_equal(other.decision_function(NEW_ROWS), fitted.decision_terms(NEW_ROWS)["calibrated"])
+
+    @pytest.mark.parametrize("width", [1, 5, 11])
+    def test_narrow_networks_score_a_row_the_same_in_any_batch(self, width):
+        widths = dict.fromkeys(("generator_widths", "critic_widths", "encoder_widths"), (width, width))
+        detector = small(**widths, latent_dim=width).fit(ROWS[:, :5])
+        scores, order = detector.decision_function(NEW_ROWS[:, :5]), np.random.default_rng(2).permutation(40)
+        np.testing.assert_array_equal(detector.decision_function(NEW_ROWS[order, :5]), scores[order])
 
     def test_reconstruction_is_in_the_units_of_the_rows(self):
         detector = small(epochs=40, encoder_learning_rate=1e-2, start_at_mean=True).fit(200 + 50 * ROWS)
