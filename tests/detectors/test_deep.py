@@ -125,6 +125,7 @@ class TestBase:
         for budget in detector.fit_staged(ROWS, [4, 1, 4]):
             seen[budget] = detector.decision_function(ROWS)
             assert detector.epochs_ == budget
+            assert not detector.network_.training
             assert (seen[budget] == detector.decision_scores_).all()
             assert detector.labels_.sum() == 5
         assert list(seen) == [1, 4]
