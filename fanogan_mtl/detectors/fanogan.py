@@ -1,4 +1,40 @@
-"""f-AnoGAN."""
+"""f-AnoGAN: Schlegl et al. 2019, *f-AnoGAN: Fast unsupervised anomaly detection with generative adversarial networks*.
+
+A WGAN-GP (Gulrajani et al. 2017) learns a generator G and a critic with features f from normal rows; then an encoder E
+is trained izi_f, against the fixed G and f, to minimise what is the score, too (n pixels, n_d features):
+
+    A(x) = 1/n |x - G(E(x))|^2 + kappa/n_d |f(x) - f(G(E(x)))|^2
+
+Otherwise than its authors:
+
+- Fully connected networks for small images, as in the study, not convolutional residual ones.
+- Rows are standardised by one mean and one deviation and G's output is linear: a Tanh would have to fit the data's
+  range. E ends without Tanh.
+- The critic's gradients are made by hand (`wgan.fill_critic_gradients`), equal to autograd's up to rounding.
+- E is trained afresh for each epoch budget, on random streams of its own, so that budgets are nested.
+- The score has a second mode, `calibrated`: each term standardised by its training rows before kappa weighs them.
+
+AUROC in %, mean over ten digits; ours after 20 epochs with seed 0, the study's a mean over 20 to 200 epochs:
+
+    =======================  =========  ===================  =======
+    data                     the study  its setting, by us   `TUNED`
+    =======================  =========  ===================  =======
+    USPS, test                   90.24                 87.7     94.9
+    MNIST, test                  79.67
+    handwritten, validation                                     94.6
+    optdigits, validation                                       97.2
+    =======================  =========  ===================  =======
+
+What each part of `TUNED` is worth, on validation data of handwritten / optdigits (94.8 / 97.3 as a whole; measured with
+Adam's betas at (0, 0.9), which were worth 0.2 / 0.0 and were dropped). Taking back one change at a time gives
+
+- 89.6 / 95.2 without `start_at_mean`: after some dozens of steps G is still far from the rows' mean otherwise;
+- 86.1 / 96.1 with `learning_rate` 1e-4 for generator and critic;
+- 92.0 / 94.6 with `kappa` 1: the feature term alone ranks worse than the image term;
+- 94.2 / 96.7 with `batch_size` 64: half as many steps;
+- 94.8 / 97.0 with `latent_dim` 100;
+- 93.5 / 98.0 with the study's widths, at twice the time.
+"""
 
 from __future__ import annotations
 
