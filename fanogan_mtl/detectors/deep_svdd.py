@@ -16,8 +16,8 @@ from fanogan_mtl.detectors.layers import POSITIVE, WIDTHS, Dense, Linear, minimi
 
 TUNED: dict[str, object] = {
     "learning_rate": 1e-3,
-    "latent_dim": 128,
-    "hidden_widths": [512, 256],
+    "latent_dim": 64,
+    "hidden_widths": [256],
     "autoencoder": False,
     "batch_norm": True,
     "preprocessing": "gcn",

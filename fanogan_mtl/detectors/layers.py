@@ -51,17 +51,23 @@ class Dense(nn.Module):
         self.norm = nn.ModuleList(
             [nn.BatchNorm1d(out, affine=False) if batch_norm else nn.Identity() for out in widths[1:]]
         )
+        self.widths = list(widths[1:])
         self.activation = activation
         self.dropout = dropout
 
     def forward(self, rows: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """Map rows (n, first width) to (n, last width); without `noise` nothing is dropped."""
-        for linear, norm in zip(self.linear, self.norm, strict=True):
+        masks = self._masks(len(rows), noise) if noise is not None and self.dropout else None
+        for number, (linear, norm) in enumerate(zip(self.linear, self.norm, strict=True)):
             rows = self.activation(norm(linear(rows)))
-            if noise is not None and self.dropout:
-                kept = torch.empty(rows.shape).bernoulli_(1 - self.dropout, generator=noise)
-                rows = rows * kept.div_(1 - self.dropout).to(rows.device)
+            if masks is not None:
+                rows = rows * masks[number].to(rows.device)
         return rows
+
+    def _masks(self, n_rows: int, noise: torch.Generator) -> tuple[Tensor, ...]:
+        """Dropout's factors for every layer's outputs, in one draw: one a layer costs three times as much."""
+        kept = torch.rand(n_rows, sum(self.widths), generator=noise) >= self.dropout
+        return torch.split(kept.float().div_(1 - self.dropout), self.widths, dim=1)
 
 
 def minimise(

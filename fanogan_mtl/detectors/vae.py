@@ -40,16 +40,15 @@ class Autoencoder(nn.Module):
         hidden, dropout = list(detector.hidden_widths), detector.dropout
         self.preprocessing = Preprocessing(detector.preprocessing)
         self.encoder = Dense([n_features, *hidden], torch.relu, dropout=dropout)
-        self.mean = Linear(hidden[-1], detector.latent_dim)
-        self.log_variance = Linear(hidden[-1], detector.latent_dim)
+        self.latent = Linear(hidden[-1], 2 * detector.latent_dim)
         self.decoder = Dense([detector.latent_dim, *reversed(hidden)], torch.relu, dropout=dropout)
         self.output = Linear(hidden[0], n_features)
         self.sigmoid = detector.output_activation == "sigmoid"
 
     def encode(self, rows: Tensor, noise: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log variance of q(z | x), each (n, latent_dim)."""
-        hidden = self.encoder(rows, noise)
-        return self.mean(hidden), self.log_variance(hidden).clamp(*LOG_VARIANCE_RANGE)
+        mean, log_variance = self.latent(self.encoder(rows, noise)).chunk(2, dim=1)
+        return mean, log_variance.clamp(*LOG_VARIANCE_RANGE)
 
     def decode(self, latent: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """Rows (n, d) of latent vectors (n, latent_dim)."""
