@@ -1,4 +1,37 @@
-"""VAE."""
+"""VAE: Kingma and Welling 2014, *Auto-encoding variational Bayes*, with the capacity of Burgess et al. 2018,
+*Understanding disentangling in beta-VAE*, in PyOD's layout.
+
+An encoder gives mean and variance of q(z | x), a decoder g makes rows of z; trained on normal rows to minimise
+
+    |x - g(z)|^2 + beta |KL(q(z | x), N(0, 1)) - capacity|,    z drawn from q(z | x)
+
+and scored by |x - g(mean of q(z | x))|^2.
+
+Otherwise than PyOD:
+
+- KL is held at the capacity by its distance to it, as by Burgess et al. PyOD clamps KL to [0, capacity], so that it has
+  no gradient above (with PyOD's default of 0, nowhere).
+- The score draws no noise; PyOD's differs from call to call.
+- Rows are scaled to [0, 1], which the sigmoid can reach, not standardised pixel by pixel: in a trial with globally
+  standardised pixels the same network got 71.8 on five digits of MNIST against 88.9.
+- A last batch of fewer rows is trained on, too. The score is the squared error, of which PyOD's is the root.
+
+AUROC in %, mean over ten digits; ours with seed 0 after 20 / 50 epochs, the study's a mean over 20 to 200 epochs:
+
+    =======================  =========  ===================  ===========
+    data                     the study  its setting, by us   `TUNED`
+    =======================  =========  ===================  ===========
+    MNIST, test                  78.82
+    USPS, test                   79.53
+    handwritten, validation                    87.7 / 88.8   94.8 / 95.4
+    optdigits, validation                      89.5 / 87.7   99.7 / 99.9
+    =======================  =========  ===================  ===========
+
+What parts of `TUNED` are worth, on validation data of both sample sets (mean over 20 and 50 epochs and five digits, a
+trial of the same formulas): 96.5 as a whole, 95.2 with hidden layers of 512 and 256, 96.3 with latent_dim 32, 96.5 with
+beta 0.5. With those two hidden layers, where the whole is 95.2: 91.9 with a sigmoid on [0, 1], 88.7 with contrast
+normalisation, 94.8 scored by the evidence lower bound instead of the error alone.
+"""
 
 from __future__ import annotations
 
