@@ -35,7 +35,7 @@ on scikit-learn's 8x8 digits 3 and 8 training took 81 and 85 down to 39 and 33.
 
 What each part of `TUNED` is worth, on validation data (mean over both sample sets, 20 and 50 epochs): 96.8 as a whole;
 95.6 without `batch_norm`, 95.5 with standardised pixels instead of contrast normalisation, 95.7 with `learning_rate`
-1e-4, 94.7 with 64 hidden and 32 latent units. Widths 512, 256, 128 score 96.8 there as well, but fell to 84.8 on MNIST's
+1e-4, 94.7 with 64 hidden and 32 latent units. Widths 512, 256, 128 score 96.8 there as well, but got 84.8 on MNIST's
 test, where an epoch has six times as many steps; the widths chosen hold over 200 epochs of the sample (94.4 / 99.4).
 A small LeNet in Ruff's manner scored 94.9 on the same data in a trial, at about ten times the time: it was left out.
 """
