@@ -266,7 +266,7 @@ class TestDeep:
         digits = load_digits()
         test, normal = np.arange(len(digits.data)) >= 1200, digits.target == 8
         rows, anomaly = digits.data[normal & ~test] / 16, ~normal[test]
-        settings = {**named_settings(name)["tuned"], "epochs": 30}
+        settings = {**named_settings(name).get("tuned", {}), "epochs": 30}
         trained, untrained = make_detector(name, **settings), make_detector(name, **settings)
         trained.fit(rows)
         monkeypatch.setattr(untrained, "_train", lambda rows, budgets: iter(budgets))
