@@ -73,7 +73,7 @@ class LocalWorkers:
         from distributed import Client, LocalCluster
 
         self._stack.enter_context(dask.config.set({"distributed.worker.memory.terminate": False}))
-        cluster = LocalCluster(n_workers=self.count, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+        cluster = LocalCluster(n_workers=self.count, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
         client: Client = self._stack.enter_context(Client(self._stack.enter_context(cluster)))
         return client
 

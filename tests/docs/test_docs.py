@@ -67,7 +67,9 @@ def test_ci_runs_the_readmes_second_command() -> None:
 
 def test_the_walk_through_of_a_new_detector_works(tmp_path: Path) -> None:
     project = tmp_path / "project"
-    shutil.copytree(ROOT, project, ignore=shutil.ignore_patterns(".git", ".venv", "*cache*", "mlruns", "mlflow.db"))
+    shutil.copytree(
+        ROOT, project, ignore=shutil.ignore_patterns(".git", ".venv", ".*cache*", "__pycache__", "mlruns", "mlflow.db")
+    )
     module, line = blocks(ROOT / "docs" / "add-a-detector.md", "python")
     (project / "fanogan_mtl" / "detectors" / "autoencoder.py").write_text(module)
     registry = project / "fanogan_mtl" / "detectors" / "registry.py"
