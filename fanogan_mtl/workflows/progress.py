@@ -13,6 +13,7 @@ from typing import Self
 
 from tqdm import tqdm
 
+from fanogan_mtl.detectors.registry import takes
 from fanogan_mtl.sweep.cell import Cell, CellResult, run_cell
 from fanogan_mtl.workflows.plan import Plan
 
@@ -94,11 +95,5 @@ def _probe(cell: Cell, data_dir: Path, device: str) -> float:
     start = time.perf_counter()
     metrics = run_cell(short, data_dir, device).metrics[budgets[-1]]
     elapsed = time.perf_counter() - start
-    scale = cell.comparison.budgets[-1] / budgets[-1] if "epochs" in _parameters(cell) else 1.0
+    scale = cell.comparison.budgets[-1] / budgets[-1] if takes(cell.comparison.detector, "epochs") else 1.0
     return elapsed + (scale - 1) * metrics["fit_seconds"]
-
-
-def _parameters(cell: Cell) -> set[str]:
-    from fanogan_mtl.detectors.registry import default_parameters
-
-    return set(default_parameters(cell.comparison.detector))
