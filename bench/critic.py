@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fanogan_mtl.detectors.fanogan import FAnoGAN
+from fanogan_mtl.detectors.gradients import flatten_parameters
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.detectors.wgan import Critic, fill_critic_gradients
 
@@ -24,7 +25,8 @@ def main() -> None:
         torch.manual_seed(0)
         networks = FAnoGAN()._build(784)
         by_hand, by_autograd = networks.critic, deepcopy(networks.critic)
-        optimizers = [torch.optim.Adam(critic.parameters(), 1e-4, fused=True) for critic in (by_hand, by_autograd)]
+        trained = [[flatten_parameters(by_hand)], by_autograd.parameters()]
+        optimizers = [torch.optim.Adam(parameters, 1e-4, fused=True) for parameters in trained]
         times: tuple[list[float], list[float]] = ([], [])
         for _ in range(STEPS):
             real, latent, mix = torch.randn(64, 784), torch.randn(64, 100), torch.rand(64, 1)

@@ -51,7 +51,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fanogan_mtl.detectors.deep import DeepDetector, Each, Preprocessing
-from fanogan_mtl.detectors.layers import POSITIVE, WIDTHS, Dense, Linear, minimise
+from fanogan_mtl.detectors.layers import POSITIVE, WIDTHS, Dense, Linear, by_autograd, minimise
 
 TUNED: dict[str, object] = {
     "latent_dim": 32,
@@ -199,16 +199,13 @@ class DAGMM(DeepDetector):
 
     def reconstruct(self, X: ArrayLike) -> NDArray[Any]:
         """Decode the codes of rows: (n_samples, n_features), in the units of X."""
-        scaling = self._scaling()
-        return self._in_batches(
-            self._validated(X), lambda rows: scaling.inverse(self.network_.compress(scaling(rows))[1])
-        )
+        return self._reconstruct(X, lambda rows: self.network_.compress(rows)[1])
 
     def _build(self, n_features: int) -> Networks:
         return Networks(n_features, self)
 
     def _train(self, rows: Tensor, budgets: Sequence[int]) -> Iterator[int]:
-        for budget in minimise(self, self._loss, rows, budgets):
+        for budget in minimise(self, by_autograd(self.network_, self._loss), rows, budgets):
             self._keep_mixture(rows)
             yield budget
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -15,6 +16,8 @@ from pyod.models.base import BaseDetector
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
+
+from fanogan_mtl.detectors.checks import refuse_non_finite
 
 SCORING_ROWS = 32  # networks round differently in batches of other sizes, so every batch scored has this many rows
 
@@ -119,17 +122,17 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
     random_state: int
     contamination: float
 
+    @abstractmethod
     def _build(self, n_features: int) -> nn.Module:
         """Make the untrained network for rows of that width (its random state is seeded by the caller)."""
-        raise NotImplementedError  # pragma: no cover
 
+    @abstractmethod
     def _train(self, rows: Tensor, budgets: Sequence[int]) -> Iterator[int]:
         """Train `network_` on preprocessed rows (n, d); yield each budget (ascending) once the network is at it."""
-        raise NotImplementedError  # pragma: no cover
 
+    @abstractmethod
     def _score(self, rows: Tensor) -> Tensor:
         """Anomaly scores (n,) of preprocessed rows (n, d), the higher the more abnormal."""
-        raise NotImplementedError  # pragma: no cover
 
     def check_parameters(self) -> None:
         """Raise `ValueError` that names the first parameter that is out of range."""
@@ -212,6 +215,11 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
     def _score_raw(self, rows: Tensor) -> Tensor:
         return self._score(self._scaling()(rows))
 
+    def _reconstruct(self, X: ArrayLike, function: Callable[[Tensor], Tensor]) -> NDArray[np.float64]:
+        """Apply a function that reconstructs preprocessed rows; the result is in the units of X."""
+        scaling = self._scaling()
+        return self._in_batches(self._validated(X), lambda rows: scaling.inverse(function(scaling(rows))))
+
     def _scaling(self) -> Preprocessing:
         scaling = self.network_.preprocessing
         assert isinstance(scaling, Preprocessing)
@@ -224,11 +232,7 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
     def _rows(self, X: ArrayLike, **checks: Any) -> Tensor:
         with np.errstate(over="ignore"):  # what overflows is refused below
             rows = validate_data(self, X, dtype=np.float32, order="C", ensure_all_finite=False, **checks)
-        finite = np.isfinite(rows)
-        if not finite.all():
-            row, column = np.argwhere(~finite)[0]
-            value = "NaN" if np.isnan(rows[row, column]) else "infinity or a value too large for float32"
-            raise ValueError(f"X has {value} in row {row}, column {column}")
+        refuse_non_finite(rows, "infinity or a value too large for float32")
         return torch.tensor(rows).to(self._device())
 
     def _in_batches(self, rows: Tensor, function: Callable[[Tensor], Tensor]) -> NDArray[np.float64]:

@@ -52,7 +52,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fanogan_mtl.detectors.deep import DeepDetector, Each, Preprocessing
-from fanogan_mtl.detectors.layers import POSITIVE, WIDTHS, Dense, Linear, minimise
+from fanogan_mtl.detectors.layers import POSITIVE, WIDTHS, Dense, Linear, by_autograd, minimise
 
 TUNED: dict[str, object] = {
     "learning_rate": 1e-3,
@@ -182,7 +182,7 @@ class DeepSVDD(DeepDetector):
 
     def _train(self, rows: Tensor, budgets: Sequence[int]) -> Iterator[int]:
         self.network_.place_center(rows)
-        return minimise(self, self._loss, rows, budgets)
+        return minimise(self, by_autograd(self.network_, self._loss), rows, budgets)
 
     def _loss(self, rows: Tensor, noise: torch.Generator) -> Tensor:
         outputs: Tensor = self.network_(rows, noise)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fanogan_mtl.detectors.deep import DeepDetector, Each, generator, shuffled_batches
+from fanogan_mtl.detectors.gradients import flatten_parameters
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
 WIDTHS = Each(POSITIVE)
@@ -57,41 +58,60 @@ class Dense(nn.Module):
 
     def forward(self, rows: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """Map rows (n, first width) to (n, last width); without `noise` nothing is dropped."""
-        masks = self._masks(len(rows), noise) if noise is not None and self.dropout else None
+        masks = self.masks(len(rows), noise) if noise is not None else ()
         for number, (linear, norm) in enumerate(zip(self.linear, self.norm, strict=True)):
             rows = self.activation(norm(linear(rows)))
-            if masks is not None:
-                rows = rows * masks[number].to(rows.device)
+            if masks:
+                rows = rows * masks[number]
         return rows
 
-    def _masks(self, n_rows: int, noise: torch.Generator) -> tuple[Tensor, ...]:
-        """Dropout's factors for every layer's outputs, in one draw: one a layer costs three times as much."""
+    def masks(self, n_rows: int, noise: torch.Generator) -> tuple[Tensor, ...]:
+        """Dropout's factors for every layer's outputs, none without dropout.
+
+        Drawn at once: layer by layer costs three times as much.
+        """
+        if not self.dropout:
+            return ()
         kept = torch.rand(n_rows, sum(self.widths), generator=noise) >= self.dropout
-        return torch.split(kept.float().div_(1 - self.dropout), self.widths, dim=1)
+        device = next(self.parameters()).device
+        return torch.split(kept.to(device, torch.float32).div_(1 - self.dropout), self.widths, dim=1)
+
+
+def by_autograd(
+    network: nn.Module, loss: Callable[[Tensor, torch.Generator], Tensor]
+) -> Callable[[Tensor, torch.Generator], None]:
+    """Make the `fill_gradients` of `minimise` from a loss."""
+
+    def fill_gradients(rows: Tensor, noise: torch.Generator) -> None:
+        network.zero_grad(set_to_none=False)
+        loss(rows, noise).backward()  # type: ignore[no-untyped-call]
+
+    return fill_gradients
 
 
 def minimise(
-    detector: DeepDetector, loss: Callable[[Tensor, torch.Generator], Tensor], rows: Tensor, budgets: Sequence[int]
+    detector: DeepDetector,
+    fill_gradients: Callable[[Tensor, torch.Generator], None],
+    rows: Tensor,
+    budgets: Sequence[int],
 ) -> Iterator[int]:
     """Train `detector.network_` with Adam; yield each budget (ascending) once the network is at it.
 
     Parameters
     ----------
     detector : its network, batch size, learning rate, weight decay and seed are used
-    loss : of a batch of rows (n, d), with a random stream for what it draws
+    fill_gradients : fills `.grad` of the parameters for a batch of rows (n, d), with a random stream for what it draws
     rows : preprocessed training rows (n, d)
     budgets : epochs to stop at
     """
     network, seed = detector.network_, detector.random_state
     order, noise = generator(seed, "order"), generator(seed, "noise")
-    optimizer = torch.optim.Adam(
-        network.parameters(), detector.learning_rate, weight_decay=detector.weight_decay, fused=True
-    )
+    parameters = flatten_parameters(network)
+    optimizer = torch.optim.Adam([parameters], detector.learning_rate, weight_decay=detector.weight_decay, fused=True)
     for epoch in range(1, budgets[-1] + 1):
         network.train()  # whoever holds a budget may have scored with it
         for batch in shuffled_batches(len(rows), detector.batch_size, order):
-            optimizer.zero_grad()
-            loss(rows[batch], noise).backward()  # type: ignore[no-untyped-call]
+            fill_gradients(rows.index_select(0, batch), noise)
             optimizer.step()
         if epoch in budgets:
             yield epoch

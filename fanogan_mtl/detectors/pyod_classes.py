@@ -24,6 +24,7 @@ from pyod.models.base import BaseDetector
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fanogan_mtl.detectors.checks import refuse_non_finite
 from fanogan_mtl.errors import UserError
 
 FOR_OTHER_INPUT = ("base", "pyg_", "ts_", "audio_", "embedding", "devnet", "xgbod")
@@ -118,11 +119,7 @@ class CheckedDetector(BaseDetector):  # type: ignore[misc]
 
     def _rows(self, X: ArrayLike, **checks: Any) -> NDArray[np.float64]:
         rows: NDArray[np.float64] = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, **checks)
-        finite = np.isfinite(rows)
-        if not finite.all():
-            row, column = np.argwhere(~finite)[0]
-            value = "NaN" if np.isnan(rows[row, column]) else "infinity"
-            raise ValueError(f"X has {value} in row {row}, column {column}")
+        refuse_non_finite(rows)
         return rows
 
     def _score_in_batches(self, X: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -43,9 +43,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
-from torch.nn import functional
 
 from fanogan_mtl.detectors.deep import DeepDetector, Each, Preprocessing
+from fanogan_mtl.detectors.gradients import backward, fill_gradients, forward
 from fanogan_mtl.detectors.layers import POSITIVE, WIDTHS, Dense, Linear, minimise
 
 TUNED: dict[str, object] = {
@@ -78,19 +78,15 @@ class Autoencoder(nn.Module):
         self.output = Linear(hidden[0], n_features)
         self.sigmoid = detector.output_activation == "sigmoid"
 
-    def encode(self, rows: Tensor, noise: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of q(z | x), each (n, latent_dim)."""
-        mean, log_variance = self.latent(self.encoder(rows, noise)).chunk(2, dim=1)
-        return mean, log_variance.clamp(*LOG_VARIANCE_RANGE)
-
-    def decode(self, latent: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """Rows (n, d) of latent vectors (n, latent_dim)."""
-        made: Tensor = self.output(self.decoder(latent, noise))
+    def reconstruct(self, rows: Tensor) -> Tensor:
+        """Decode the latent mean, without noise: (n, d)."""
+        mean, _ = self.latent(self.encoder(rows)).chunk(2, dim=1)
+        made: Tensor = self.output(self.decoder(mean))
         return made.sigmoid() if self.sigmoid else made
 
-    def reconstruct(self, rows: Tensor) -> Tensor:
-        """Decode the latent mean, without noise."""
-        return self.decode(self.encode(rows)[0])
+    def layers(self) -> tuple[list[nn.Linear], list[nn.Linear]]:
+        """Encoder's and decoder's linear layers; of the encoder's output, the first half is the mean."""
+        return [*self.encoder.linear, self.latent], [*self.decoder.linear, self.output]
 
 
 class VAE(DeepDetector):
@@ -173,25 +169,41 @@ class VAE(DeepDetector):
 
     def reconstruct(self, X: ArrayLike) -> NDArray[Any]:
         """Decode the latent means of rows: (n_samples, n_features), in the units of X."""
-        scaling = self._scaling()
-        return self._in_batches(
-            self._validated(X), lambda rows: scaling.inverse(self.network_.reconstruct(scaling(rows)))
-        )
+        return self._reconstruct(X, lambda rows: self.network_.reconstruct(rows))
 
     def _build(self, n_features: int) -> Autoencoder:
         return Autoencoder(n_features, self)
 
     def _train(self, rows: Tensor, budgets: Sequence[int]) -> Iterator[int]:
-        return minimise(self, self._loss, rows, budgets)
+        return minimise(self, self._fill_gradients, rows, budgets)
 
-    def _loss(self, rows: Tensor, noise: torch.Generator) -> Tensor:
-        mean, log_variance = self.network_.encode(rows, noise)
-        drawn = torch.randn(mean.shape, generator=noise).to(mean.device)
-        made = self.network_.decode(mean + (log_variance / 2).exp() * drawn, noise)
-        error = functional.mse_loss(made, rows)
-        if self.reconstruction_loss == "sum":
-            error = error * rows.shape[1]
-        return error + self.beta * (divergence(mean, log_variance) - self.capacity).abs()
+    @torch.no_grad()
+    def _fill_gradients(self, rows: Tensor, noise: torch.Generator) -> None:
+        """Fill `.grad` with the gradients of the loss; autograd takes twice as long."""
+        network, n_rows = self.network_, len(rows)
+        encoder, decoder = network.layers()
+        encoder_masks = network.encoder.masks(n_rows, noise)
+        drawn = torch.randn(n_rows, self.latent_dim, generator=noise).to(rows.device)
+        decoder_masks = network.decoder.masks(n_rows, noise)
+
+        encoded = forward(encoder, rows, 0.0, encoder_masks)
+        mean, unclamped = encoded[-1].chunk(2, dim=1)
+        log_variance = unclamped.clamp(*LOG_VARIANCE_RANGE)
+        drawn *= (log_variance / 2).exp()
+        decoded = forward(decoder, mean + drawn, 0.0, decoder_masks)
+        made = decoded[-1].sigmoid_() if network.sigmoid else decoded[-1]
+
+        signal = (made - rows).mul_(2 / (n_rows if self.reconstruction_loss == "sum" else rows.numel()))
+        if network.sigmoid:
+            signal = torch.ops.aten.sigmoid_backward(signal, made)
+        signals = backward(decoder, decoded, signal, 0.0, decoder_masks)
+        fill_gradients(decoder, decoded, signals)
+
+        latent = signals[0] @ decoder[0].weight
+        pull = torch.sign(divergence(mean, log_variance) - self.capacity) * (self.beta / n_rows)
+        to_log_variance = (latent * drawn + pull * (log_variance.exp() - 1)) / 2 * (log_variance == unclamped)
+        signal = torch.cat([latent + pull * mean, to_log_variance], dim=1)
+        fill_gradients(encoder, encoded, backward(encoder, encoded, signal, 0.0, encoder_masks))
 
     def _score(self, rows: Tensor) -> Tensor:
         return (self.network_.reconstruct(rows) - rows).square().sum(dim=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import count, pairwise
@@ -14,6 +14,7 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from fanogan_mtl.detectors.deep import generator as random_stream
 from fanogan_mtl.detectors.deep import shuffled_batches
+from fanogan_mtl.detectors.gradients import flatten_parameters, times_slope
 from fanogan_mtl.detectors.layers import Linear
 
 SLOPE = 0.2  # of every leaky rectifier
@@ -30,9 +31,10 @@ class AdversarialSettings:
     gradient_penalty: float
 
 
-def adam(network: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
-    """Adam with the usual betas for adversarial training, fused: three times as fast as the loop over parameters."""
-    return torch.optim.Adam(network.parameters(), learning_rate, (0.5, 0.999), weight_decay=weight_decay, fused=True)
+def adam(network: nn.Module, learning_rate: float, weight_decay: float, *, momentum: float) -> torch.optim.Optimizer:
+    """Adam with that first beta, fused: three times as fast as the loop over parameters."""
+    parameters = flatten_parameters(network)
+    return torch.optim.Adam([parameters], learning_rate, (momentum, 0.999), weight_decay=weight_decay, fused=True)
 
 
 def perceptron(widths: Sequence[int], *, batch_norm: bool = False) -> nn.Sequential:
@@ -57,6 +59,11 @@ def frozen(network: nn.Sequential) -> nn.Sequential:
             layer = fuse_linear_bn_eval(linear, layer)
         layers.append(layer)
     return nn.Sequential(*layers)
+
+
+def linear_layers(layers: Iterable[nn.Module]) -> list[nn.Linear]:
+    """Those among the layers that are linear."""
+    return [layer for layer in layers if isinstance(layer, nn.Linear)]
 
 
 class Critic(nn.Module):
@@ -102,7 +109,7 @@ def train_adversarially(
     latent_dim = generator.get_parameter("0.weight").shape[1]
     order, mixes, latents = (random_stream(seed, purpose) for purpose in ("order", "mixes", "latents"))
     critic_optimizer, generator_optimizer = (
-        adam(network, settings.learning_rate, settings.weight_decay) for network in (critic, generator)
+        adam(network, settings.learning_rate, settings.weight_decay, momentum=0.5) for network in (critic, generator)
     )
     critic.requires_grad_(False)  # its gradients are made by hand
     step = count(1)
@@ -121,7 +128,7 @@ def train_adversarially(
             fill_critic_gradients(critic, rows[batch], fake, mix, settings.gradient_penalty)
             critic_optimizer.step()
             if next(step) % settings.critic_steps == 0:
-                generator_optimizer.zero_grad()
+                generator_optimizer.zero_grad(set_to_none=False)
                 critic(fakes(len(batch))).mean().neg().backward()
                 generator_optimizer.step()
         if epoch in budgets:
@@ -130,7 +137,7 @@ def train_adversarially(
 
 @torch.no_grad()
 def fill_critic_gradients(critic: Critic, real: Tensor, fake: Tensor, mix: Tensor, penalty: float) -> None:
-    r"""Fill `.grad` of the critic's parameters with the gradients of the WGAN-GP loss (Gulrajani et al. 2017).
+    r"""Overwrite `.grad` of the critic's parameters with the gradients of the WGAN-GP loss (Gulrajani et al. 2017).
 
     .. math:: \overline{D(fake)} - \overline{D(real)} + penalty \cdot \overline{(\|\nabla D(m)\| - 1)^2},
               \quad m = mix \cdot real + (1 - mix) \cdot fake
@@ -151,7 +158,7 @@ def fill_critic_gradients(critic: Critic, real: Tensor, fake: Tensor, mix: Tenso
         Weight of the gradient penalty.
     """
     n = len(real)
-    layers = [layer for layer in critic.hidden if isinstance(layer, nn.Linear)]
+    layers = linear_layers(critic.hidden)
     inputs = [torch.cat([real, fake, fake])]  # of every layer, (3n, width)
     for number, layer in enumerate(layers):
         if number == 0:  # the first layer of a mixture is the mixture of the first layers
@@ -162,25 +169,19 @@ def fill_critic_gradients(critic: Critic, real: Tensor, fake: Tensor, mix: Tenso
         inputs.append(functional.leaky_relu_(before, SLOPE))
 
     coefficients = real.new_tensor([-1 / n, 1 / n, 1.0]).repeat_interleave(n)[:, None]
-    signals = [times_slope(coefficients * critic.last.weight, inputs[-1])]  # d of every layer, (3n, width)
+    signals = [times_slope(coefficients * critic.last.weight, inputs[-1], SLOPE)]  # d of every layer, (3n, width)
     for layer, after in zip(layers[:0:-1], inputs[-2:0:-1], strict=True):
-        signals.insert(0, times_slope(signals[0] @ layer.weight, after))
+        signals.insert(0, times_slope(signals[0] @ layer.weight, after, SLOPE))
 
     mixed = slice(2 * n, None)
     gradient = signals[0][mixed] @ layers[0].weight  # of D at the mixed rows, (n, d)
     norm = gradient.norm(dim=1, keepdim=True)
     inputs[0][mixed] = gradient * ((2 * penalty / n) * (norm - 1) / norm.clamp_min(1e-12))  # t_0
     for layer, below, above in zip(layers, inputs[:-1], inputs[1:], strict=True):
-        above[mixed] = times_slope(below[mixed] @ layer.weight.T, above[mixed])
+        above[mixed] = times_slope(below[mixed] @ layer.weight.T, above[mixed], SLOPE)
 
     for layer, signal, below in zip(layers, signals, inputs[:-1], strict=True):
-        layer.weight.grad = signal.T @ below
-        layer.bias.grad = signal[: 2 * n].sum(dim=0)
-    critic.last.weight.grad = coefficients.T @ inputs[-1]
-    critic.last.bias.grad = torch.zeros_like(critic.last.bias)  # it cancels out of the loss
-
-
-def times_slope(signal: Tensor, after: Tensor) -> Tensor:
-    """Multiply by the leaky rectifier's slope, which the sign of its output tells."""
-    product: Tensor = torch.ops.aten.leaky_relu_backward(signal, after, SLOPE, True)  # a fifth of the time of `where`
-    return product
+        torch.mm(signal.T, below, out=layer.weight.grad)
+        torch.sum(signal[: 2 * n], dim=0, out=layer.bias.grad)
+    torch.mm(coefficients.T, inputs[-1], out=critic.last.weight.grad)
+    torch.zeros(1, out=critic.last.bias.grad)  # it cancels out of the loss

@@ -240,14 +240,17 @@ def _stages(detector: BaseDetector, rows: NDArray[np.float32], budgets: tuple[in
 def _evaluate(detector: BaseDetector, split: Split) -> tuple[dict[str, float], NDArray[np.float64]]:
     """Metrics of the detector as it is now, and its scores of the test part."""
     validation_rows, test_rows = pixel_rows(split.validation.pixels), pixel_rows(split.test.pixels)
+    others: dict[str, NDArray[np.float64]] = {}
     start = time.perf_counter()
-    scores = detector.decision_function(test_rows)
+    if hasattr(detector, "decision_terms"):
+        others = detector.decision_terms(test_rows)
+        scores = others.pop(detector.score)
+    else:
+        scores = detector.decision_function(test_rows)
     score_seconds = time.perf_counter() - start
     metrics = detection_metrics(split.test.anomaly, scores, float(detector.threshold_))
     metrics["validation_auroc"] = auroc(split.validation.anomaly, detector.decision_function(validation_rows))
-    if hasattr(detector, "decision_terms"):
-        terms = detector.decision_terms(test_rows)
-        metrics |= {f"auroc_{name}": auroc(split.test.anomaly, term) for name, term in terms.items()}
+    metrics |= {f"auroc_{name}": auroc(split.test.anomaly, other) for name, other in others.items()}
     return {**metrics, "score_seconds": score_seconds}, scores
 
 

@@ -47,21 +47,21 @@ def connect() -> Tracking:
         If the tracking server can't be reached, or doesn't know the experiment.
     """
     import mlflow
-    from mlflow.exceptions import MlflowException
 
     os.environ |= {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     run_id = os.environ.pop("MLFLOW_RUN_ID", None)
-    client, uri = mlflow.MlflowClient(), mlflow.get_tracking_uri()
+    uri = mlflow.get_tracking_uri()
     try:
         with _impatience():
+            client = mlflow.MlflowClient()
             experiment_id = client.get_run(run_id).info.experiment_id if run_id else _experiment_id(client)
             if client.get_experiment(experiment_id).lifecycle_stage != "active":
                 raise UserError(f"experiment {experiment_id} of {uri} is deleted: restore it, or choose another")
     except UserError:
         raise
-    except (MlflowException, OSError) as error:
+    except Exception as error:  # each kind of store fails in ways of its own
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"the tracking server {uri} can't be used ({reason}): check MLFLOW_TRACKING_URI") from None
     return Tracking(client, uri, experiment_id, run_id)

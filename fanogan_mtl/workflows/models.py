@@ -80,7 +80,7 @@ def _log(sweep: Sweep, planned: PlannedComparison, workers: LocalWorkers) -> Non
     if sweep.tracking.client.get_run(run_id).data.tags.get("model_key") == fingerprint:
         return
     with TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+        folder = Path(temporary) / "detectors"
         _place_heads(sweep, [HeadTask(*each, head_folder(folder, at)) for at, each in enumerate(chosen)], workers)
         specs = [
             HeadSpec(f"{planned.dataset.name}/{cell.normal_class}", planned.comparison.detector, cell.seed, budget)

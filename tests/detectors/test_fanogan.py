@@ -8,8 +8,9 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
-from fanogan_mtl.detectors.fanogan import TUNED, FAnoGAN
-from fanogan_mtl.detectors.wgan import Critic, fill_critic_gradients
+from fanogan_mtl.detectors.fanogan import TUNED, FAnoGAN, fill_encoder_gradients
+from fanogan_mtl.detectors.gradients import flatten_parameters
+from fanogan_mtl.detectors.wgan import Critic, fill_critic_gradients, frozen, linear_layers
 
 SMALL = {"generator_widths": (16, 32), "critic_widths": (24, 12), "encoder_widths": (24, 12), "latent_dim": 8}
 ROWS = np.random.default_rng(0).random((70, 10))
@@ -48,6 +49,7 @@ class TestCriticGradients:
         real, fake = torch.randn(2, n_rows, widths[0], generator=stream, dtype=dtype)
         mix = torch.rand(n_rows, 1, generator=stream, dtype=dtype)
         expected = self.by_autograd(critic, real, fake, mix, penalty)
+        flatten_parameters(critic)
         fill_critic_gradients(critic, real, fake, mix, penalty)
         for parameter, by_autograd in zip(critic.parameters(), expected, strict=True):
             scale = max(float(by_autograd.abs().max()), 1e-30)
@@ -56,8 +58,28 @@ class TestCriticGradients:
     def test_stay_finite_where_the_critic_is_flat(self):
         critic = Critic([5, 4])
         torch.nn.init.zeros_(critic.last.weight)
+        flatten_parameters(critic)
         fill_critic_gradients(critic, torch.ones(3, 5), torch.zeros(3, 5), torch.full((3, 1), 0.5), 10.0)
         assert all(parameter.grad.isfinite().all() for parameter in critic.parameters())
+
+
+class TestEncoderGradients:
+    @pytest.mark.parametrize("kappa", [1.0, 0.0, 0.02])
+    def test_equal_autograd_s(self, kappa):
+        detector = small(kappa=kappa).fit(ROWS)
+        networks = detector.network_.eval()
+        real = torch.tensor(ROWS[:40], dtype=torch.float32)
+        seen = real + 0.1
+        made, features = networks.reconstruct(seen), networks.critic.features(real).detach()
+        loss = (made - real).square().mean() + kappa * (networks.critic.features(made) - features).square().mean()
+        expected = torch.autograd.grad(loss, list(networks.encoder.parameters()))
+        flatten_parameters(networks.encoder)
+        with torch.no_grad():
+            layers = linear_layers(frozen(networks.generator))
+            fill_encoder_gradients(networks.encoder, layers, networks.critic, seen, real, features, kappa)
+        for parameter, gradient in zip(networks.encoder.parameters(), expected, strict=True):
+            scale = float(gradient.abs().max())
+            torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5 * scale)
 
 
 class TestTraining:
@@ -135,6 +157,7 @@ class TestScore:
             feature = (network.critic.features(rows) - network.critic.features(made)).square().sum(dim=1) / 12
         np.testing.assert_allclose(fitted.decision_function(NEW_ROWS), image + 0.7 * feature, rtol=1e-5)
         terms = fitted.decision_terms(NEW_ROWS)
+        np.testing.assert_array_equal(terms["paper"], fitted.decision_function(NEW_ROWS))
         np.testing.assert_allclose(terms["image"], image, rtol=1e-5)
         np.testing.assert_allclose(terms["feature"], feature, rtol=1e-5)
 

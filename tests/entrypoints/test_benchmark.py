@@ -141,7 +141,8 @@ def test_each_model_gives_in_another_process_the_scores_that_were_recorded(quiet
     for comparison in recorded(folder).comparisons:
         model_uri = comparison.data.tags["model_uri"]
         mlflow.set_tracking_uri(uri(folder))
-        model = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=str(folder / "models")))
+        own_folder = str(folder / "models" / comparison.info.run_id)
+        model = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=own_folder))
         assert not [path for path in model.rglob("*") if path.suffix in {".pkl", ".pickle", ".joblib"}]
         heads = json.loads(next(model.rglob("model.json")).read_text())["heads"]
         assert [head["name"] for head in heads] == ["optdigits/0", "optdigits/8"]

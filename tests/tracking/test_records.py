@@ -127,11 +127,12 @@ def test_data_sets_are_inputs(tracking: Tracking) -> None:
     assert (used.dataset.name, used.dataset.digest) == ("digits", "d" * 36)
 
 
-def test_a_server_that_is_not_there_is_one_line_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    mlflow.set_tracking_uri("http://127.0.0.1:9")
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "nosuch://server", "sqlite:////proc/no/folder.db"])
+def test_a_server_that_is_not_there_is_one_line_soon(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow.set_tracking_uri(uri)
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     start = time.monotonic()
-    with pytest.raises(UserError, match=r"tracking server http://127.0.0.1:9 can't be used") as error:
+    with pytest.raises(UserError, match=f"tracking server {uri} can't be used") as error:
         connect()
     assert "\n" not in str(error.value)
     assert time.monotonic() - start < 60
