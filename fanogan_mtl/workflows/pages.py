@@ -46,6 +46,7 @@ def write_comparison_page(planned: PlannedComparison, cells: Sequence[DoneCell],
     auroc = {budget: summaries(cells, budget)["auroc"] for budget in budgets}
     last = auroc[budgets[-1]]
     stds = {budget: each.std_over_seeds for budget, each in auroc.items() if each.std_over_seeds is not None}
+    n_seeds = len({cell.seed for cell in cells})
     first_seed = min(cell.seed for cell in cells)
     shown = [cell for cell in cells if cell.seed == first_seed]
     seed = f"Seed {first_seed}, {budgets[-1]} epochs."
@@ -56,7 +57,7 @@ def write_comparison_page(planned: PlannedComparison, cells: Sequence[DoneCell],
     sections: list[Section] = [
         (
             "AUROC against epochs",
-            f"Mean over {len(last.by_class)} classes and {len({cell.seed for cell in cells})} seeds: "
+            f"Mean over {len(last.by_class)} classes and {n_seeds} seed{'s' * (n_seeds > 1)}: "
             f"{percent(last.mean, last.std_over_classes)} at {budgets[-1]} epochs, ± std over classes.",
             figures.auroc_by_epochs_figure(lines, dataset),
         ),
