@@ -26,6 +26,7 @@ USPS   95.7  94.1  90.6     96.4  93.0   87.3  87.2   64.2
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -248,8 +249,9 @@ class TailProbabilities(CheckedDetector):
         total: NDArray[np.float64] = np.maximum(skewed, self._unskewed(left, right)).sum(axis=1)
         return total
 
+    @abstractmethod
     def _unskewed(self, left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-        raise NotImplementedError  # pragma: no cover
+        """Combine both tails of every value, each (n, d), without regard to the skewness."""
 
 
 class ECOD(TailProbabilities):
