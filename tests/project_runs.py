@@ -54,11 +54,11 @@ def script(folder: Path, entry: str, *arguments: str, **variables: str) -> subpr
 
 
 def start_script(folder: Path, entry: str, *arguments: str) -> subprocess.Popen[str]:
-    """Start a script in a process group of its own."""
+    """Start a script in a process group of its own, where Ctrl-C means what it means in a terminal."""
     command = [sys.executable, "-m", f"entrypoints.{entry}", *arguments]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 WORKER_SETTINGS = {
+    "distributed.worker.preload": ["fanogan_mtl.sweep.worker"],
     "distributed.worker.memory.terminate": False,
     "distributed.worker.profile.enabled": False,  # it interrupts the training every 10 ms
     "distributed.nanny.pre-spawn-environ": {

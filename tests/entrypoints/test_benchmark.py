@@ -224,7 +224,7 @@ def test_a_failing_cell_is_recorded_and_stops_no_other(tmp_path: Path) -> None:
 def test_control_c_says_how_to_go_on(tmp_path: Path) -> None:
     options = {"dataset": "optdigits", "detectors": "fanogan", "epochs": "100"}
     process = start_script(tmp_path, "benchmark", *arguments(options))
-    wait_for_line(process, "left, now")  # an interrupt while Python imports may get lost, and people press again
+    wait_for_line(process, "left, now")
     output = kill_group(process, signal.SIGINT)
     assert process.returncode == 130, output
     assert "start the same command again to go on" in output

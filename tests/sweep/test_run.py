@@ -22,6 +22,12 @@ def die_once(path: Path) -> str:
     return "survived"
 
 
+def interrupt_oneself(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.5)
+    return number
+
+
 def always_die(number: int) -> int:
     if number == 0:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -64,6 +70,12 @@ def test_a_task_that_kills_every_worker_fails_and_the_others_end() -> None:
     assert outcomes[0].failure is not None
     assert outcomes[0].failure.message.startswith("KilledWorker")
     assert [outcomes[item].result for item in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_workers_leave_control_c_to_the_process_that_was_started() -> None:
+    with LocalWorkers(2) as workers:
+        outcomes = list(workers.run(interrupt_oneself, range(3)))
+    assert [outcome.failure for outcome in outcomes] == [None, None, None]
 
 
 def test_no_items_start_no_process() -> None:

@@ -1,0 +1,10 @@
+"""What a worker process does before its first task."""
+
+from __future__ import annotations
+
+import signal
+
+
+def dask_setup(worker: object) -> None:
+    """Leave Ctrl-C, which a terminal sends to all processes, to the one that the person started (Dask calls this)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
