@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
@@ -71,7 +71,8 @@ class LocalWorkers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        with suppress(AssertionError):  # Dask's, where a worker is just being restarted; all workers end with us anyway
+            self._stack.close()
 
     def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Outcome[Item, Result]]:
         """Apply a function to every item; see `run_tasks`."""
