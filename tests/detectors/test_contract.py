@@ -216,6 +216,7 @@ class TestRows:
     def test_rows_are_left_as_they_were(self, name):
         rows = ROWS.astype(np.float32)
         before = rows.copy()
+        rows.flags.writeable = False
         quick(name).fit(rows).decision_function(rows)
         np.testing.assert_array_equal(rows, before)
 
