@@ -10,7 +10,7 @@ Otherwise than its authors:
 - Fully connected networks for small images, as in the study, not convolutional residual ones.
 - Rows are standardised by one mean and one deviation and G's output is linear: a Tanh would have to fit the data's
   range. E ends without Tanh.
-- The critic's gradients are made by hand (`wgan.fill_critic_gradients`), equal to autograd's up to rounding.
+- The critic's and E's gradients are made by hand, equal to autograd's up to rounding.
 - E is optimised by Adam with its customary settings, 1e-3 and (0.9, 0.999).
 - E is trained afresh for each epoch budget, on random streams of its own, so that budgets are nested.
 - The score has a second mode, `calibrated`: each term standardised by its training rows before kappa weighs them.
