@@ -1,6 +1,8 @@
 """What the entry points share: options with the same meaning everywhere, and one line for a mistake."""
 
 import sys
+from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import click
@@ -10,7 +12,7 @@ from fanogan_mtl.errors import UserError
 SPELLING = {"token_normalize_func": lambda name: name.replace("_", "-")}  # --data_dir, as in MLproject, is --data-dir
 DATASET = click.option(
     "--dataset", default="sample", show_default=True,
-    help="Data sets: sample, paper, mnist, svhn, usps, NAME=npz:PATH, pools a+b, lists a,b.",
+    help="Data sets: sample, paper, mnist, svhn, usps, NAME=npz:PATH, adbench:PATH, pools a+b, lists a,b.",
 )  # fmt: skip
 DATA_DIR = click.option(
     "--data-dir", default="auto", show_default=True, help="Folder of prepared data; auto is the user's cache."
@@ -22,6 +24,46 @@ LIMIT = click.option(
 )
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 WORKERS = click.option("--workers", default="auto", show_default=True, help="Worker processes; auto is one a core.")
+EXTRACTOR_PARAMS = click.option(
+    "--extractor-params", default="none", show_default=True,
+    help='Parameters as JSON, as {"resnet18": {"n_components": 32}}.',
+)  # fmt: skip
+EXTRACTOR_EPOCHS = click.option(
+    "--extractor-epochs", default="default", show_default=True,
+    help="Epochs of training at most; default is each extractor's own.",
+)  # fmt: skip
+WEIGHTS = click.option(
+    "--weights", default="default", show_default=True,
+    help="File with ImageNet weights (a state dict of torchvision's resnet18); default downloads them.",
+)  # fmt: skip
+
+
+def benchmark_options(detectors: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Options of every entry that trains detectors; `detectors` are the default ones."""
+    options = [
+        click.option("--detectors", default=detectors, show_default=True, help="Detectors; also pyod:ClassName."),
+        click.option(
+            "--detector-params", default="none", show_default=True,
+            help='Parameters as JSON, as {"fanogan": {"latent_dim": 32}, "vae": "tuned"}; or tuned for all.',
+        ),
+        click.option("--epochs", default="20,50", show_default=True, help="Epoch budgets."),
+        click.option("--batch-size", default="default", show_default=True, help="For detectors that take it."),
+        click.option("--latent-dim", default="default", show_default=True, help="For detectors that take it."),
+        click.option("--kappa", default="default", show_default=True, help="f-AnoGAN's weight of the feature term."),
+        CLASSES,
+        SEEDS,
+        LIMIT,
+        click.option(
+            "--log-models", default="best", show_default=True,
+            help="Models to keep: none, best (of each data set, by validation AUROC) or all.",
+        ),
+        click.option("--dry-run", default="false", show_default=True, help="true: print the plan, train nothing."),
+        click.option("--retry", default="false", show_default=True, help="true: try failed cells again."),
+        DATA_DIR,
+        DEVICE,
+        WORKERS,
+    ]  # fmt: skip
+    return lambda function: reduce(lambda decorated, option: option(decorated), reversed(options), function)
 
 
 def run(command: click.Command) -> None:

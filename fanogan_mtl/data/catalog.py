@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.metadata import version
 from json import dumps
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fanogan_mtl.data.adbench import CLASSES, load_adbench
+from fanogan_mtl.data.archive import check_archive
 from fanogan_mtl.data.cache import file_digest, key_of, published_folder, read_array, read_facts, write_entry
 from fanogan_mtl.data.dataset import Dataset, Images, RawDataset
 from fanogan_mtl.data.hashing import content_hashes, random_ranks
-from fanogan_mtl.data.npz import check_npz, load_npz
+from fanogan_mtl.data.npz import load_npz
 from fanogan_mtl.data.published import load_published, published_files
 from fanogan_mtl.data.samples import handwritten, optdigits
 from fanogan_mtl.data.specs import PUBLISHED, DatasetSpec, Source, parse_source
@@ -75,18 +77,20 @@ def load_dataset(spec: DatasetSpec, data_dir: Path) -> Dataset:
         train, test = (_read_images(folder, part) for part in ("train", "test"))
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"the prepared data in {folder} are damaged ({error}); delete that folder") from None
+    contaminated = any(source.contaminated for source in sources)
     return Dataset(
         name=spec.name,
-        digest=facts["digest"],
+        digest=_contaminated_digest(facts["digest"]) if contaminated else facts["digest"],
         classes=tuple(facts["classes"]),
         domains=tuple(source.name for source in sources),
         train=train,
         test=test,
+        contaminated=contaminated,
     )
 
 
 def load_raw(source: Source, data_dir: Path) -> RawDataset:
-    """Load a source as it is.
+    """Load a source of images as it is.
 
     Raises
     ------
@@ -100,15 +104,22 @@ def load_raw(source: Source, data_dir: Path) -> RawDataset:
     return _SAMPLES[source.kind][0]()
 
 
-def preparation_of(source: Source) -> Preparation:
-    """Tell how a source's images are prepared: as its name says, be it a published set or a file under that name."""
+def preparation_of(source: Source) -> Preparation | None:
+    """Tell how a source's images are prepared: as its name says, be it a published set or a file under that name.
+
+    Vectors are taken as they are: None.
+    """
+    if source.kind == "adbench":
+        return None
     return _PREPARATIONS.get(source.name, Preparation())
 
 
 def sample_sheets(spec: DatasetSpec, data_dir: Path) -> tuple[SampleSheet, ...]:
-    """Return up to eight training images of each class, raw and prepared: one sheet a member."""
+    """Return up to eight training images of each class, raw and prepared: one sheet a member, none of vectors."""
     sheets = []
     for source in map(parse_source, spec.sources):
+        if source.kind == "adbench":
+            continue
         folder = _entry(source, data_dir)
         facts = read_facts(folder)
         rows = read_array(folder, "sheet_rows")
@@ -121,6 +132,8 @@ def sample_sheets(spec: DatasetSpec, data_dir: Path) -> tuple[SampleSheet, ...]:
 def _entry(source: Source, data_dir: Path) -> Path:
     """Return the folder of a source's prepared arrays, made now if need be."""
     preparation = preparation_of(source)
+    if preparation is None:
+        return _vectors_entry(source, data_dir)
     key = key_of(_RECIPE, _fingerprint(source, data_dir), asdict(preparation), _version("torchvision"))
 
     def fill(folder: Path) -> None:
@@ -135,6 +148,21 @@ def _entry(source: Source, data_dir: Path) -> Path:
         write_entry(folder, arrays, facts | _content_facts(arrays, raw.classes))
 
     return published_folder(data_dir / "prepared" / key, fill)
+
+
+def _vectors_entry(source: Source, data_dir: Path) -> Path:
+    """Return the folder of a source's vectors, all of them in the training part; contaminated or not is one folder."""
+    assert source.path is not None
+    path = source.path
+
+    def fill(folder: Path) -> None:
+        vectors, labels = load_adbench(path)
+        whole = Images(vectors, labels, np.zeros(len(vectors), np.int64), content_hashes(vectors))
+        nothing = Images(*(array[:0] for array in vars(whole).values()))
+        arrays = _image_arrays("train", whole) | _image_arrays("test", nothing)
+        write_entry(folder, arrays, {"source": source.kind} | _content_facts(arrays, CLASSES))
+
+    return published_folder(data_dir / "prepared" / key_of(_RECIPE, _fingerprint(source, data_dir)), fill)
 
 
 def _pool_entry(members: list[Path], data_dir: Path) -> Path:
@@ -166,7 +194,7 @@ def _pool_entry(members: list[Path], data_dir: Path) -> Path:
 def _fingerprint(source: Source, data_dir: Path) -> list[str]:
     """Say what decides a source's content: its files' bytes, or the packages that it comes from."""
     if source.path is not None:
-        check_npz(source.path)
+        check_archive(source.path, source.kind)
         files = [source.path]
     elif source.kind in PUBLISHED:
         files = published_files(source.kind, data_dir)
@@ -199,9 +227,44 @@ def _read_images(folder: Path, part: str) -> Images:
     return Images(pixels, *(np.array(read_array(folder, f"{part}_{name}")) for name in ("labels", "domains", "hashes")))
 
 
+def _contaminated_digest(digest: str) -> str:
+    """Tell the data set whose training keeps the anomalies from the same one without."""
+    return sha256(f"contaminated {digest}".encode()).hexdigest()
+
+
 def _content_facts(arrays: dict[str, NDArray[Any]], classes: tuple[str, ...]) -> dict[str, Any]:
     names = [f"{part}_{name}" for part in ("train", "test") for name in ("pixels", "labels", "domains")]
     digest = sha256(dumps([classes, [arrays[name].shape for name in names]]).encode())
     for name in names:
         digest.update(np.ascontiguousarray(arrays[name]).data)
     return {"digest": digest.hexdigest(), "classes": classes}
+
+
+def original_images(
+    spec: DatasetSpec, rows: NDArray[np.int64], image_size: int, colour: Literal["grey", "rgb"], data_dir: Path
+) -> NDArray[np.uint8]:
+    """Original images of a data set's rows, resized and recoloured, but neither cropped nor sharpened.
+
+    Parameters
+    ----------
+    rows : int array of shape (n,), ascending
+        They count the training images, then the test images; in a pool each of them member by member.
+
+    Returns
+    -------
+    array of shape (n, image_size, image_size), and a last axis of 3 if `colour` is `rgb`, uint8
+    """
+    raw = [_raw(text, data_dir) for text in spec.sources]
+    parts = [each.train.images for each in raw] + [each.test.images for each in raw]
+    prepared, start = [], 0
+    for images in parts:
+        own = rows[(rows >= start) & (rows < start + len(images))] - start
+        if len(own):
+            prepared.append(prepare(images[own], Preparation(image_size, colour)))
+        start += len(images)
+    return np.concatenate(prepared)
+
+
+@lru_cache(maxsize=4)
+def _raw(text: str, data_dir: Path) -> RawDataset:
+    return load_raw(parse_source(text), data_dir)

@@ -34,12 +34,12 @@ class RawDataset:
 
 @dataclass(frozen=True)
 class Images:
-    """Prepared images.
+    """Prepared images, or vectors.
 
     Attributes
     ----------
-    pixels : array of shape (n, 28, 28), uint8
-        A read-only memory map.
+    pixels : array of shape (n, 28, 28), uint8, or of shape (n, features), float32
+        A read-only memory map: images, or the vectors of an `adbench` file.
     labels : array of shape (n,), int64
         Positions in the data set's `classes`.
     domains : array of shape (n,), int64
@@ -48,7 +48,7 @@ class Images:
         `content_hashes` of the pixels.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8] | NDArray[np.float32]
     labels: NDArray[np.int64]
     domains: NDArray[np.int64]
     hashes: NDArray[np.uint64]
@@ -62,12 +62,16 @@ class Dataset:
     ----------
     name : str
     digest : str
-        SHA-256 of pixels, labels, class names and which image is of which domain; names of set and domains aside.
+        SHA-256 of pixels, labels, class names, which image is of which domain, and whether training is contaminated;
+        names of set and domains aside.
     classes : tuple of str
-        In ascending order.
+        In ascending order; of vectors `normal` and `anomaly`.
     domains : tuple of str
         The members' names; one unless it is a pool.
     train, test : Images
+        All vectors are in `train`: the split parts them.
+    contaminated : bool
+        Whether the training part of a split keeps its anomalies; only vectors have some.
     """
 
     name: str
@@ -76,6 +80,19 @@ class Dataset:
     domains: tuple[str, ...]
     train: Images
     test: Images
+    contaminated: bool = False
+
+    @property
+    def is_images(self) -> bool:
+        """Whether `pixels` are images; vectors otherwise."""
+        return self.train.pixels.ndim > 2
+
+    @property
+    def normal_classes(self) -> tuple[str, ...]:
+        """Names of the classes that can be the normal one: those with training images, of vectors `normal` alone."""
+        if not self.is_images:
+            return self.classes[:1]
+        return tuple(self.classes[label] for label in np.unique(self.train.labels))
 
 
 def class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:

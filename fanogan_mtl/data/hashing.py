@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def content_hashes(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Hash each image's pixels (BLAKE2b, 64 bits).
+def content_hashes(images: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint64]:
+    """Hash each image's pixels, or each vector (BLAKE2b, 64 bits).
 
     Parameters
     ----------
-    images : array of shape (n, ...), uint8
+    images : array of shape (n, ...), uint8 or float32
 
     Returns
     -------
     array of shape (n,), uint64
-        Equal for images of equal pixels.
+        Equal for images of equal pixels, and for vectors of equal bytes.
     """
-    rows = np.ascontiguousarray(images).reshape(len(images), -1)
+    rows = np.ascontiguousarray(images).reshape(len(images), math.prod(images.shape[1:]))
     digests = b"".join(hashlib.blake2b(row.data, digest_size=8).digest() for row in rows)
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 

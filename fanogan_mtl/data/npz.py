@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fanogan_mtl.data.archive import read_arrays
 from fanogan_mtl.data.dataset import RawDataset, RawImages, numbered_classes
 from fanogan_mtl.errors import UserError
 
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-_BROKEN = (OSError, EOFError, ValueError, MemoryError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 def load_npz(path: Path) -> RawDataset:
@@ -27,8 +25,7 @@ def load_npz(path: Path) -> RawDataset:
     UserError
         In one line, with the file's name, for everything that is not as above, and if there is only one class.
     """
-    check_npz(path)
-    x_train, y_train, x_test, y_test = _arrays(path)
+    x_train, y_train, x_test, y_test = read_arrays(path, _ARRAYS, "npz")
     for part, images, labels in (("train", x_train, y_train), ("test", x_test, y_test)):
         _check_images(images, f"x_{part} in {path}")
         _check_labels(labels, f"y_{part} in {path}", len(images))
@@ -36,45 +33,6 @@ def load_npz(path: Path) -> RawDataset:
     if len(classes) < 2:
         raise UserError(f"{path} has one class only ({classes[0]}); a one-class benchmark needs another as anomaly")
     return RawDataset(classes, RawImages(x_train, train), RawImages(x_test, test))
-
-
-def check_npz(path: Path) -> None:
-    """Raise `UserError` unless there is a file that looks like an npz."""
-    try:
-        with path.open("rb") as file:
-            is_npz = zipfile.is_zipfile(file)
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder; npz: wants a file that numpy.savez_compressed wrote") from None
-    except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"can't open {path} ({reason}); check the path after npz:") from None
-    if not is_npz:
-        raise UserError(f"{path} is not an npz file; write it with numpy.savez_compressed")
-
-
-def _arrays(path: Path) -> list[NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            lacking = [name for name in _ARRAYS if name not in file.files]
-            if lacking:
-                raise UserError(f"{path} lacks {', '.join(lacking)}; an npz needs {', '.join(_ARRAYS)}")
-            return [_array(file, name, path) for name in _ARRAYS]
-    except UserError:
-        raise
-    except _BROKEN as error:
-        raise UserError(f"{path} can't be read ({_first_line(error)}); write it anew") from None
-
-
-def _array(file: Any, name: str, path: Path) -> NDArray[Any]:
-    try:
-        array = file[name]
-    except ValueError as error:
-        if "allow_pickle" not in str(error):
-            raise
-        raise UserError(f"{name} in {path} holds Python objects, which are never loaded; save plain numbers") from None
-    if not isinstance(array, np.ndarray):
-        raise UserError(f"{name} in {path} is not a numpy array; write the file with numpy.savez_compressed")
-    return array
 
 
 def _check_images(images: NDArray[Any], where: str) -> None:
@@ -97,7 +55,3 @@ def _check_labels(labels: NDArray[Any], where: str, n_images: int) -> None:
 
 def _has_nan(array: NDArray[Any]) -> bool:
     return array.dtype.kind == "f" and bool(np.isnan(array).any())
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -15,26 +15,30 @@ GROUPS = {"sample": SAMPLE, "paper": PUBLISHED}
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _NAMED = re.compile(r"(?P<name>[^:=]*)=(?P<rest>.*)", re.DOTALL)
-_CHOICES = ", ".join(sorted([*SAMPLE, *PUBLISHED, *GROUPS])) + " or npz:PATH"
+_FILE = re.compile(r"(?P<kind>npz|adbench):(?P<rest>.*)", re.DOTALL)
+_CHOICES = ", ".join([*sorted([*SAMPLE, *PUBLISHED, *GROUPS]), "npz:PATH"]) + " or adbench:PATH"
 
 
 @dataclass(frozen=True)
 class Source:
-    """One set of images.
+    """One set of images, or of vectors.
 
     Attributes
     ----------
     name : str
         Name of the set and of its domain in a pool.
     kind : str
-        A catalog name (`handwritten`, `mnist`, ...) or `npz`.
+        A catalog name (`handwritten`, `mnist`, ...), `npz` or `adbench`.
     path : Path or None
-        The file of an `npz`, decoded.
+        The file of an `npz` or `adbench`, decoded.
+    contaminated : bool
+        Whether training keeps the anomalies of an `adbench`.
     """
 
     name: str
     kind: str
     path: Path | None = None
+    contaminated: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,14 @@ def parse_datasets(text: str) -> tuple[DatasetSpec, ...]:
     Parameters
     ----------
     text : str
-        `a,b` is a list, `a+b` a pool, `NAME=npz:PATH` a file under a name; `sample` and `paper` stand for their three
-        sets and the pool of them. `,`, `+`, `?` and `%` in a path are written `%2C`, `%2B`, `%3F` and `%25`.
+        `a,b` is a list, `a+b` a pool, `NAME=npz:PATH` a file under a name, `adbench:PATH` a file of vectors, with
+        `?contaminated` if training keeps its anomalies; `sample` and `paper` stand for their three sets and the pool of
+        them. `,`, `+`, `?` and `%` in a path are written `%2C`, `%2B`, `%3F` and `%25`.
 
     Raises
     ------
     UserError
-        For an unknown, empty or repeated name, and for a pool of fewer than two different members.
+        For an unknown, empty or repeated name, and for a pool of fewer than two different members or of vectors.
     """
     specs: list[DatasetSpec] = []
     for item in text.split(","):
@@ -78,7 +83,7 @@ def parse_datasets(text: str) -> tuple[DatasetSpec, ...]:
 
 
 def parse_source(text: str) -> Source:
-    """Read the spec of one source: a catalog name, `npz:PATH` or `NAME=npz:PATH`.
+    """Read the spec of one source: a catalog name, `npz:PATH` or `adbench:PATH`, or `NAME=` before such a file.
 
     Raises
     ------
@@ -89,11 +94,11 @@ def parse_source(text: str) -> Source:
     spec = named["rest"] if named else text
     if named and not _NAME.fullmatch(named["name"]):
         raise UserError(f"'{named['name']}' in '{text}' can't name a data set; use letters, digits, '_', '-' and '.'")
-    if spec.startswith("npz:"):
-        path = _path(spec.removeprefix("npz:"), text)
-        return Source(named["name"] if named else _name_of(path), "npz", path)
+    if file := _FILE.fullmatch(spec):
+        path, contaminated = _file(file["kind"], file["rest"], text)
+        return Source(named["name"] if named else _name_of(path, file["kind"]), file["kind"], path, contaminated)
     if named:
-        raise UserError(f"'{text}': only npz:PATH takes a name, as in {named['name']}=npz:PATH")
+        raise UserError(f"'{text}': only npz:PATH and adbench:PATH take a name, as in {named['name']}=npz:PATH")
     if spec not in (*SAMPLE, *PUBLISHED):
         raise UserError(f"unknown data set '{spec}'; one of: {_CHOICES}")
     return Source(spec, spec)
@@ -117,21 +122,29 @@ def _pool(members: tuple[str, ...], item: str) -> DatasetSpec:
     for member in members:
         if member in GROUPS:
             raise UserError(f"'{member}' in '{item}' is a list of data sets; a pool names each, as in mnist+usps")
-    names = [parse_source(member).name for member in members]
+    sources = [parse_source(member) for member in members]
+    for source in sources:
+        if source.kind == "adbench":
+            raise UserError(f"'{source.name}' in the pool '{item}' holds vectors; only images can be pooled, write a,b")
+    names = [source.name for source in sources]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"'{name}' occurs twice in the pool '{item}'; a pool needs different members")
     return DatasetSpec("+".join(names), members)
 
 
-def _path(encoded: str, text: str) -> Path:
-    if "?" in encoded:
-        raise UserError(f"'{text}': npz takes no settings after '?'; a question mark in a path is written %3F")
+def _file(kind: str, rest: str, text: str) -> tuple[Path, bool]:
+    """Read what follows `npz:` or `adbench:`: the path, and whether training is contaminated."""
+    encoded, question_mark, setting = rest.partition("?")
+    contaminated = kind == "adbench" and setting == "contaminated"
+    if question_mark and not contaminated:
+        settings = "no settings" if kind == "npz" else "no setting but contaminated"
+        raise UserError(f"'{text}': {kind} takes {settings} after '?'; a question mark in a path is written %3F")
     if not encoded:
-        raise UserError(f"'{text}' lacks the path; write npz:PATH")
-    return Path(unquote(encoded)).expanduser()
+        raise UserError(f"'{text}' lacks the path; write {kind}:PATH")
+    return Path(unquote(encoded)).expanduser(), contaminated
 
 
-def _name_of(path: Path) -> str:
+def _name_of(path: Path, kind: str) -> str:
     """Make a name of a file's: its stem, other characters replaced."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem).lstrip("_.-") or "npz"
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem).lstrip("_.-") or kind

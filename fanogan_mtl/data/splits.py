@@ -10,6 +10,9 @@ k is the number of normal images there, or the size of the smallest other class 
 are exactly nine anomalies to a normal image. Percentages count different images, and copies go with their original.
 Where no training image is anomalous, `train` is all of the class's training images, and a fifth of each class's test
 images is `validation` and leaves the test.
+
+Vectors are split as ADBench does: `test` is 30 % of the normal ones and 30 % of the anomalies, all of them. A fifth of
+the others of each is `validation`, and `train` is the rest without its anomalies, unless the data set is contaminated.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fanogan_mtl.data.adbench import CLASSES, NEEDED
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.hashing import random_ranks
 from fanogan_mtl.errors import UserError
@@ -43,15 +47,16 @@ class Part:
 
     Attributes
     ----------
-    pixels : array of shape (n, 28, 28), uint8
+    pixels : array of shape (n, 28, 28), uint8, or of shape (n, features), float32
     anomaly : array of shape (n,), bool
+        In the training part true for the anomalies of a contaminated data set alone.
     labels : array of shape (n,), int64
         Positions in the data set's `classes`.
     rows : array of shape (n,), int64
         Row numbers as in `SplitRows`.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8] | NDArray[np.float32]
     anomaly: NDArray[np.bool_]
     labels: NDArray[np.int64]
     rows: Rows
@@ -66,43 +71,58 @@ class Split:
     test: Part
 
 
-def one_vs_rest(dataset: Dataset, normal_class: str, seed: int, limit: int | None = None) -> Split:
+def one_vs_rest(
+    dataset: Dataset, normal_class: str, seed: int, limit: int | None = None, anomalous_class: str | None = None
+) -> Split:
     """Split a data set for one normal class.
 
     The result depends on the images' content, the class, seed and limit alone. The training part depends on the class's
-    own training images alone: not on the test, nor on other classes.
+    own training images alone: not on the test, nor on other classes (of vectors: but for copies of anomalies).
 
     Parameters
     ----------
     dataset : Dataset
     normal_class : str
-        One of `dataset.classes`.
+        One of `dataset.normal_classes`.
     seed : int
     limit : int, optional
         Use at most so many training and so many test images of each class, in a pool of each class of each domain.
         The same ones for every seed.
+    anomalous_class : str, optional
+        The only class whose images count as anomalies; all other classes by default.
 
     Raises
     ------
     UserError
-        For an unknown class, or one with too few images.
+        For an unknown class, anomalies as the normal class, and a class with too few images or vectors.
     """
-    rows = split_rows(dataset, normal_class, seed, limit)
+    rows = split_rows(dataset, normal_class, seed, limit, anomalous_class)
     normal = dataset.classes.index(normal_class)
     return Split(*(_part(dataset, part, normal) for part in (rows.train, rows.validation, rows.test)))
 
 
-def split_rows(dataset: Dataset, normal_class: str, seed: int, limit: int | None = None) -> SplitRows:
+def split_rows(
+    dataset: Dataset, normal_class: str, seed: int, limit: int | None = None, anomalous_class: str | None = None
+) -> SplitRows:
     """Make the split of `one_vs_rest` as row numbers alone, without touching a pixel."""
-    if normal_class not in dataset.classes:
-        known = ", ".join(dataset.classes)
-        raise UserError(f"data set '{dataset.name}' has no class '{normal_class}'; one of: {known}")
+    for name in (normal_class, anomalous_class):
+        if name is not None and name not in dataset.classes:
+            known = ", ".join(dataset.classes)
+            raise UserError(f"data set '{dataset.name}' has no class '{name}'; one of: {known}")
+    if not dataset.is_images and normal_class not in dataset.normal_classes:
+        known = ", ".join(dataset.normal_classes)
+        raise UserError(f"class '{normal_class}' of data set '{dataset.name}' can't be the normal one; one of: {known}")
     table = _Table.of(dataset, normal_class, seed, limit)
-    usable = np.arange(len(table.labels)) if limit is None else _limited(dataset, table.hashes, limit)
+    usable = np.arange(len(table.labels)) if limit is None else limited_rows(dataset, limit)
+    if anomalous_class is not None:
+        pair = [dataset.classes.index(name) for name in (normal_class, anomalous_class)]
+        usable = usable[np.isin(table.labels[usable], pair)]
     in_train, normal = usable < table.n_train, table.labels[usable] == dataset.classes.index(normal_class)
     own, others = usable[in_train & normal], usable[in_train & ~normal]
     own_test, other_test = usable[~in_train & normal], usable[~in_train & ~normal]
-    if len(others):
+    if not dataset.is_images:
+        rows = _of_vectors(table, own, others, dataset.contaminated)
+    elif len(others):
         rows = _with_training_anomalies(table, own, others, own_test, other_test)
     else:
         rows = _without_training_anomalies(table, own, own_test, other_test)
@@ -160,12 +180,27 @@ class _Table:
         return UserError(f"{self.subject} {what}")
 
 
+def held_out_rows(dataset: Dataset, normal_class: str, seed: int, limit: int | None = None) -> Rows:
+    """Training images that the test of this normal class may draw on, whatever counts as its anomalies."""
+    table = _Table.of(dataset, normal_class, seed, limit)
+    usable = np.arange(len(table.labels)) if limit is None else limited_rows(dataset, limit)
+    own = usable[(usable < table.n_train) & (table.labels[usable] == dataset.classes.index(normal_class))]
+    position, number = table.positions(own)
+    held_out: Rows = own[position >= _cuts(number)[1]]
+    return held_out
+
+
+def _cuts(number: int) -> tuple[int, int]:
+    """Where, of so many different images in random order, training ends, and where validation does."""
+    n_train = number * 4 // 5
+    return n_train, n_train + (number - n_train) // 2
+
+
 def _with_training_anomalies(table: _Table, own: Rows, others: Rows, own_test: Rows, other_test: Rows) -> list[Rows]:
     position, number = table.positions(own)
     if number < _NEEDED:
         raise table.lack(f"has {number} different training images; at least {_NEEDED} are needed")
-    n_train = number * 4 // 5
-    n_seen = n_train + (number - n_train) // 2
+    n_train, n_seen = _cuts(number)
     train, held_out = own[position < n_train], own[position >= n_seen]
     validation_anomalies = table.without(others, own)
     if not len(validation_anomalies):
@@ -196,9 +231,24 @@ def _without_training_anomalies(table: _Table, own: Rows, own_test: Rows, other_
     return [own, validation, test]
 
 
-def _limited(dataset: Dataset, hashes: NDArray[np.uint64], limit: int) -> Rows:
+def _of_vectors(table: _Table, normal: Rows, anomalies: Rows, contaminated: bool) -> list[Rows]:
+    kept = table.without(normal, anomalies)
+    with_copies = np.concatenate([anomalies, np.setdiff1d(normal, kept)])  # a copy of an anomaly goes where that goes
+    kinds = []
+    for rows, name, needed in zip((kept, with_copies), CLASSES, NEEDED, strict=True):
+        position, number = table.positions(rows)
+        if number < needed:
+            raise table.lack(f"has {number} {name} rows that are no copies; at least {needed} are needed")
+        n_test = -(-number * 3 // 10)  # rounded up
+        validation, train = table.fifth(rows[position >= n_test])
+        kinds.append((train, validation, rows[position < n_test]))
+    train, validation, test = (np.concatenate(part) for part in zip(*kinds, strict=True))
+    return [train if contaminated else train[~np.isin(train, anomalies)], validation, test]
+
+
+def limited_rows(dataset: Dataset, limit: int) -> Rows:
     """Draw up to `limit` rows of every class of every domain, of the training and of the test images."""
-    ranks = random_ranks(hashes, "limit")
+    ranks = random_ranks(np.concatenate([dataset.train.hashes, dataset.test.hashes]), "limit")
     parts = (dataset.train, dataset.test)
     numbers = [
         (number * len(dataset.domains) + part.domains) * len(dataset.classes) + part.labels

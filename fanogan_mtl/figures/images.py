@@ -59,12 +59,12 @@ def reconstruction_data(
     rows = np.stack([images, reconstructions, np.abs(images - reconstructions)])  # (3, n, height, width)
     grey = np.round(255 * np.clip(rows, 0, 1)).astype(np.uint8)
     groups = [(label, len(list(same))) for label, same in groupby(labels)]
-    return _sheet(grey, ["input", "reconstruction", "residual"], groups)
+    return sheet(grey, ["input", "reconstruction", "residual"], groups)
 
 
 def reconstruction_figure(sheet: Sheet, title: str) -> go.Figure:
     """Inputs, reconstructions and residuals as grey values."""
-    figure = go.Figure(layout=layout(title, *_image_axes(sheet), height=420))
+    figure = go.Figure(layout=layout(title, *image_axes(sheet), height=420))
     figure.add_heatmap(
         z=sheet.pixels,
         colorscale="gray",
@@ -104,13 +104,13 @@ def sample_sheet_data(
         for column, number in enumerate(np.flatnonzero(labels == row)[:samples]):
             cells[row, column] = _coloured_cell(raw[number])
             cells[row, samples + column] = _coloured_cell(prepared[number])
-    return _sheet(cells, list(classes), [("raw", samples), ("prepared", samples)])
+    return sheet(cells, list(classes), [("raw", samples), ("prepared", samples)])
 
 
 def sample_sheet_figure(sheet: Sheet, title: str) -> go.Figure:
     """Samples of each class, raw and prepared."""
-    figure = go.Figure(layout=layout(title, *_image_axes(sheet), height=110 + 48 * len(sheet.rows)))
-    figure.add_image(source=_png(sheet.pixels), hoverinfo="skip")
+    figure = go.Figure(layout=layout(title, *image_axes(sheet), height=110 + 48 * len(sheet.rows)))
+    figure.add_image(source=png(sheet.pixels), hoverinfo="skip")
     figure.update_yaxes(title="class")
     return figure
 
@@ -136,16 +136,16 @@ def class_counts_figure(data: ClassCounts, title: str) -> go.Figure:
     return figure
 
 
-def _sheet(cells: NDArray[np.uint8], rows: list[str], columns: list[tuple[str, int]]) -> Sheet:
+def sheet(cells: NDArray[np.uint8], rows: list[str], columns: list[tuple[str, int]]) -> Sheet:
     """Tile cells of shape (rows, columns, height, width[, 3]); a column label stands over so many columns."""
     height, width = cells.shape[2] + GAP, cells.shape[3] + GAP
-    sheet = np.full((len(cells) * height - GAP, cells.shape[1] * width - GAP, *cells.shape[4:]), 255, dtype=np.uint8)
+    pixels = np.full((len(cells) * height - GAP, cells.shape[1] * width - GAP, *cells.shape[4:]), 255, dtype=np.uint8)
     for row, line in enumerate(cells):
         for column, cell in enumerate(line):
-            sheet[row * height :, column * width :][: cell.shape[0], : cell.shape[1]] = cell
+            pixels[row * height :, column * width :][: cell.shape[0], : cell.shape[1]] = cell
     ends = np.cumsum([span for _, span in columns])
     return Sheet(
-        pixels=sheet,
+        pixels=pixels,
         rows=rows,
         row_centres=[(row + 0.5) * height - (GAP + 1) / 2 for row in range(len(rows))],
         columns=[label for label, _ in columns],
@@ -162,7 +162,7 @@ def _coloured_cell(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cell if cell.ndim == 3 else np.repeat(cell[..., None], 3, axis=2)
 
 
-def _image_axes(sheet: Sheet) -> tuple[dict[str, Any], dict[str, Any]]:
+def image_axes(sheet: Sheet) -> tuple[dict[str, Any], dict[str, Any]]:
     """Axes of square pixels from the top downwards, labelled with the rows and columns."""
     height, width = sheet.pixels.shape[:2]
     plain = {"showgrid": False, "showline": False, "ticks": "", "tickangle": 0, "constrain": "domain"}
@@ -175,7 +175,8 @@ def _image_axes(sheet: Sheet) -> tuple[dict[str, Any], dict[str, Any]]:
     }
 
 
-def _png(pixels: NDArray[np.uint8]) -> str:
+def png(pixels: NDArray[np.uint8]) -> str:
+    """Give pixels as a PNG in a data URL."""
     from PIL import Image
 
     buffer = BytesIO()

@@ -14,7 +14,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 from fanogan_mtl.detectors.threads import one_thread
-from fanogan_mtl.serving.heads import prepared_rows, read_model
+from fanogan_mtl.serving.heads import read_model, score
 
 
 class DetectorModel(PythonModel):
@@ -36,12 +36,11 @@ class DetectorModel(PythonModel):
     ) -> pd.DataFrame:
         """Score images by every head."""
         with one_thread():
-            rows = prepared_rows(self.model, np.asarray(model_input, dtype=np.uint8))
+            images = np.asarray(model_input)
             tables = []
-            for spec, detector in zip(self.model.specs, self.model.detectors, strict=True):
-                scores = detector.decision_function(rows)
-                table = {"image": np.arange(len(rows)), "head": spec.name, "score": scores}
-                table |= {"threshold": float(detector.threshold_), "is_anomaly": scores > detector.threshold_}
+            for spec, scores, threshold in score(self.model, images):
+                table = {"image": np.arange(len(images)), "head": spec.name, "score": scores}
+                table |= {"threshold": threshold, "is_anomaly": scores > threshold}
                 tables.append(pd.DataFrame(table))
         return pd.concat(tables, ignore_index=True)
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,8 @@ from fanogan_mtl.detectors.persistence import save_detector
 from fanogan_mtl.detectors.registry import make_detector, takes
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.evaluation.metrics import auroc, detection_metrics
+from fanogan_mtl.hybrid import Hybrid, save_hybrid
+from fanogan_mtl.sweep.pretraining import learned_from, read_features
 
 RESULT_VERSION = 1  # raised when the same cell would give other numbers, so that old results are not taken for new ones
 EXAMPLES = 8  # test images kept with their reconstructions
@@ -34,7 +36,7 @@ EXAMPLES = 8  # test images kept with their reconstructions
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared with what: one detector in one setting on one data set.
+    """What is compared with what: one detector in one setting on one data set, or on an extractor's features of it.
 
     Parameters
     ----------
@@ -49,6 +51,12 @@ class Comparison:
         Epoch budgets, ascending.
     limit : int or None
         At most so many training and so many test images a class.
+    extractor : str or None
+        Name of what made the features; the detector sees pixels without.
+    learned : str or None
+        Digest of how and from what the extractor learned, the seed aside.
+    protocol : {"paper", "unseen-class", "unseen-domain"} or None
+        What the extractor had seen.
     """
 
     dataset: DatasetSpec
@@ -57,6 +65,9 @@ class Comparison:
     parameters: str
     budgets: tuple[int, ...]
     limit: int | None = None
+    extractor: str | None = None
+    learned: str | None = None
+    protocol: str | None = None
 
     @cached_property
     def key(self) -> str:
@@ -67,19 +78,32 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Cell:
-    """One training of a comparison: the class that is normal, and the seed of split and training."""
+    """One training of a comparison: the class that is normal, and the seed of split and training.
+
+    Parameters
+    ----------
+    extractor_key : str or None
+        Which trained extractor makes the features.
+    anomalous_class : str or None
+        The only class that counts as anomaly; all others by default.
+    """
 
     comparison: Comparison
     normal_class: str
     seed: int
+    extractor_key: str | None = None
+    anomalous_class: str | None = None
 
     @cached_property
     def key(self) -> str:
         """Digest of all that the result depends on, and nothing else."""
-        return _digest({"comparison": self.comparison.key, "normal_class": self.normal_class, "seed": self.seed})
+        return _digest({**asdict(self), "comparison": self.comparison.key})
 
     def __str__(self) -> str:
-        return f"{self.comparison.dataset.name}/{self.normal_class} {self.comparison.detector} seed {self.seed}"
+        normal = f"{self.comparison.dataset.name}/{self.normal_class}"
+        against = f" against {self.anomalous_class}" if self.anomalous_class is not None else ""
+        extractor = f"{self.comparison.extractor}+" if self.comparison.extractor else ""
+        return f"{normal}{against} {extractor}{self.comparison.detector} seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -158,19 +182,20 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
         If the data set is no longer the one that the cell was planned for.
     """
     with one_thread():
-        split = _split(cell, data_dir)
+        split, rows_of = _split(cell, data_dir)
         detector = build_detector(cell, device)
+        validation_rows, test_rows = rows_of(split.validation), rows_of(split.test)
         by_epochs = hasattr(detector, "fit_staged")
         metrics: dict[int, dict[str, float]] = {}
         scores: dict[int, NDArray[np.float64]] = {}
         best = -np.inf
-        for budget, fit_seconds in _stages(detector, pixel_rows(split.train.pixels), cell.comparison.budgets):
-            values, scores[budget] = _evaluate(detector, split)
+        for budget, fit_seconds in _stages(detector, rows_of(split.train), cell.comparison.budgets):
+            values, scores[budget] = _evaluate(detector, split, validation_rows, test_rows)
             metrics[budget] = {**values, "fit_seconds": fit_seconds}
             if keep and by_epochs and values["validation_auroc"] > best:
                 best = values["validation_auroc"]
                 drop_kept_detectors(keep, cell)
-                save_detector(detector, kept_detector(keep, cell, budget))
+                save(detector, kept_detector(keep, cell, budget))
         for budget in cell.comparison.budgets:  # without epochs, one result stands for every budget
             metrics.setdefault(budget, values)
             metrics[budget].setdefault("fit_seconds", fit_seconds)
@@ -199,9 +224,9 @@ def drop_kept_detectors(keep: Path, cell: Cell) -> None:
 def train_detector(cell: Cell, budget: int, data_dir: Path, device: str = "auto") -> BaseDetector:
     """Train a cell's detector again, to one budget: the same bits as in `run_cell` on the same kind of device."""
     with one_thread():
-        rows = pixel_rows(_split(cell, data_dir).train.pixels)
+        split, rows_of = _split(cell, data_dir)
         detector = build_detector(cell, device)
-        for _ in _stages(detector, rows, (budget,)):
+        for _ in _stages(detector, rows_of(split.train), (budget,)):
             pass
         return detector
 
@@ -213,14 +238,31 @@ def build_detector(cell: Cell, device: str = "auto") -> BaseDetector:
     own = {parameter: value for parameter, value in own.items() if takes(name, parameter)}
     chosen = json.loads(cell.comparison.parameters)
     chosen = {parameter: tuple(value) if isinstance(value, list) else value for parameter, value in chosen.items()}
-    return make_detector(name, **chosen, **own)
+    detector = make_detector(name, **chosen, **own)
+    return Hybrid(detector) if cell.extractor_key else detector
 
 
-def _split(cell: Cell, data_dir: Path) -> Split:
-    dataset = load_dataset(cell.comparison.dataset, data_dir)
+def save(detector: BaseDetector, folder: Path) -> None:
+    """Save what `build_detector` made, once it is fitted."""
+    if isinstance(detector, Hybrid):
+        save_hybrid(detector, folder)
+    else:
+        save_detector(detector, folder)
+
+
+def _split(cell: Cell, data_dir: Path) -> tuple[Split, Callable[[Part], NDArray[np.float32]]]:
+    """The cell's split, and what gives the rows (n, d) of a part."""
+    spec, key = cell.comparison.dataset, cell.extractor_key
+    dataset = load_dataset(spec, data_dir)
     if dataset.digest != cell.comparison.data_digest:
         raise RuntimeError(f"data set {dataset.name!r} changed while the sweep ran: start the same command again")
-    return one_vs_rest(dataset, cell.normal_class, cell.seed, cell.comparison.limit)
+    split = one_vs_rest(dataset, cell.normal_class, cell.seed, cell.comparison.limit, cell.anomalous_class)
+    if key is None:
+        return split, lambda part: pixel_rows(part.pixels)
+    tested = np.concatenate([dataset.train.hashes, dataset.test.hashes])[split.test.rows]
+    if np.isin(tested, learned_from(data_dir, key)).any():
+        raise RuntimeError(f"extractor {key} has learned from images that {cell} is tested on")
+    return split, lambda part: read_features(key, spec, dataset, part.rows, data_dir)
 
 
 def _stages(detector: BaseDetector, rows: NDArray[np.float32], budgets: tuple[int, ...]) -> Iterator[tuple[int, float]]:
@@ -237,9 +279,10 @@ def _stages(detector: BaseDetector, rows: NDArray[np.float32], budgets: tuple[in
         start = time.perf_counter()
 
 
-def _evaluate(detector: BaseDetector, split: Split) -> tuple[dict[str, float], NDArray[np.float64]]:
+def _evaluate(
+    detector: BaseDetector, split: Split, validation_rows: NDArray[np.float32], test_rows: NDArray[np.float32]
+) -> tuple[dict[str, float], NDArray[np.float64]]:
     """Metrics of the detector as it is now, and its scores of the test part."""
-    validation_rows, test_rows = pixel_rows(split.validation.pixels), pixel_rows(split.test.pixels)
     others: dict[str, NDArray[np.float64]] = {}
     start = time.perf_counter()
     if hasattr(detector, "decision_terms"):
@@ -255,7 +298,7 @@ def _evaluate(detector: BaseDetector, split: Split) -> tuple[dict[str, float], N
 
 
 def _examples(detector: BaseDetector, test: Part) -> Examples | None:
-    if not hasattr(detector, "reconstruct"):
+    if not hasattr(detector, "reconstruct") or test.pixels.ndim < 3:
         return None
     first = [np.flatnonzero(test.anomaly == anomaly)[: EXAMPLES // 2] for anomaly in (False, True)]
     chosen = np.concatenate(first)

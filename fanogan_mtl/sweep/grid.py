@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fanogan_mtl.detectors.registry import default_parameters
+from fanogan_mtl.extractors import registry as extractors
 from fanogan_mtl.sweep.cell import Cell, Comparison
 
 NOT_RESULT = {"random_state", "device", "epochs"}  # the cell's seed, a promise of equal results, and the budgets
@@ -17,6 +18,13 @@ def comparison_parameters(detector: str, chosen: Mapping[str, Any]) -> str:
     defaults = {name: value for name, value in default_parameters(detector).items() if _is_plain(value)}
     parameters = {**defaults, **chosen}
     return json.dumps({name: value for name, value in parameters.items() if name not in NOT_RESULT}, sort_keys=True)
+
+
+def pretraining_parameters(extractor: str, chosen: Mapping[str, Any]) -> str:
+    """All parameters that an extractor depends on, as JSON: its defaults with the chosen ones over them."""
+    parameters = {**extractors.default_parameters(extractor), **chosen}
+    plain = {name: value for name, value in parameters.items() if name not in {"random_state", "device"}}
+    return json.dumps(plain, sort_keys=True)
 
 
 def _is_plain(value: object) -> bool:

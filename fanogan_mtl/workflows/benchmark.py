@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 
@@ -34,10 +35,31 @@ def benchmark(options: BenchmarkOptions) -> int:
     plan = make_plan(options)
     tracking = connect()
     if plan.execution.dry_run:
-        return _print_plan(plan, tracking)
-    sweep = Sweep(tracking, plan, {name: str(value) for name, value in asdict(options).items()})
+        return print_plan(plan, tracking)
+    return run_plan(plan, tracking, options, "benchmark")
+
+
+def run_plan(
+    plan: Plan,
+    tracking: Tracking,
+    options: BenchmarkOptions,
+    entry: str,
+    prepare: Callable[[Sweep, LocalWorkers], None] | None = None,
+) -> int:
+    """Run a plan's cells, record them, print their table; give the exit status.
+
+    Parameters
+    ----------
+    entry : str
+        The entry point's name.
+    prepare : callable, optional
+        Does what cells need before they can run.
+    """
+    sweep = Sweep(tracking, plan, {name: str(value) for name, value in asdict(options).items()}, entry)
     try:
         with LocalWorkers(plan.execution.workers) as workers:
+            if prepare:
+                prepare(sweep, workers)
             _train(sweep, workers)
             results = read_results(tracking, plan.comparisons, sweep.comparison_runs)
             log_models(sweep, results, workers)
@@ -65,19 +87,21 @@ def _train(sweep: Sweep, workers: LocalWorkers) -> None:
             sweep.record(outcome.item, outcome.result, outcome.failure)
 
 
-def _print_plan(plan: Plan, tracking: Tracking) -> int:
-    """Print what a run with these options would do."""
+def print_plan(plan: Plan, tracking: Tracking, timed: bool = True) -> int:
+    """Print what a run with these options would do, and if `timed` about how long it takes; give exit status 0."""
     state = read_state(tracking, plan)
     pending = [cell for cell in plan.cells if cell.key not in state.done and cell.key not in state.failed]
     for planned in plan.comparisons:
         done = sum(cell.key in state.done for cell in planned.cells)
         failed = sum(cell.key in state.failed for cell in planned.cells)
         click.echo(
-            f"{planned.dataset.name} · {planned.comparison.detector} ({planned.setting}): {len(planned.cells)} cells, "
+            f"{planned.dataset.name} · {planned.label} ({planned.setting}): {len(planned.cells)} cells, "
             f"{done} done" + (f", {failed} failed" if failed else "")
         )
-    seconds = duration(estimate_seconds(plan, pending)) if pending else "0 s"
     so_far = f"{len(state.done)} done, {len(state.failed)} failed"
-    todo = f"{len(pending)} to train, about {seconds} with {plan.execution.workers} workers"
+    todo = f"{len(pending)} to train"
+    if timed:
+        seconds = duration(estimate_seconds(plan, pending)) if pending else "0 s"
+        todo += f", about {seconds} with {plan.execution.workers} workers"
     click.echo(f"{len(plan.cells)} cells: {so_far}, {todo}")
     return 0

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from fanogan_mtl.data.catalog import preparation_of, sample_sheets
 from fanogan_mtl.data.specs import parse_source
 from fanogan_mtl.data.transforms import Preparation
-from fanogan_mtl.detectors.persistence import UnsavableDetector, save_detector
-from fanogan_mtl.serving.heads import HeadSpec, head_folder, write_model
-from fanogan_mtl.sweep.cell import Cell, drop_kept_detectors, kept_detector, train_detector
+from fanogan_mtl.detectors.persistence import UnsavableDetector
+from fanogan_mtl.serving.heads import HeadSpec, extractor_folder, head_folder, write_model
+from fanogan_mtl.sweep import pretraining
+from fanogan_mtl.sweep.cell import Cell, drop_kept_detectors, kept_detector, save, train_detector
 from fanogan_mtl.sweep.run import LocalWorkers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.models import log_model
@@ -51,16 +52,18 @@ def log_models(sweep: Sweep, results: Mapping[str, ComparisonResult], workers: L
         try:
             _log(sweep, planned, workers)
         except UnsavableDetector as error:
-            click.echo(
-                f"Warning: the model of {planned.dataset.name} · {planned.comparison.detector} is left out: {error}"
-            )
+            click.echo(f"Warning: the model of {planned.dataset.name} · {planned.label} is left out: {error}")
     if sweep.plan.execution.kept_models:
         for cell in sweep.plan.cells:
             drop_kept_detectors(sweep.plan.execution.kept_models, cell)
 
 
 def _chosen(sweep: Sweep, results: Mapping[str, ComparisonResult]) -> list[PlannedComparison]:
-    finished = [each for each in sweep.plan.comparisons if each.comparison.key in results]
+    finished = [
+        each
+        for each in sweep.plan.comparisons
+        if each.comparison.key in results and each.comparison.protocol != "unseen-class"  # a test, with many extractors
+    ]
     if sweep.plan.execution.log_models == "all":
         return finished
     if sweep.plan.execution.log_models == "none":
@@ -73,9 +76,16 @@ def _chosen(sweep: Sweep, results: Mapping[str, ComparisonResult]) -> list[Plann
 
 def _log(sweep: Sweep, planned: PlannedComparison, workers: LocalWorkers) -> None:
     run_id = sweep.comparison_runs[planned.comparison.key]
-    cells, _ = sweep.done_cells(planned.comparison)
-    heads = best_heads(cells)
-    chosen = [(Cell(planned.comparison, name, cell.seed), budget) for name, (cell, budget) in sorted(heads.items())]
+    data_dir = sweep.plan.execution.data_dir
+    cells = [
+        cell
+        for cell in sweep.done_cells(planned.comparison)[0]
+        if cell.extractor_key is None or pretraining.extractor_folder(data_dir, cell.extractor_key).is_dir()
+    ]
+    chosen = [
+        (Cell(planned.comparison, name, cell.seed, cell.extractor_key), budget)
+        for name, (cell, budget) in sorted(best_heads(cells).items())
+    ]
     fingerprint = hashlib.sha256(str([(cell.key, budget) for cell, budget in chosen]).encode()).hexdigest()[:32]
     if sweep.tracking.client.get_run(run_id).data.tags.get("model_key") == fingerprint:
         return
@@ -83,10 +93,19 @@ def _log(sweep: Sweep, planned: PlannedComparison, workers: LocalWorkers) -> Non
         folder = Path(temporary) / "detectors"
         _place_heads(sweep, [HeadTask(*each, head_folder(folder, at)) for at, each in enumerate(chosen)], workers)
         specs = [
-            HeadSpec(f"{planned.dataset.name}/{cell.normal_class}", planned.comparison.detector, cell.seed, budget)
+            HeadSpec(
+                f"{planned.dataset.name}/{cell.normal_class}",
+                planned.comparison.detector,
+                cell.seed,
+                budget,
+                cell.extractor_key,
+            )
             for cell, budget in chosen
         ]
-        preparation, example = _images(planned, sweep.plan.execution.data_dir)
+        for key in {cell.extractor_key for cell, _ in chosen if cell.extractor_key}:
+            source = pretraining.extractor_folder(data_dir, key)
+            shutil.copytree(source, extractor_folder(folder, key), ignore=shutil.ignore_patterns("learned_from.npy"))
+        preparation, example = _images(planned, data_dir)
         write_model(folder, specs, preparation)
         uri = log_model(sweep.tracking, run_id, folder, example)
     records.write(sweep.tracking, run_id, Record(tags={"model_key": fingerprint, "model_uri": uri}))
@@ -109,13 +128,16 @@ def _place_heads(sweep: Sweep, tasks: Sequence[HeadTask], workers: LocalWorkers)
 
 
 def _train_head(task: HeadTask, data_dir: Path, device: str) -> None:
-    save_detector(train_detector(task.cell, task.budget, data_dir, device), task.folder)
+    save(train_detector(task.cell, task.budget, data_dir, device), task.folder)
 
 
 def _images(planned: PlannedComparison, data_dir: Path) -> tuple[Preparation | None, NDArray[np.uint8]]:
-    """How the model prepares images, and some as it takes them: a pool's come prepared, each member's otherwise."""
+    """How the model prepares images, and some as it takes them: a pool's come prepared, each member's otherwise.
+
+    Vectors are taken as they are.
+    """
     sources = [parse_source(text) for text in planned.comparison.dataset.sources]
-    if len(sources) > 1:
+    if len(sources) > 1 or not planned.dataset.is_images:
         return None, np.array(planned.dataset.train.pixels[:8])
     sheet = sample_sheets(planned.comparison.dataset, data_dir)[0]
     return preparation_of(sources[0]), sheet.raw[:, 0]

@@ -14,6 +14,8 @@ from fanogan_mtl.data.cache import default_data_dir
 from fanogan_mtl.detectors.registry import check_parameters, detector_class, named_settings, takes
 from fanogan_mtl.errors import UserError
 
+EXAMPLE = '{"fanogan": {"latent_dim": 32}, "vae": "tuned"}'
+
 
 @dataclass(frozen=True)
 class DetectorChoice:
@@ -99,6 +101,19 @@ def parse_data_dir(text: str) -> Path:
     return folder
 
 
+def parse_object(option: str, text: str, example: str) -> dict[str, Any]:
+    """Read a JSON object; `none` is an empty one."""
+    if text == "none":
+        return {}
+    try:
+        given = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{option} is not JSON ({error}): write it like {example}") from None
+    if not isinstance(given, dict):
+        raise UserError(f"{option} {text!r} is not a JSON object: write it like {example}")
+    return given
+
+
 def parse_classes(text: str, known: Sequence[str], dataset: str) -> tuple[str, ...]:
     """Read a comma-separated list of classes of a data set; `all` for every one."""
     if text == "all":
@@ -167,12 +182,7 @@ def _detector_params(text: str, names: Sequence[str]) -> dict[str, str | Mapping
         if not having:
             raise UserError(f"detector_params {text!r}: none of {', '.join(names)} has a setting of that name")
         return dict(having)
-    try:
-        given = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"detector_params is not JSON ({error}): {_example()}") from None
-    if not isinstance(given, dict):
-        raise UserError(f"detector_params {text!r} is not a JSON object: {_example()}")
+    given = parse_object("detector_params", text, EXAMPLE)
     for name, value in given.items():
         if name not in names:
             raise UserError(f"detector_params names {name!r}, which is not among the detectors {', '.join(names)}")
@@ -180,12 +190,10 @@ def _detector_params(text: str, names: Sequence[str]) -> dict[str, str | Mapping
             known = ", ".join(named_settings(name)) or "none"
             raise UserError(f"detector_params: {name!r} has no setting {value!r}; it has: {known}")
         if not isinstance(value, (str, dict)):
-            raise UserError(f"detector_params of {name!r}: an object of parameters or a setting's name; {_example()}")
+            raise UserError(
+                f"detector_params of {name!r}: an object of parameters or a setting's name; write it like {EXAMPLE}"
+            )
     return given
-
-
-def _example() -> str:
-    return 'write it like {"fanogan": {"latent_dim": 32}, "vae": "tuned"}'
 
 
 def _number(option: str, text: str) -> int | float:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 Section = tuple[str, str, "go.Figure | str"]
+GROUPING = ("dataset", "detector", "extractor", "protocol")
 RECONSTRUCTED_CLASSES = 3  # shown on a comparison's page
 
 
@@ -39,16 +41,25 @@ def write_cell_figures(result: CellResult, folder: Path) -> list[Path]:
     return [folder / name for name in named]
 
 
-def write_comparison_page(planned: PlannedComparison, cells: Sequence[DoneCell], folder: Path) -> list[Path]:
-    """Write a comparison's page, `figures.html`."""
-    detector, dataset = planned.comparison.detector, planned.dataset.name
+def write_comparison_page(
+    planned: PlannedComparison, cells: Sequence[DoneCell], on_pixels: Sequence[DoneCell], folder: Path
+) -> list[Path]:
+    """Write a comparison's page, `figures.html`.
+
+    Parameters
+    ----------
+    on_pixels : sequence of DoneCell
+        Of the same detector without the extractor; empty where there are none.
+    """
+    detector, dataset = planned.label, planned.dataset.name
     budgets = sorted(cells[0].result.metrics)
     auroc = {budget: summaries(cells, budget)["auroc"] for budget in budgets}
     last = auroc[budgets[-1]]
     stds = {budget: each.std_over_seeds for budget, each in auroc.items() if each.std_over_seeds is not None}
     n_seeds = len({cell.seed for cell in cells})
     first_seed = min(cell.seed for cell in cells)
-    shown = [cell for cell in cells if cell.seed == first_seed]
+    pairs = any(cell.anomalous_class is not None for cell in cells)
+    shown = [cell for cell in cells if cell.seed == first_seed and not pairs]
     seed = f"Seed {first_seed}, {budgets[-1]} epochs."
     tests = {cell.normal_class: (cell.result.anomaly, cell.result.scores[-1]) for cell in shown}
     lines = figures.auroc_by_epochs_data(
@@ -66,12 +77,22 @@ def write_comparison_page(planned: PlannedComparison, cells: Sequence[DoneCell],
             f"Each class in turn is normal, the others are anomalies. {budgets[-1]} epochs.",
             figures.auroc_by_class_figure(figures.auroc_by_class_data({detector: last.by_class}), dataset),
         ),
-        (
-            "ROC curves by class",
-            seed,
-            figures.roc_by_class_figure(figures.roc_by_class_data(tests), f"{detector} on {dataset}"),
-        ),
     ]
+    if planned.seen:
+        sections.insert(0, ("What the extractor had seen", planned.seen, ""))
+    if pairs:
+        text = f"Row: the normal class; column: the only anomalous one, which the extractor never saw. {seed}"
+        sections.append(("AUROC by pair", text, _pairs_table(cells, budgets[-1])))
+    else:
+        curves = figures.roc_by_class_data(tests)
+        sections.append(("ROC curves by class", seed, figures.roc_by_class_figure(curves, f"{detector} on {dataset}")))
+    both = _with_and_without(tests, on_pixels, first_seed)
+    if both:
+        text = f"The same detector on pixels, dashed, and on features, solid. {seed}"
+        figure = figures.roc_with_and_without_figure(
+            figures.roc_with_and_without_data(both), f"{detector} on {dataset}"
+        )
+        sections.append(("ROC curves with and without the extractor", text, figure))
     sections += [
         (
             f"Reconstructions, {cell.normal_class} is normal",
@@ -96,7 +117,7 @@ def write_overview(results: Sequence[ComparisonResult], folder: Path) -> list[Pa
         ("Mean AUROC", "In percent at the last budget, ± std over classes.", _table(results)),
     ]
     for dataset in _datasets(results):
-        of = {each.planned.comparison.detector: each for each in results if each.planned.dataset.name == dataset}
+        of = {each.planned.label: each for each in results if each.planned.dataset.name == dataset}
         lines = figures.auroc_by_epochs_data(
             {name: each.auroc for name, each in of.items()}, {name: each.std_over_seeds for name, each in of.items()}
         )
@@ -109,6 +130,42 @@ def write_overview(results: Sequence[ComparisonResult], folder: Path) -> list[Pa
     page.write_text(html_page("Detectors side by side", sections))
     _write_csv(results, table)
     return [page, table]
+
+
+def _with_and_without(
+    tests: Mapping[str, tuple[Any, Any]], on_pixels: Sequence[DoneCell], seed: int
+) -> dict[str, dict[str, tuple[Any, Any]]]:
+    """Each class's test on pixels and on features, of classes that have both."""
+    pixels = {
+        cell.normal_class: (cell.result.anomaly, cell.result.scores[-1]) for cell in on_pixels if cell.seed == seed
+    }
+    return {name: {"without": pixels[name], "with": test} for name, test in tests.items() if name in pixels}
+
+
+def _pairs_table(cells: Sequence[DoneCell], budget: int) -> str:
+    """AUROC in percent of each pair of a normal and an anomalous class, mean over seeds."""
+    values: dict[tuple[str, str], list[float]] = {}
+    for cell in cells:
+        pair = (cell.normal_class, str(cell.anomalous_class))
+        values.setdefault(pair, []).append(cell.result.metrics[budget]["auroc"])
+    normal = list(dict.fromkeys(name for name, _ in values))
+    anomalous = sorted({name for _, name in values}, key=lambda name: (len(name), name))
+    rows = [["normal", *anomalous]]
+    rows += [
+        [name, *(percent(fmean(values[name, other])) if (name, other) in values else "" for other in anomalous)]
+        for name in normal
+    ]
+    return html_table(rows)
+
+
+def html_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of plain text as an HTML table; the first is its head."""
+    head, *body = ["".join(f"<{tag}>{escape(text)}</{tag}>" for text in row) for tag, row in _tagged(rows)]
+    return f"<table>{''.join(f'<tr>{row}</tr>' for row in [head, *body])}</table>"
+
+
+def _tagged(rows: Sequence[Sequence[str]]) -> list[tuple[str, Sequence[str]]]:
+    return [("td" if number else "th", row) for number, row in enumerate(rows)]
 
 
 def _histogram(result: CellResult, title: str) -> go.Figure:
@@ -132,30 +189,34 @@ def _datasets(results: Sequence[ComparisonResult]) -> list[str]:
 
 def _table(results: Sequence[ComparisonResult]) -> str:
     datasets = _datasets(results)
-    detectors = list(dict.fromkeys(each.planned.comparison.detector for each in results))
-    by_cell = {(each.planned.comparison.detector, each.planned.dataset.name): each for each in results}
-    head = "".join(f"<th>{escape(name)}</th>" for name in ["detector", *datasets])
-    rows = [f"<tr>{head}</tr>"]
-    for detector in detectors:
+    labels = list(dict.fromkeys(each.planned.label for each in results))
+    by_cell = {(each.planned.label, each.planned.dataset.name): each for each in results}
+    rows = [["detector", *datasets]]
+    for label in labels:
         texts = [
             percent(each.auroc[max(each.auroc)], each.std_over_classes.get(max(each.auroc)))
-            if (each := by_cell.get((detector, dataset)))
+            if (each := by_cell.get((label, dataset)))
             else "-"
             for dataset in datasets
         ]
-        rows.append(f"<tr><td>{escape(detector)}</td>{''.join(f'<td>{text}</td>' for text in texts)}</tr>")
-    return f"<table>{''.join(rows)}</table>"
+        rows.append([label, *texts])
+    return html_table(rows)
 
 
 def _write_csv(results: Sequence[ComparisonResult], path: Path) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            ["dataset", "detector", "setting", "epochs", "auroc", "std_over_seeds", "std_over_classes", "run_id"]
-        )
+        writer.writerow([*GROUPING, "setting", "epochs", "auroc", "std_over_seeds", "std_over_classes", "run_id"])
         for each in results:
             planned = each.planned
             for budget, auroc in each.auroc.items():
                 stds = [each.std_over_seeds.get(budget), each.std_over_classes.get(budget)]
-                name = [planned.dataset.name, planned.comparison.detector, planned.setting]
+                of = planned.comparison
+                name = [
+                    planned.dataset.name,
+                    of.detector,
+                    of.extractor or "none",
+                    of.protocol or "none",
+                    planned.setting,
+                ]
                 writer.writerow([*name, budget, auroc, *stds, each.run_id])

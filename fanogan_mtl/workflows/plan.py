@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fanogan_mtl.data.catalog import load_dataset
-from fanogan_mtl.data.dataset import Dataset, class_counts
+from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
 from fanogan_mtl.data.splits import split_rows
 from fanogan_mtl.sweep.cell import Cell, Comparison
@@ -67,12 +67,30 @@ class Execution:
 
 @dataclass(frozen=True)
 class PlannedComparison:
-    """A comparison with its data set, the detector's setting as chosen, and the cells asked for."""
+    """A comparison with its data set, the detector's setting as chosen, and the cells asked for.
+
+    Attributes
+    ----------
+    extractor_parameters : str
+        JSON object; of comparisons on features.
+    seen : str
+        One sentence on what the extractor had seen.
+    """
 
     comparison: Comparison
     dataset: Dataset
     setting: str
     cells: tuple[Cell, ...]
+    extractor_parameters: str = "{}"
+    seen: str = ""
+
+    @property
+    def label(self) -> str:
+        """How tables and figures call what is compared: `vae`, `resnet18+knn`, `resnet18+knn (unseen-class)`."""
+        of = self.comparison
+        if of.extractor is None:
+            return of.detector
+        return f"{of.extractor}+{of.detector}" + ("" if of.protocol == "paper" else f" ({of.protocol})")
 
 
 @dataclass(frozen=True)
@@ -112,8 +130,7 @@ def make_plan(options: BenchmarkOptions) -> Plan:
     datasets = [load_dataset(spec, execution.data_dir) for spec in specs]
     comparisons = []
     for spec, dataset in zip(specs, datasets, strict=True):
-        trainable = [name for name, count in class_counts(dataset)["train"].items() if count]
-        classes = read.parse_classes(options.classes, trainable, dataset.name)
+        classes = read.parse_classes(options.classes, dataset.normal_classes, dataset.name)
         for normal_class in classes:
             split_rows(dataset, normal_class, seeds[0], limit)  # says so if a class has too few images
         for choice in detectors:

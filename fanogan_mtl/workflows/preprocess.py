@@ -77,7 +77,7 @@ def _sections(specs: tuple[DatasetSpec, ...], datasets: list[Dataset], data_dir:
         sections.append(
             (f"{dataset.name}: images of each class", "", figures.class_counts_figure(counts, dataset.name))
         )
-        if len(spec.sources) == 1:  # a pool's images are its members'
+        if len(spec.sources) == 1 and dataset.is_images:  # a pool's images are its members'
             sections.append((f"{dataset.name}: raw and prepared", "", _sheet_figure(sample_sheets(spec, data_dir)[0])))
     return sections
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -79,6 +79,8 @@ class Sweep:
     plan : Plan
     options : mapping
         The options as typed: they become the sweep's parameters.
+    entry : str
+        The entry point's name.
 
     Attributes
     ----------
@@ -89,14 +91,14 @@ class Sweep:
         Key of a failed cell to what went wrong.
     """
 
-    def __init__(self, tracking: Tracking, plan: Plan, options: Mapping[str, str]) -> None:
+    def __init__(self, tracking: Tracking, plan: Plan, options: Mapping[str, str], entry: str) -> None:
         self.tracking, self.plan = tracking, plan
         state = read_state(tracking, plan)
         self.failed = state.failed
         self.pending = [cell for cell in plan.cells if cell.key not in state.done and cell.key not in state.failed]
         self.environment = environment_tags(plan.execution.device)
         record = Record(parameters=options, tags=self.environment)
-        self.run_id = records.start_run(tracking, "sweep", f"benchmark {options['dataset']}", record)
+        self.run_id = records.start_run(tracking, "sweep", f"{entry} {options['dataset']}", record)
         records.log_data(tracking, self.run_id, [data_input(*each) for each in plan.datasets])
         for run_id in state.leftovers:
             records.discard(tracking, run_id)
@@ -138,8 +140,10 @@ class Sweep:
             for run in runs:
                 file = records.read_file(self.tracking, run.info.run_id, RESULT_FILE, Path(folder))
                 of = run.data.params
-                cells.append(DoneCell(of["normal_class"], int(of["seed"]), CellResult.load(file)))
-        cells.sort(key=lambda cell: (cell.seed, cell.normal_class))
+                anomalous = None if of["anomalous_class"] == "all" else of["anomalous_class"]
+                key = run.data.tags.get("extractor_key")
+                cells.append(DoneCell(of["normal_class"], int(of["seed"]), CellResult.load(file), anomalous, key))
+        cells.sort(key=lambda cell: (cell.seed, cell.normal_class, cell.anomalous_class or ""))
         return cells, max((run.info.end_time for run in runs), default=0)
 
     def add_overview(self, results: Sequence[ComparisonResult]) -> None:
@@ -158,14 +162,19 @@ class Sweep:
     def _comparison_run(self, planned: PlannedComparison) -> str:
         key = planned.comparison.key
         if key not in self.comparison_runs:
-            name = f"{planned.dataset.name} · {planned.comparison.detector}"
+            name = f"{planned.dataset.name} · {planned.label}"
             tags = {"level": "comparison", "comparison_key": key, "sweeps": self.run_id, **self.environment}
+            if planned.seen:
+                tags["mlflow.note.content"] = planned.seen
             self.comparison_runs[key] = records.create_run(self.tracking, self.run_id, name, tags)
             parameters = json.loads(planned.comparison.parameters)
-            own = {
+            own: dict[str, object] = {
                 "budgets": ",".join(map(str, planned.comparison.budgets)),
                 "limit": planned.comparison.limit or "none",
             }
+            if planned.comparison.extractor:
+                of_extractor = json.loads(planned.extractor_parameters)
+                own |= {f"extractor_{parameter}": value for parameter, value in of_extractor.items()}
             record = Record(parameters={**parameters, **own, **_grouping(planned)})
             records.write(self.tracking, self.comparison_runs[key], record)
             records.log_data(
@@ -176,8 +185,11 @@ class Sweep:
     def _cell_record(
         self, planned: PlannedComparison, cell: Cell, result: CellResult | None, failure: Failure | None, folder: Path
     ) -> Record:
-        parameters = {**_grouping(planned), "normal_class": cell.normal_class, "seed": cell.seed}
+        of_cell = {"normal_class": cell.normal_class, "anomalous_class": cell.anomalous_class or "all"}
+        parameters = {**_grouping(planned), **of_cell, "seed": cell.seed}
         tags = {"cell_key": cell.key, "comparison_key": cell.comparison.key, **self.environment}
+        if cell.extractor_key:
+            tags["extractor_key"] = cell.extractor_key
         if result is None:
             assert failure is not None
             note = f"**{failure.message}**\n\n```\n{failure.traceback[-6000:]}\n```"
@@ -193,10 +205,17 @@ class Sweep:
         if cells:
             values = comparison_values(cells, planned.dataset.classes)
             with TemporaryDirectory() as folder:
-                files = write_comparison_page(planned, cells, Path(folder))
+                files = write_comparison_page(planned, cells, self._cells_on_pixels(planned), Path(folder))
                 records.write(self.tracking, run_id, Record(values=values, files=files, time=newest))
         failed = any(cell.key in self.failed for cell in planned.cells)
         records.finish(self.tracking, run_id, "FAILED" if failed else "FINISHED")
+
+    def _cells_on_pixels(self, planned: PlannedComparison) -> list[DoneCell]:
+        """Finished cells of the same detector without the extractor, if the experiment has them."""
+        comparison = planned.comparison
+        if comparison.extractor is None or comparison.protocol == "unseen-class":
+            return []
+        return self.done_cells(replace(comparison, extractor=None, learned=None, protocol=None))[0]
 
 
 def data_input(spec: DatasetSpec, dataset: Dataset) -> DataInput:
@@ -211,8 +230,8 @@ def _grouping(planned: PlannedComparison) -> dict[str, object]:
         "dataset": planned.dataset.name,
         "detector": planned.comparison.detector,
         "setting": planned.setting,
-        "extractor": "none",
-        "protocol": "none",
+        "extractor": planned.comparison.extractor or "none",
+        "protocol": planned.comparison.protocol or "none",
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from fanogan_mtl.evaluation.statistics import Summary, summarise
 from fanogan_mtl.sweep.cell import CellResult
@@ -15,18 +16,23 @@ WITHOUT_DEVIATION = ("fit_seconds", "score_seconds")
 
 @dataclass(frozen=True)
 class DoneCell:
-    """A finished cell: the class that was normal, the seed, and what came out."""
+    """A finished cell: which it was, and what came out (see `Cell`)."""
 
     normal_class: str
     seed: int
     result: CellResult
+    anomalous_class: str | None = None
+    extractor_key: str | None = None
 
 
 def summaries(cells: Sequence[DoneCell], budget: int) -> dict[str, Summary]:
-    """Summarise each metric at one budget over classes and seeds."""
+    """Summarise each metric at one budget over classes and seeds (of single anomalous classes, first over those)."""
     names = [name for name in cells[0].result.metrics[budget] if name not in NOT_AVERAGED]
+    groups: dict[tuple[str, int], list[dict[str, float]]] = {}
+    for cell in cells:
+        groups.setdefault((cell.normal_class, cell.seed), []).append(cell.result.metrics[budget])
     return {
-        name: summarise({(cell.normal_class, cell.seed): cell.result.metrics[budget][name] for cell in cells})
+        name: summarise({group: fmean(metrics[name] for metrics in each) for group, each in groups.items()})
         for name in names
     }
 

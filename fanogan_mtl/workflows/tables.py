@@ -22,23 +22,20 @@ def print_results(results: Sequence[ComparisonResult]) -> None:
     over = "seeds" if several else "classes"
     datasets = list(dict.fromkeys(result.planned.dataset.name for result in results))
     cells = {
-        (result.planned.comparison.detector, result.planned.dataset.name): percent(
+        (result.planned.label, result.planned.dataset.name): percent(
             result.auroc[budget], (result.std_over_seeds if several else result.std_over_classes).get(budget)
         )
         for result in results
     }
     detectors = list(dict.fromkeys(detector for detector, _ in cells))
-    heads = [_shortened(dataset) for dataset in datasets]
-    widths = [max(14, len(head)) for head in heads]
+    rows = [["detector", *map(_shortened, datasets)]]
+    rows += [[detector, *(cells.get((detector, dataset), "-") for dataset in datasets)] for detector in detectors]
+    first = max(20, *(len(row[0]) for row in rows))
+    widths = [max(14, len(head)) for head in rows[0][1:]]
     click.echo(f"\nMean AUROC in percent at {budget} epochs, ± std over {over}:\n")
-    click.echo(
-        "  ".join(["detector".ljust(20), *(head.rjust(width) for head, width in zip(heads, widths, strict=True))])
-    )
-    for detector in detectors:
-        row = [cells.get((detector, dataset), "-") for dataset in datasets]
-        click.echo(
-            "  ".join([detector.ljust(20), *(text.rjust(width) for text, width in zip(row, widths, strict=True))])
-        )
+    for name, *values in rows:
+        texts = [text.rjust(width) for text, width in zip(values, widths, strict=True)]
+        click.echo("  ".join([name.ljust(first), *texts]))
 
 
 def print_failures(sweep: Sweep) -> None:

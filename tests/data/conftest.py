@@ -35,11 +35,28 @@ def npz_file(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture
+def adbench_file(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes 100 normal vectors and 20 anomalies, some arrays replaced or (None) left out."""
+
+    def write(name: str = "toy.npz", **replaced: object) -> Path:
+        arrays: dict[str, object] = {
+            "X": np.random.default_rng(0).normal(0, 3, (120, 5)),
+            "y": np.repeat([0, 1], [100, 20]),
+        }
+        arrays = {key: value for key, value in (arrays | replaced).items() if value is not None}
+        path = tmp_path / name
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+        return path
+
+    return write
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     folder = os.environ.get("FANOGAN_MTL_REAL_DATA")
     if not folder:
-        pytest.skip("FANOGAN_MTL_REAL_DATA names no folder with mnist.npz and usps.npz")
+        pytest.skip("FANOGAN_MTL_REAL_DATA names no folder with mnist.npz, usps.npz and adbench/")
     return Path(folder)
 
 

@@ -16,6 +16,14 @@ def test_hashes_tell_images_apart_by_content():
     assert content_hashes(images[::-1]).tolist() == [third, second, first]
 
 
+def test_hashes_tell_vectors_apart_by_content():
+    vectors = np.zeros((3, 5), np.float32)
+    vectors[1, 4] = 1e-30
+    first, second, third = content_hashes(vectors)
+    assert first == third != second
+    assert content_hashes(vectors[:0]).shape == (0,)
+
+
 @given(arrays(np.uint64, st.integers(0, 50), unique=True), st.randoms(use_true_random=False))
 def test_a_rank_depends_on_an_images_own_content_alone(hashes, shuffler):
     ranks = dict(zip(hashes.tolist(), random_ranks(hashes, "purpose").tolist(), strict=True))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from traps import Trap
 
 from fanogan_mtl.data.npz import load_npz
 from fanogan_mtl.errors import UserError
@@ -60,16 +61,6 @@ def test_python_objects_are_never_unpickled(npz_file: WriteNpz, tmp_path: Path, 
     path = npz_file(**{name: np.array([Trap(tmp_path / "sprung")] * 3, dtype=object)})
     assert f"{name} in {path} holds Python objects, which are never loaded" in one_line_error(path)
     assert not (tmp_path / "sprung").exists()
-
-
-class Trap:
-    """Creates a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
 
 
 def test_files_that_are_no_npz(tmp_path: Path):

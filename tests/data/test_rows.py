@@ -13,3 +13,11 @@ def test_rows_are_pixels_in_reading_order_from_zero_to_one():
     assert rows.dtype == np.float32
     np.testing.assert_allclose(rows * 255, images.reshape(2, 36), rtol=1e-6)
     assert rows.max() == 1
+
+
+def test_vectors_are_rows_as_they_are():
+    vectors = np.array([[-3.5, 0, 400], [1e30, 255, -1e-30]], np.float32)
+    for some in (vectors, vectors[:0]):
+        rows = pixel_rows(some)
+        assert rows.dtype == np.float32
+        np.testing.assert_array_equal(rows, some)

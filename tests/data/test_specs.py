@@ -35,12 +35,22 @@ def test_a_file_without_a_name_is_called_after_its_stem():
     assert names("npz:/data/my digits.v2.npz") == ["my-digits.v2"]
 
 
+def test_vectors_may_leave_their_anomalies_in_training():
+    assert parse_source("adbench:/a/SVHN_0.npz") == Source("SVHN_0", "adbench", Path("/a/SVHN_0.npz"))
+    named = Source("house", "adbench", Path("/a/b?.npz"), contaminated=True)
+    assert parse_source("house=adbench:/a/b%3F.npz?contaminated") == named
+    assert parse_datasets("npz:a.npz,house=adbench:b.npz?contaminated")[1] == DatasetSpec(
+        "house", ("house=adbench:b.npz?contaminated",)
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "path"),
     [
         ("npz:/a%2Cb%2Bc%3Fd%25.npz", "/a,b+c?d%.npz"),
         ("npz:/a=b.npz", "/a=b.npz"),
         ("x=npz:/a=b:c.npz", "/a=b:c.npz"),
+        ("adbench:/a%2Cb%2Bc%3Fd%25.npz", "/a,b+c?d%.npz"),
     ],
 )
 def test_paths_may_hold_any_character(text: str, path: str):
@@ -56,6 +66,7 @@ def test_home_is_expanded_in_a_path():
     ("text", "complaint"),
     [
         ("foo", "unknown data set 'foo'; one of: handwritten, mnist, optdigits, paper, sample, "),
+        ("foo", "usps, npz:PATH or adbench:PATH"),
         ("", "empty data set name in ''"),
         ("mnist,,usps", "empty data set name in 'mnist,,usps'"),
         ("mnist,mnist", "'mnist' occurs twice in 'mnist,mnist'"),
@@ -63,7 +74,7 @@ def test_home_is_expanded_in_a_path():
         ("mnist,mnist=npz:x", "'mnist' occurs twice"),
         ("=npz:x", "'' in '=npz:x' can't name a data set"),
         ("a b=npz:x", "'a b' in 'a b=npz:x' can't name a data set"),
-        ("x=mnist", "only npz:PATH takes a name"),
+        ("x=mnist", "only npz:PATH and adbench:PATH take a name, as in x=npz:PATH"),
         ("mnist+", "empty data set name in the pool 'mnist+'"),
         ("mnist+mnist", "'mnist' occurs twice in the pool 'mnist+mnist'"),
         ("npz:/a/x.npz+npz:/b/x.npz", "'x' occurs twice in the pool"),
@@ -71,6 +82,18 @@ def test_home_is_expanded_in_a_path():
         ("mnist+foo", "unknown data set 'foo'"),
         ("npz:", "'npz:' lacks the path"),
         ("npz:x?image_size=64", "a question mark in a path is written %3F"),
+        ("npz:x?contaminated", "npz takes no settings after '?'"),
+        ("adbench:", "'adbench:' lacks the path; write adbench:PATH"),
+        ("adbench:?contaminated", "lacks the path; write adbench:PATH"),
+        (
+            "adbench:x?clean",
+            "adbench takes no setting but contaminated after '?'; a question mark in a path is written",
+        ),
+        ("adbench:x?", "adbench takes no setting but contaminated after '?'"),
+        ("=adbench:x", "'' in '=adbench:x' can't name a data set"),
+        ("mnist,mnist=adbench:x", "'mnist' occurs twice"),
+        ("mnist+adbench:x", "'x' in the pool 'mnist+adbench:x' holds vectors; only images can be pooled, write a,b"),
+        ("adbench:x+y=adbench:x?contaminated", "'x' in the pool"),
     ],
 )
 def test_a_mistake_is_named_in_one_line(text: str, complaint: str):

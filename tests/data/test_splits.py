@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_datasets import balanced_dataset, make_dataset, make_images
+from toy_datasets import balanced_dataset, make_dataset, make_images, make_vectors
 
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.splits import Part, Split, one_vs_rest, split_rows
@@ -184,6 +184,106 @@ def test_without_training_anomalies_contents_are_kept_apart_too():
         assert not validation & test
 
 
+def vector_sizes(split: Split) -> list[list[int]]:
+    return [np.bincount(part.labels, minlength=2).tolist() for part in parts(split)]
+
+
+def distinct_vectors(normal: int, anomalies: int, contaminated: bool = False) -> Dataset:
+    return make_vectors(np.arange(normal + anomalies), np.repeat([0, 1], [normal, anomalies]), contaminated)
+
+
+@pytest.mark.parametrize(
+    ("normal", "anomalies", "sizes"),
+    [
+        (100, 20, [[56, 12], [14, 2], [30, 6]]),  # 70 and 14 remain to train and validate
+        (101, 21, [[56, 12], [14, 2], [31, 7]]),
+        (10, 3, [[6, 1], [1, 1], [3, 1]]),
+    ],
+)
+def test_vectors_are_split_as_adbench_does(normal: int, anomalies: int, sizes: list[list[int]]):
+    for contaminated in (False, True):
+        dataset = distinct_vectors(normal, anomalies, contaminated)
+        split = one_vs_rest(dataset, "normal", seed=0)
+        train = sizes[0] if contaminated else [sizes[0][0], 0]
+        assert vector_sizes(split) == [train, *sizes[1:]]
+        for part in parts(split):
+            np.testing.assert_array_equal(part.labels, dataset.train.labels[part.rows])
+            np.testing.assert_array_equal(part.pixels, dataset.train.pixels[part.rows])
+            np.testing.assert_array_equal(part.anomaly, part.labels == 1)
+            assert part.pixels.dtype == np.float32
+        assert len(np.unique(np.concatenate([part.rows for part in parts(split)]))) == sum(
+            map(sum, vector_sizes(split))
+        )
+
+
+def test_contamination_adds_anomalies_to_training_and_changes_nothing_else():
+    clean, contaminated = (split_rows(distinct_vectors(100, 20, each), "normal", 0) for each in (False, True))
+    assert contaminated.train[:56].tolist() == clean.train.tolist()
+    assert (contaminated.train[56:] >= 100).all()
+    assert contaminated.validation.tolist() == clean.validation.tolist()
+    assert contaminated.test.tolist() == clean.test.tolist()
+
+
+@given(st.integers(0, 2**32), st.sampled_from([40, 100, 1000]), st.integers(0, 5), st.sampled_from([None, 30]))
+def test_copies_of_vectors_stay_on_one_side(random_seed, n_contents, seed, limit):
+    random = np.random.default_rng(random_seed)
+    labels = (random.random(200) < 0.2).astype(int)
+    for contaminated in (False, True):
+        dataset = make_vectors(random.integers(0, n_contents, 200), labels, contaminated)
+        try:
+            split = one_vs_rest(dataset, "normal", seed, limit)
+        except UserError:
+            continue
+        train, validation, test = (set(contents(part)) for part in parts(split))
+        assert not train & validation
+        assert not train & test
+        assert not validation & test
+        assert split.train.anomaly.any() == contaminated
+        assert all(0 < part.anomaly.sum() < len(part.rows) for part in parts(split)[1:])
+        if contaminated and limit is None:
+            assert sum(map(sum, vector_sizes(split))) == 200
+        elif limit:
+            assert np.sum(vector_sizes(split), axis=0).max() <= limit
+
+
+def test_percentages_of_vectors_count_different_ones():
+    numbers = np.concatenate([np.zeros(500, int), np.arange(1, 100), np.arange(1000, 1020)])
+    split = one_vs_rest(make_vectors(numbers, np.repeat([0, 1], [599, 20])), "normal", seed=0)
+    assert [len(set(contents(part))) for part in parts(split)] == [56, 14 + 2, 30 + 6]
+
+
+def test_a_split_of_vectors_depends_on_content_and_seed_alone():
+    dataset = distinct_vectors(100, 20, contaminated=True)
+    order = np.random.default_rng(0).permutation(120)
+    shuffled = make_vectors(np.arange(120)[order], dataset.train.labels[order], contaminated=True)
+    for part, other in zip(
+        parts(one_vs_rest(dataset, "normal", 3)), parts(one_vs_rest(shuffled, "normal", 3)), strict=True
+    ):
+        assert sorted(contents(part)) == sorted(contents(other))
+    draws = [split_rows(dataset, "normal", seed) for seed in (0, 0, 1)]
+    for part in ("train", "validation", "test"):
+        first, again, other_seed = (getattr(draw, part).tolist() for draw in draws)
+        assert first == again != other_seed
+
+
+def test_normal_vectors_are_split_without_looking_at_the_anomalies():
+    before, after = (
+        split_rows(make_vectors(np.concatenate([np.arange(100), others]), np.repeat([0, 1], [100, 20])), "normal", 0)
+        for others in (np.arange(1000, 1020), np.arange(5000, 5020))
+    )
+    assert before.train.tolist() == after.train.tolist()
+    assert before.test[before.test < 100].tolist() == after.test[after.test < 100].tolist()
+    assert before.test.tolist() != after.test.tolist()
+
+
+def test_a_limit_counts_the_vectors_of_each_class():
+    dataset = distinct_vectors(300, 200, contaminated=True)
+    splits = [one_vs_rest(dataset, "normal", seed, limit=50) for seed in (0, 1)]
+    seen = [np.sort(np.concatenate([part.rows for part in parts(split)])) for split in splits]
+    assert seen[0].tolist() == seen[1].tolist()
+    assert vector_sizes(splits[0]) == [[28, 28], [7, 7], [15, 15]]
+
+
 @pytest.mark.parametrize(
     ("dataset", "normal", "limit", "complaint"),
     [
@@ -212,6 +312,38 @@ def test_without_training_anomalies_contents_are_kept_apart_too():
         (single_class_dataset(1, (20, 5)), "0", None, "has 1 different training images; at least 2"),
         (single_class_dataset(30, (1, 20)), "0", None, "has no normal image to validate on"),
         (single_class_dataset(30, (20, 1, 1)), "0", None, "has no anomaly to validate on"),
+        (distinct_vectors(50, 20), "0", None, "data set 'toy' has no class '0'; one of: normal, anomaly"),
+        (
+            distinct_vectors(50, 20),
+            "anomaly",
+            None,
+            "class 'anomaly' of data set 'toy' can't be the normal one; one of",
+        ),
+        (
+            distinct_vectors(9, 20),
+            "normal",
+            None,
+            "class 'normal' of data set 'toy' has 9 normal rows that are no copies",
+        ),
+        (distinct_vectors(50, 20), "normal", 9, "of data set 'toy' with limit 9 has 9 normal rows that are no copies"),
+        (
+            distinct_vectors(50, 2),
+            "normal",
+            None,
+            "class 'normal' of data set 'toy' has 2 anomaly rows that are no copies",
+        ),
+        (
+            make_vectors(np.concatenate([np.arange(50), np.full(9, 99)]), np.repeat([0, 1], [50, 9])),
+            "normal",
+            None,
+            "has 1 anomaly rows that are no copies; at least 3 are needed",
+        ),
+        (
+            make_vectors(np.concatenate([np.arange(50), np.arange(45)]), np.repeat([0, 1], [50, 45])),
+            "normal",
+            None,
+            "has 5 normal rows that are no copies; at least 10 are needed",
+        ),
     ],
 )
 def test_too_few_images_are_named(dataset: Dataset, normal: str, limit: int | None, complaint: str):

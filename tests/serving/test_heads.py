@@ -8,7 +8,10 @@ from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.detectors import make_detector
 from fanogan_mtl.detectors.persistence import save_detector
-from fanogan_mtl.serving.heads import HeadSpec, head_folder, prepared_rows, read_model, write_model
+from fanogan_mtl.extractors import make_extractor
+from fanogan_mtl.extractors.persistence import save_extractor
+from fanogan_mtl.hybrid import Hybrid, save_hybrid
+from fanogan_mtl.serving.heads import HeadSpec, extractor_folder, head_folder, read_model, score, write_model
 
 
 def test_a_model_folder_gives_back_heads_in_order_and_prepares_as_in_training(tmp_path: Path) -> None:
@@ -21,16 +24,32 @@ def test_a_model_folder_gives_back_heads_in_order_and_prepares_as_in_training(tm
     for position, detector in enumerate(detectors):
         save_detector(detector, head_folder(tmp_path, position))
     write_model(tmp_path, specs, preparation)
-    model = read_model(tmp_path)
-    assert list(model.specs) == specs
-    np.testing.assert_array_equal(prepared_rows(model, raw), rows)
-    for loaded, detector in zip(model.detectors, detectors, strict=True):
-        np.testing.assert_array_equal(
-            loaded.decision_function(prepared_rows(model, raw)), detector.decision_function(rows)
-        )
+    scored = list(score(read_model(tmp_path), raw))
+    assert [spec for spec, _, _ in scored] == specs
+    for (_, scores, threshold), detector in zip(scored, detectors, strict=True):
+        np.testing.assert_array_equal(scores, detector.decision_function(rows))
+        assert threshold == detector.threshold_
 
 
 def test_a_pools_model_takes_prepared_images(tmp_path: Path) -> None:
-    write_model(tmp_path, [], None)
-    images = np.full((2, 28, 28), 51, np.uint8)
-    np.testing.assert_array_equal(prepared_rows(read_model(tmp_path), images), np.full((2, 784), 0.2, np.float32))
+    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8)
+    detector = make_detector("knn").fit(pixel_rows(images))
+    save_detector(detector, head_folder(tmp_path, 0))
+    write_model(tmp_path, [HeadSpec("pool/0", "knn", 0, 20)], None)
+    ((_, scores, _),) = score(read_model(tmp_path), images[:5])
+    np.testing.assert_array_equal(scores, detector.decision_function(pixel_rows(images[:5])))
+
+
+def test_heads_on_features_score_as_the_whole_pipeline_does(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (80, 28, 28), dtype=np.uint8)
+    extractor = make_extractor("pca", n_components=8).fit(images)
+    extractor_folder(tmp_path, "abc").mkdir(parents=True)
+    save_extractor(extractor, extractor_folder(tmp_path, "abc"))
+    heads = [Hybrid(make_detector(name)).fit(extractor.transform(images)) for name in ("knn", "vae")]
+    specs = [HeadSpec(f"digits/{position}", "knn", 0, 20, "abc") for position in range(2)]
+    for position, head in enumerate(heads):
+        save_hybrid(head, head_folder(tmp_path, position))
+    write_model(tmp_path, specs, None)
+    for (_, scores, threshold), head in zip(score(read_model(tmp_path), images[:7]), heads, strict=True):
+        np.testing.assert_array_equal(scores, head.decision_function(extractor.transform(images[:7])))
+        assert threshold == head.threshold_

@@ -1,0 +1,324 @@
+"""The contract of every feature extractor."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from numbers import Integral
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
+from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from fanogan_mtl.data.hashing import content_hashes
+from fanogan_mtl.data.joint import JointSampler, stratified_split
+from fanogan_mtl.detectors.deep import derived_seed
+
+BATCH_IMAGES = 64  # networks round differently in batches of other sizes, so every batch has this many images
+MOST_FOR_COMPONENTS = 20_000  # images that principal components are learned from
+
+POSITIVE = Interval(Integral, 1, None, closed="left")
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The images that an extractor takes.
+
+    Attributes
+    ----------
+    image_size : int
+        Height and width in pixels.
+    colour : {"grey", "rgb"}
+        Arrays are (n, image_size, image_size), or with a last axis of 3.
+    original : bool
+        Resized from the original images; otherwise from the data set's own preparation (crop, contrast, sharpness).
+    """
+
+    image_size: int = 28
+    colour: Literal["grey", "rgb"] = "grey"
+    original: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        return (self.image_size, self.image_size, *((3,) if self.colour == "rgb" else ()))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What an extractor learns from: images, their classes and domains as positions from 0, and the two parts.
+
+    Attributes
+    ----------
+    images : array of shape (n, height, width[, 3]), uint8
+    labels, domains : int64 arrays of shape (n,)
+    training, validation : int64 arrays
+        Positions; no image is in both.
+    """
+
+    images: Pixels
+    labels: NDArray[np.int64]
+    domains: NDArray[np.int64]
+    training: NDArray[np.int64]
+    validation: NDArray[np.int64]
+
+    def sampler(self, batch_size: int, seed: int) -> JointSampler:
+        """Make the sampler of the training part; it counts within `training`."""
+        return JointSampler(self.labels[self.training], self.domains[self.training], batch_size, seed)
+
+
+class Normalisation(nn.Module):
+    """Zero mean and unit variance by one mean and one deviation a channel, of values in [0, 1]."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels, 1, 1))
+        self.register_buffer("std", torch.ones(channels, 1, 1))
+
+    def learn(self, images: Pixels) -> None:
+        """Learn mean and deviation from images (n, h, w), over all pixels."""
+        share = np.bincount(images.reshape(-1), minlength=256) / images.size  # exact, and in no time
+        values = np.arange(256) / 255
+        mean = float(share @ values)
+        self.mean.fill_(mean)
+        self.std.fill_(max(float(share @ (values - mean) ** 2) ** 0.5, 1e-3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Scale uint8 images (n, channels, h, w) to float32."""
+        return (images.float() / 255 - self.mean) / self.std
+
+
+class Network(nn.Module):
+    """Everything that an extractor learns.
+
+    Parameters
+    ----------
+    backbone : maps normalised images (n, channels, h, w) to features (n, d)
+    head : what training adds on top (a classifier, a decoder); dropped at the end
+    channels : int
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, channels: int = 1) -> None:
+        super().__init__()
+        self.normalisation = Normalisation(channels)
+        self.backbone = backbone
+        self.head = head
+        self.projection: nn.Module = nn.Identity()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The head's output for uint8 images (n, channels, h, w)."""
+        output: Tensor = self.head(self.backbone(self.normalisation(images)))
+        return output
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features (n, d), after the projection if there is one."""
+        made: Tensor = self.projection(self.backbone(self.normalisation(images)))
+        return made
+
+
+class Projection(nn.Module):
+    """Principal components of features, in decreasing order of variance, not whitened.
+
+    Its buffers: `mean` (d,), `components` (k, d), `explained_variance` (k,) and `total_variance` (of all d together).
+    """
+
+    mean: Tensor
+    components: Tensor
+    explained_variance: Tensor
+    total_variance: Tensor
+
+    def __init__(self, n_features: int, n_components: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("components", torch.zeros(n_components, n_features))
+        self.register_buffer("explained_variance", torch.zeros(n_components))
+        self.register_buffer("total_variance", torch.zeros(()))
+
+    def learn(self, features: NDArray[np.float32]) -> None:
+        """Learn from features (n, d), by scikit-learn."""
+        n_components = len(self.components)
+        if n_components > min(features.shape):
+            raise ValueError(
+                f"n_components={n_components} is more than the {features.shape[1]} features of {len(features)} images"
+                " allow; choose less"
+            )
+        pca = PCA(n_components, svd_solver="covariance_eigh").fit(features.astype(np.float64))
+        self.mean.copy_(torch.from_numpy(pca.mean_))
+        self.components.copy_(torch.from_numpy(pca.components_))
+        self.explained_variance.copy_(torch.from_numpy(pca.explained_variance_))
+        self.total_variance.fill_(float(features.astype(np.float64).var(axis=0, ddof=1).sum()))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Project features (n, d) to (n, n_components)."""
+        return (features - self.mean) @ self.components.T
+
+
+class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Base of the extractors: a scikit-learn transformer from images to features.
+
+    A subclass stores its parameters in `__init__`, says in `_constraints` what they may be, and implements `_build` and
+    `_learn`. Everything learned lives in `network_`, buffers included, so that its state dict is the whole extractor.
+
+    Attributes
+    ----------
+    network_ : Network
+    n_features_out_ : int
+    classes_ : array
+        The different values of `y`.
+    history_ : list of dict
+        For those that train: what was measured, an entry an epoch (see `training.train`).
+    best_epoch_ : int
+        The epoch whose weights were taken, by validation; 0 for those that don't train.
+    """
+
+    _constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_components": [POSITIVE, None],
+        "random_state": [Interval(Integral, 0, None, closed="left")],
+        "device": [StrOptions({"auto", "cpu", "cuda"})],
+    }
+    uses_labels: ClassVar[bool] = True
+    """Whether the labels of the classes decide anything that is learned."""
+
+    n_components: int | None
+    random_state: int
+    device: str
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """The images that it takes."""
+        return InputSpec()
+
+    @abstractmethod
+    def _build(self, n_classes: int) -> Network:
+        """Make the untrained network (its random state is seeded by the caller)."""
+
+    @abstractmethod
+    def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
+        """Train `network_`."""
+
+    def check_parameters(self) -> None:
+        """Raise `ValueError` that names the first parameter that is out of range."""
+        validate_parameter_constraints(self._constraints, self.get_params(deep=False), type(self).__name__)
+
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, domain: ArrayLike | None = None, checkpoints: Path | None = None
+    ) -> Self:
+        """Learn from images of all domains at once.
+
+        Parameters
+        ----------
+        X : array of shape (n, height, width[, 3]), uint8, as `input_spec` says
+        y : array of shape (n,), optional
+            Classes. Needed by those that learn from labels; the others ignore it.
+        domain : array of shape (n,), optional
+            Domain of each image; per class the smaller domains are resampled up to the largest.
+        checkpoints : Path, optional
+            Folder in which a training keeps its state: after an interruption the same call goes on from there.
+
+        Raises
+        ------
+        ValueError
+            For other images, labels of another length, or parameters out of range.
+        """
+        self.check_parameters()
+        images = self._images(X)
+        sample = self._sample(images, y, domain)
+        self.history_: list[dict[str, float]] = []
+        self.best_epoch_ = 0
+        self.network_ = self._seeded_build(len(self.classes_))
+        self._learn(sample, checkpoints)
+        self.network_.eval()
+        if self.n_components is not None:
+            chosen = sample.training[sample.sampler(1, self.random_state).rows()[:MOST_FOR_COMPONENTS]]
+            features = self._in_batches(images[chosen])
+            projection = Projection(features.shape[1], self.n_components)
+            projection.learn(features)
+            self.network_.projection = projection.to(self._device())
+        self.n_features_out_ = self._in_batches(images[:1]).shape[1]
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Features of images, shape (n, n_features_out_), float32; the same bits alone and in any batch."""
+        check_is_fitted(self, "network_")
+        return self._in_batches(self._images(X))
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Classes of images, shape (n,), by the classifier that was trained on the features."""
+        check_is_fitted(self, "network_")
+        if not self.classifies:
+            raise ValueError(f"{type(self).__name__} has no classifier")
+        outputs = self._in_batches(self._images(X), classify=True)
+        return np.asarray(self.classes_[outputs.argmax(axis=1)])
+
+    @property
+    def classifies(self) -> bool:
+        """Whether there is a classifier, whose accuracy can be measured."""
+        return False
+
+    def _images(self, X: ArrayLike) -> Pixels:
+        images = np.asarray(X)
+        shape = self.input_spec.shape
+        if images.dtype != np.uint8 or images.shape[1:] != shape:
+            wanted = ", ".join(map(str, ("n", *shape)))
+            raise ValueError(
+                f"{type(self).__name__} takes uint8 images ({wanted}), not {images.dtype} of shape {images.shape}"
+            )
+        return images
+
+    def _sample(self, images: Pixels, y: ArrayLike | None, domain: ArrayLike | None) -> Sample:
+        number = len(images)
+        if y is None and self.uses_labels:
+            raise ValueError(f"{type(self).__name__} learns from labels: fit needs y")
+        classes = np.zeros(number, np.int64) if y is None else np.asarray(y)
+        domains = np.zeros(number, np.int64) if domain is None else np.asarray(domain)
+        for name, values in (("y", classes), ("domain", domains)):
+            if values.shape != (number,):
+                raise ValueError(f"{name} has shape {values.shape} for {number} images")
+        self.classes_, labels = np.unique(classes, return_inverse=True)
+        if not self.uses_labels:
+            labels = np.zeros(number, np.int64)
+        domains = np.unique(domains, return_inverse=True)[1]
+        parts = stratified_split(content_hashes(images), labels, domains, self.random_state)
+        return Sample(images, labels, domains, *parts)
+
+    def _in_batches(self, images: Pixels, classify: bool = False) -> NDArray[np.float32]:
+        """Apply the network in batches of `BATCH_IMAGES`, the last one padded."""
+        network = self.network_ if classify else self.network_.features
+        results = []
+        with torch.inference_mode():
+            for start in range(0, len(images), BATCH_IMAGES):
+                batch = images[start : start + BATCH_IMAGES]
+                padded = np.zeros((BATCH_IMAGES, *images.shape[1:]), np.uint8)
+                padded[: len(batch)] = batch
+                results.append(network(to_tensor(padded).to(self._device()))[: len(batch)].float().cpu().numpy())
+        if not results:
+            return np.zeros((0, self.n_features_out_), np.float32)
+        return np.ascontiguousarray(np.concatenate(results))
+
+    def _seeded_build(self, n_classes: int) -> Network:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derived_seed(self.random_state, "weights"))
+            return self._build(n_classes).to(self._device())
+
+    def _device(self) -> torch.device:
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(self.device)
+
+
+def to_tensor(images: Pixels) -> Tensor:
+    """Turn images (n, h, w[, channels]) into a tensor (n, channels, h, w), uint8."""
+    tensor = torch.from_numpy(np.array(images))
+    return tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor.unsqueeze(1)

@@ -1,0 +1,82 @@
+"""Fitted extractors on disk, without pickle: `extractor.json` and `weights.safetensors`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.extractors.base import Extractor, Projection
+from fanogan_mtl.extractors.registry import make_extractor, registered_name
+
+FORMAT = 1
+DESCRIPTION = "extractor.json"
+WEIGHTS = "weights.safetensors"
+
+
+def save_extractor(extractor: Extractor, folder: Path, facts: dict[str, Any] | None = None) -> None:
+    """Write a fitted extractor into a folder that exists.
+
+    Parameters
+    ----------
+    facts : dict, optional
+        What else is to be known of it, as JSON values; `read_description` gives it back.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    state = extractor.network_.state_dict()
+    save_file(
+        {key: value.cpu().clone(memory_format=torch.contiguous_format) for key, value in state.items()},
+        folder / WEIGHTS,
+    )
+    description = {
+        "format": FORMAT,
+        "extractor": registered_name(extractor),
+        "params": extractor.get_params(deep=False),
+        "classes": np.asarray(extractor.classes_).tolist(),
+        "n_features_out": extractor.n_features_out_,
+        "best_epoch": extractor.best_epoch_,
+        "history": extractor.history_,
+        **(facts or {}),
+    }
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, allow_nan=False), encoding="utf-8")
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Read what `save_extractor` wrote beside the weights.
+
+    Raises
+    ------
+    UserError
+        Where there is no saved extractor, or one of a newer format.
+    """
+    try:
+        description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{folder} holds no saved extractor ({DESCRIPTION} is missing)") from error
+    if description["format"] != FORMAT:
+        raise UserError(f"{folder / DESCRIPTION} has format {description['format']}, this version reads {FORMAT}")
+    return description
+
+
+def load_extractor(folder: Path, device: str = "auto") -> Extractor:
+    """Read an extractor that `save_extractor` wrote; it gives the same bits, in any process."""
+    from safetensors.torch import load_file
+
+    description = read_description(folder)
+    extractor = make_extractor(description["extractor"], **{**description["params"], "device": device})
+    extractor.classes_ = np.array(description["classes"])
+    extractor.n_features_out_ = description["n_features_out"]
+    extractor.best_epoch_, extractor.history_ = description["best_epoch"], description["history"]
+    network = extractor._seeded_build(len(extractor.classes_))
+    state = load_file(folder / WEIGHTS)
+    if "projection.components" in state:
+        n_components, n_features = state["projection.components"].shape
+        network.projection = Projection(n_features, n_components)
+    network.load_state_dict(state)
+    extractor.network_ = network.to(extractor._device()).eval()
+    return extractor

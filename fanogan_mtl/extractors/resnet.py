@@ -1,0 +1,177 @@
+"""Residual networks: He et al. 2016, *Deep residual learning for image recognition*; torchvision's, adapted.
+
+The stem takes one channel: a 7x7 convolution of stride 2, norm, ReLU and max pool (the study's block 0) bring 28x28 to
+7x7. The four stages end at 1x1, where torchvision's average pool changes nothing; it keeps other image sizes at the
+same number of features.
+
+| extractor | weights | trained on | features |
+|---|---|---|---|
+| `ResNet18`, `ResNet50` | random | labels of the joint set | 512, 2048 |
+| `ResNet18Untrained` | random | nothing: the study's control | 512 |
+| `ResNet18ImageNet` | ImageNet's, first convolution summed over RGB | labels of the joint set | 512 |
+| `ResNet18Frozen` | ImageNet's as they come | nothing more; takes the original images at 224x224 RGB | 512 |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+from torchvision.models import ResNet, resnet18, resnet50
+
+from fanogan_mtl.extractors.base import POSITIVE, Extractor, InputSpec, Network, Sample
+from fanogan_mtl.extractors.networks import NetworkExtractor
+from fanogan_mtl.extractors.weights import imagenet_weights
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class ResNet18(NetworkExtractor):
+    """ResNet18 from random weights: grey images to 512 features."""
+
+    own_epochs: ClassVar[int] = 5
+    own_batch_size: ClassVar[int] = 32
+
+    def _build(self, n_classes: int) -> Network:
+        return _network(resnet18, n_classes)
+
+
+class ResNet50(NetworkExtractor):
+    """ResNet50 from random weights: grey images to 2048 features."""
+
+    own_epochs: ClassVar[int] = 8
+
+    def _build(self, n_classes: int) -> Network:
+        return _network(resnet50, n_classes)
+
+
+class ResNet18ImageNet(NetworkExtractor):
+    """ResNet18 that starts from ImageNet's weights: grey images to 512 features.
+
+    Parameters
+    ----------
+    weights : str, optional
+        File with a state dict of torchvision's `resnet18`; None takes torchvision's own download.
+    """
+
+    own_epochs: ClassVar[int] = 5
+    own_batch_size: ClassVar[int] = 32
+    _constraints: ClassVar[dict[str, list[Any]]] = {**NetworkExtractor._constraints, "weights": [str, None]}
+
+    def __init__(
+        self,
+        weights: str | None = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.0,
+        patience: int = 5,
+        n_components: int | None = None,
+        random_state: int = 0,
+        device: str = "auto",
+    ) -> None:
+        super().__init__(epochs, batch_size, learning_rate, weight_decay, patience, n_components, random_state, device)
+        self.weights = weights
+
+    def _build(self, n_classes: int) -> Network:
+        return _network(resnet18, n_classes)
+
+    def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
+        state = imagenet_weights("resnet18", self.weights)
+        state["conv1.weight"] = state["conv1.weight"].sum(dim=1, keepdim=True)
+        self.network_.backbone.load_state_dict({key: value for key, value in state.items() if key[:3] != "fc."})
+        super()._learn(sample, checkpoints)
+
+
+class ResNet18Untrained(Extractor):
+    """ResNet18 with its random weights: what the architecture alone is worth.
+
+    Parameters
+    ----------
+    n_components : int, optional
+        So many principal components of the features instead of the features.
+    random_state : int
+    device : {"auto", "cpu", "cuda"}
+    """
+
+    uses_labels: ClassVar[bool] = False
+
+    def __init__(self, n_components: int | None = None, random_state: int = 0, device: str = "auto") -> None:
+        self.n_components = n_components
+        self.random_state = random_state
+        self.device = device
+
+    def _build(self, n_classes: int) -> Network:
+        return _network(resnet18, 1)
+
+    def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
+        self.network_.normalisation.learn(sample.images[sample.training])
+
+
+class ResNet18Frozen(Extractor):
+    """ResNet18 with ImageNet's weights as they come: RGB images to 512 features. It uses no label and trains nothing.
+
+    Parameters
+    ----------
+    weights : str, optional
+        File with a state dict of torchvision's `resnet18`; None takes torchvision's own download.
+    input_size : int
+        Height and width to which the original images are brought, in pixels.
+    n_components : int, optional
+        So many principal components of the features instead of the features.
+    random_state : int
+    device : {"auto", "cpu", "cuda"}
+    """
+
+    uses_labels: ClassVar[bool] = False
+    _constraints: ClassVar[dict[str, list[Any]]] = {
+        **Extractor._constraints,
+        "weights": [str, None],
+        "input_size": [POSITIVE],
+    }
+
+    def __init__(
+        self,
+        weights: str | None = None,
+        input_size: int = 224,
+        n_components: int | None = None,
+        random_state: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.weights = weights
+        self.input_size = input_size
+        self.n_components = n_components
+        self.random_state = random_state
+        self.device = device
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """The images that it takes."""
+        return InputSpec(self.input_size, "rgb", original=True)
+
+    def _build(self, n_classes: int) -> Network:
+        network = Network(_headless(resnet18()), nn.Identity(), channels=3)
+        network.normalisation.mean.copy_(torch.tensor(IMAGENET_MEAN).reshape(3, 1, 1))
+        network.normalisation.std.copy_(torch.tensor(IMAGENET_STD).reshape(3, 1, 1))
+        return network
+
+    def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
+        state = imagenet_weights("resnet18", self.weights)
+        self.network_.backbone.load_state_dict({key: value for key, value in state.items() if key[:3] != "fc."})
+
+
+def _network(make: Callable[..., ResNet], n_classes: int) -> Network:
+    """One of torchvision's networks with a stem for one channel."""
+    network = make(num_classes=n_classes)
+    network.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does
+    classifier = network.fc
+    return Network(_headless(network), classifier)
+
+
+def _headless(network: ResNet) -> ResNet:
+    network.fc = nn.Identity()
+    return network

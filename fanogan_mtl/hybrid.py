@@ -1,0 +1,164 @@
+"""Extractor, scaler and detector as one PyOD detector.
+
+Features are standardised one by one on the training rows before the detector sees them: squeezed into one global range
+instead, f-AnoGAN's feature term inverts the ranking of small classes (measured: AUROC 3 % on digit 8 of USPS).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pyod.models.base import BaseDetector
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from fanogan_mtl.detectors.persistence import load_detector, save_detector
+
+DESCRIPTION = "hybrid.json"
+SCALER = "scaler.safetensors"
+DETECTOR = "detector"
+EXTRACTOR = "extractor"
+
+
+def _detector_has(name: str) -> Any:
+    return lambda hybrid: hasattr(hybrid.detector, name)
+
+
+class Hybrid(BaseDetector):  # type: ignore[misc]
+    """A detector on standardised features.
+
+    Parameters
+    ----------
+    detector : PyOD detector
+        It is fitted as it is, not cloned.
+    extractor : fitted extractor, optional
+        With it X are images as the extractor's `input_spec` says; without it X are features already.
+
+    Attributes
+    ----------
+    scaler_ : StandardScaler
+    decision_scores_, threshold_, labels_
+        The detector's.
+    """
+
+    def __init__(self, detector: Any, extractor: Any = None) -> None:
+        self.detector = detector
+        self.extractor = extractor
+
+    @property
+    def contamination(self) -> float:
+        """The detector's."""
+        return float(self.detector.contamination)
+
+    @property
+    def score(self) -> str:
+        """Which of its `decision_terms` the detector ranks by."""
+        return str(self.detector.score)
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Learn the scaler and the detector from images (or features) of normal ones, at least 2.
+
+        Raises
+        ------
+        ValueError
+            As the extractor and the detector do.
+        """
+        self.detector.fit(self._fitted_rows(X))
+        return self._take_over()
+
+    @available_if(_detector_has("fit_staged"))  # type: ignore[untyped-decorator]
+    def fit_staged(self, X: ArrayLike, budgets: Iterable[int]) -> Iterator[int]:
+        """Train once to the largest budget and stop at each on the way; see `DeepDetector.fit_staged`."""
+        for budget in self.detector.fit_staged(self._fitted_rows(X), budgets):
+            self._take_over()
+            yield budget
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Anomaly scores of images (or features), shape (n,)."""
+        scores: NDArray[np.float64] = self.detector.decision_function(self._rows(X))
+        return scores
+
+    @available_if(_detector_has("decision_terms"))  # type: ignore[untyped-decorator]
+    def decision_terms(self, X: ArrayLike) -> dict[str, NDArray[np.float64]]:
+        """The terms of the score, by name."""
+        terms: dict[str, NDArray[np.float64]] = self.detector.decision_terms(self._rows(X))
+        return terms
+
+    def _fitted_rows(self, X: ArrayLike) -> NDArray[np.float32]:
+        features = self._features(X)
+        self._set_n_classes(None)
+        self.scaler_ = StandardScaler().fit(features)
+        scaled: NDArray[np.float32] = self.scaler_.transform(features)
+        return scaled
+
+    def _rows(self, X: ArrayLike) -> NDArray[np.float32]:
+        check_is_fitted(self, "scaler_")
+        scaled: NDArray[np.float32] = self.scaler_.transform(self._features(X))
+        return scaled
+
+    def _features(self, X: ArrayLike) -> NDArray[np.float32]:
+        return np.asarray(X if self.extractor is None else self.extractor.transform(X), np.float32)
+
+    def _take_over(self) -> Self:
+        for name in ("decision_scores_", "threshold_", "labels_", "_mu", "_sigma"):
+            if hasattr(self.detector, name):
+                setattr(self, name, getattr(self.detector, name))
+        return self
+
+
+def save_hybrid(hybrid: Hybrid, folder: Path) -> None:
+    """Write a fitted hybrid into a folder, with its extractor if it has one; no pickle.
+
+    Raises
+    ------
+    UnsavableDetector
+        As `save_detector`.
+    """
+    from safetensors.numpy import save_file
+
+    from fanogan_mtl.extractors.persistence import save_extractor
+
+    save_detector(hybrid.detector, folder / DETECTOR)
+    scaler = hybrid.scaler_
+    state = {name: np.asarray(getattr(scaler, name)) for name in ("mean_", "scale_", "var_")}
+    save_file(state, folder / SCALER)
+    if hybrid.extractor is not None:
+        (folder / EXTRACTOR).mkdir()
+        save_extractor(hybrid.extractor, folder / EXTRACTOR)
+    (folder / DESCRIPTION).write_text(json.dumps({"format": 1, "n_samples_seen": int(scaler.n_samples_seen_)}))
+
+
+def load_hybrid(folder: Path, extractor: Any = None) -> Hybrid:
+    """Read what `save_hybrid` wrote; it scores the same bits, in any process.
+
+    Parameters
+    ----------
+    extractor : fitted extractor, optional
+        For a hybrid that was saved without one.
+    """
+    from safetensors.numpy import load_file
+
+    from fanogan_mtl.extractors.persistence import load_extractor
+
+    if (folder / EXTRACTOR).exists():
+        extractor = load_extractor(folder / EXTRACTOR)
+    hybrid = Hybrid(load_detector(folder / DETECTOR), extractor)
+    scaler = StandardScaler()
+    for name, value in load_file(folder / SCALER).items():
+        setattr(scaler, name, value)
+    scaler.n_samples_seen_ = json.loads((folder / DESCRIPTION).read_text())["n_samples_seen"]
+    scaler.n_features_in_ = len(scaler.mean_)
+    hybrid.scaler_ = scaler
+    hybrid._set_n_classes(None)
+    return hybrid._take_over()
+
+
+def is_hybrid(folder: Path) -> bool:
+    """Tell whether a folder holds a saved hybrid (a saved detector otherwise)."""
+    return (folder / DESCRIPTION).exists()

@@ -1,0 +1,239 @@
+"""A pretraining is one extractor's training, as a cell is a detector's: what it is, what it does, what it leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fanogan_mtl.data.cache import published_folder, read_array
+from fanogan_mtl.data.catalog import load_dataset, original_images
+from fanogan_mtl.data.dataset import Dataset
+from fanogan_mtl.data.joint import learnable_rows, rows_digest
+from fanogan_mtl.data.specs import DatasetSpec
+from fanogan_mtl.data.splits import limited_rows
+from fanogan_mtl.detectors.threads import one_thread
+from fanogan_mtl.extractors.base import Extractor, InputSpec
+from fanogan_mtl.extractors.persistence import load_extractor, read_description, save_extractor
+from fanogan_mtl.extractors.registry import make_extractor
+
+EXTRACTOR_VERSION = 1  # raised when the same pretraining would give another extractor
+CHUNK_IMAGES = 512  # read, prepared and turned into features at once
+MOST_ORIGINALS = 2_000  # original images are large, and those who take them learn next to nothing from them
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """One extractor's training.
+
+    Parameters
+    ----------
+    extractor : str
+        A name of the registry.
+    parameters : str
+        JSON object of every parameter that the result depends on, defaults included, keys sorted.
+    pool : DatasetSpec
+        All domains that are learned from.
+    tested : tuple of DatasetSpec
+        Data sets whose test images are kept out.
+    rows_digest : str
+        Of the images that are learned from; see `fanogan_mtl.data.joint.rows_digest`.
+    seed : int
+    limit : int or None
+    held_out_class : str or None
+    """
+
+    extractor: str
+    parameters: str
+    pool: DatasetSpec
+    tested: tuple[DatasetSpec, ...]
+    rows_digest: str
+    seed: int
+    limit: int | None = None
+    held_out_class: str | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of all that the extractor depends on: names of data sets aside, what is learned from is in it."""
+        parameters = dict(json.loads(self.parameters))
+        if parameters.get("weights"):
+            parameters["weights"] = _file_digest(Path(parameters["weights"]).expanduser())
+        fields = {"extractor": self.extractor, "parameters": parameters, "rows": self.rows_digest, "seed": self.seed}
+        text = json.dumps({**fields, "version": EXTRACTOR_VERSION}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def __str__(self) -> str:
+        without = f" without {self.held_out_class}" if self.held_out_class is not None else ""
+        return f"{self.extractor} on {self.pool.name}{without} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class FeatureTask:
+    """Features to be computed: of one source, by one extractor."""
+
+    extractor_key: str
+    source: DatasetSpec
+    data_digest: str
+
+    def __str__(self) -> str:
+        return f"features of {self.source.name}"
+
+
+def extractor_folder(data_dir: Path, key: str) -> Path:
+    """Where a trained extractor is: `extractor.json`, `weights.safetensors` and `learned_from.npy`."""
+    return data_dir / "extractors" / key
+
+
+def checkpoint_folder(data_dir: Path, key: str) -> Path:
+    """Where an extractor's training keeps its state until it is finished."""
+    return data_dir / "checkpoints" / key
+
+
+def run_pretraining(pretraining: Pretraining, data_dir: Path, device: str = "auto") -> str:
+    """Train an extractor on one thread, unless it is there already; give its key.
+
+    A training that was cut short goes on from its last finished epoch.
+
+    Raises
+    ------
+    RuntimeError
+        If the data are no longer those that the training was planned for.
+    """
+    checkpoints = checkpoint_folder(data_dir, pretraining.key)
+
+    def fill(folder: Path) -> None:
+        pool = load_dataset(pretraining.pool, data_dir)
+        tested = [load_dataset(spec, data_dir) for spec in pretraining.tested]
+        rows = learnable_rows(pool, tested, pretraining.seed, pretraining.limit, pretraining.held_out_class)
+        if rows_digest(pool, rows) != pretraining.rows_digest:
+            raise RuntimeError(f"data set {pool.name!r} changed since the plan was made: start the same command again")
+        np.save(folder / "learned_from.npy", np.unique(pool.train.hashes[rows]))
+        extractor = make_extractor(
+            pretraining.extractor, **json.loads(pretraining.parameters), random_state=pretraining.seed, device=device
+        )
+        if extractor.input_spec.original:
+            rows = rows[:: max(1, len(rows) // MOST_ORIGINALS)]
+        images = images_of(pretraining.pool, pool, rows, extractor.input_spec, data_dir)
+        names = np.array(pool.classes)
+        extractor.fit(images, names[pool.train.labels[rows]], pool.train.domains[rows], checkpoints)
+        facts: dict[str, Any] = {"domains": list(pool.domains), "n_images": len(rows), "seed": pretraining.seed}
+        facts |= {"held_out_class": pretraining.held_out_class, "key": pretraining.key}
+        facts["test_accuracy"] = _test_accuracy(extractor, pretraining, pool)
+        save_extractor(extractor, folder, facts)
+
+    with one_thread():
+        published_folder(extractor_folder(data_dir, pretraining.key), fill)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return pretraining.key
+
+
+def compute_features(task: FeatureTask, data_dir: Path, device: str = "auto") -> None:
+    """Compute a source's features on one thread, unless they are there already: training images, then test images."""
+
+    def fill(folder: Path) -> None:
+        extractor = load_extractor(extractor_folder(data_dir, task.extractor_key), device)
+        dataset = load_dataset(task.source, data_dir)
+        number = len(dataset.train.labels) + len(dataset.test.labels)
+        shape = (number, extractor.n_features_out_)
+        features = np.lib.format.open_memmap(folder / "features.npy", mode="w+", dtype=np.float32, shape=shape)
+        for start in range(0, number, CHUNK_IMAGES):
+            rows = np.arange(start, min(start + CHUNK_IMAGES, number))
+            images = images_of(task.source, dataset, rows, extractor.input_spec, data_dir)
+            features[rows] = extractor.transform(images)
+        features.flush()
+
+    with one_thread():
+        published_folder(feature_folder(data_dir, task.extractor_key, task.data_digest), fill)
+
+
+def feature_folder(data_dir: Path, extractor_key: str, data_digest: str) -> Path:
+    """Where the features of a source are."""
+    return data_dir / "features" / f"{extractor_key}-{data_digest[:16]}"
+
+
+def read_features(
+    extractor_key: str, spec: DatasetSpec, dataset: Dataset, rows: NDArray[np.int64], data_dir: Path
+) -> NDArray[np.float32]:
+    """Features (len(rows), d) of rows of a data set or pool, counted as in `SplitRows`."""
+    gathered = None
+    for part, start in ((dataset.train, 0), (dataset.test, len(dataset.train.labels))):
+        for position, source in enumerate(sources_of(spec)):
+            of_source = np.flatnonzero(part.domains == position) + start  # a pool has its members one after the other
+            wanted = np.flatnonzero(np.isin(rows, of_source))
+            if not len(wanted):
+                continue
+            member = load_dataset(source, data_dir)
+            features = read_array(feature_folder(data_dir, extractor_key, member.digest), "features")
+            before = 0 if start == 0 else len(member.train.labels)
+            if gathered is None:
+                gathered = np.empty((len(rows), features.shape[1]), np.float32)
+            gathered[wanted] = features[rows[wanted] - of_source[0] + before]
+    assert gathered is not None
+    return gathered
+
+
+def sources_of(spec: DatasetSpec) -> Iterator[DatasetSpec]:
+    """Each member of a pool as a data set of its own; a single data set itself."""
+    from fanogan_mtl.data.specs import parse_source
+
+    for text in spec.sources:
+        yield DatasetSpec(parse_source(text).name, (text,))
+
+
+def learned_from(data_dir: Path, key: str) -> NDArray[np.uint64]:
+    """Content hashes of all images that an extractor has learned from or chosen its epoch by."""
+    hashes: NDArray[np.uint64] = np.load(extractor_folder(data_dir, key) / "learned_from.npy", allow_pickle=False)
+    return hashes
+
+
+def description_of(data_dir: Path, key: str) -> dict[str, Any]:
+    """What is known of a trained extractor."""
+    return read_description(extractor_folder(data_dir, key))
+
+
+def images_of(
+    spec: DatasetSpec, dataset: Dataset, rows: NDArray[np.int64], wanted: InputSpec, data_dir: Path
+) -> NDArray[np.uint8]:
+    """Images of rows as an extractor wants them."""
+    if wanted.original:
+        return original_images(spec, rows, wanted.image_size, wanted.colour, data_dir)
+    n_train = len(dataset.train.labels)
+    if rows[0] >= n_train:
+        return np.asarray(dataset.test.pixels[rows - n_train])
+    if rows[-1] < n_train:
+        return np.asarray(dataset.train.pixels[rows])
+    cut = int(np.searchsorted(rows, n_train))
+    return np.concatenate([dataset.train.pixels[rows[:cut]], dataset.test.pixels[rows[cut:] - n_train]])
+
+
+def _test_accuracy(extractor: Extractor, pretraining: Pretraining, pool: Dataset) -> dict[str, float]:
+    """Accuracy on the test images of each domain, of the classes that were learned; measured once, at the end."""
+    if not extractor.classifies:
+        return {}
+    n_train = len(pool.train.labels)
+    number = n_train + len(pool.test.labels)
+    usable = np.arange(number) if pretraining.limit is None else limited_rows(pool, pretraining.limit)
+    rows = usable[usable >= n_train] - n_train
+    names = np.array(pool.classes)[pool.test.labels[rows]]
+    known = np.isin(names, extractor.classes_)
+    rows, names = rows[known], names[known]
+    right = extractor.predict(pool.test.pixels[rows]) == names
+    domains = pool.test.domains[rows]
+    return {
+        name: float(right[domains == position].mean())
+        for position, name in enumerate(pool.domains)
+        if (domains == position).any()
+    }
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

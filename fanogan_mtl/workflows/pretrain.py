@@ -1,0 +1,130 @@
+"""Pretraining: extractors learn from all domains at once, and are recorded with their curves and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import click
+
+from fanogan_mtl.data.catalog import load_dataset
+from fanogan_mtl.data.specs import parse_datasets
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.evaluation.statistics import percent
+from fanogan_mtl.sweep.pretraining import Pretraining, description_of
+from fanogan_mtl.sweep.run import LocalWorkers
+from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking.connection import connect
+from fanogan_mtl.tracking.environment import environment_tags
+from fanogan_mtl.tracking.records import Record
+from fanogan_mtl.workflows import DEFAULT_PRETRAINED
+from fanogan_mtl.workflows import options as read
+from fanogan_mtl.workflows.extractors import Pretrainings, obtain_extractors, parse_extractors, pool_of
+from fanogan_mtl.workflows.plan import Execution
+from fanogan_mtl.workflows.recording import data_input
+
+
+@dataclass(frozen=True)
+class PretrainOptions:
+    """What a person may choose, as text; `python -m entrypoints.pretrain --help` says what each means."""
+
+    dataset: str = "sample"
+    extractors: str = DEFAULT_PRETRAINED
+    extractor_params: str = "none"
+    extractor_epochs: str = "default"
+    weights: str = "default"
+    hold_out_class: str = "none"
+    hold_out_domain: str = "none"
+    seeds: str = "0"
+    limit: str = "none"
+    data_dir: str = "auto"
+    device: str = "auto"
+    workers: str = "auto"
+
+
+def pretrain(options: PretrainOptions) -> int:
+    """Train extractors and print their accuracies.
+
+    Returns
+    -------
+    int
+        Exit status 0.
+
+    Raises
+    ------
+    UserError
+        For a mistake in the options or the data, and if a training failed.
+    """
+    tracking = connect()
+    execution = Execution(
+        read.parse_data_dir(options.data_dir), read.parse_device(options.device), read.parse_workers(options.workers),
+        "none", False, False,
+    )  # fmt: skip
+    pretrainings = _plan(options, execution)
+    record = Record(
+        {name: str(value) for name, value in asdict(options).items()}, tags=environment_tags(options.device)
+    )
+    run_id = records.start_run(tracking, "pretrain", f"pretrain {options.dataset}", record)
+    inputs = {each.pool.name: each.pool for each in pretrainings}
+    data = [data_input(spec, load_dataset(spec, execution.data_dir)) for spec in inputs.values()]
+    try:
+        records.log_data(tracking, run_id, data)
+        with LocalWorkers(execution.workers) as workers:
+            by_key = {each.key: each for each in pretrainings}
+            runs = obtain_extractors(tracking, run_id, by_key, execution, workers)
+    except BaseException as error:
+        records.finish(tracking, run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    records.finish(tracking, run_id)
+    descriptions = [(each, description_of(execution.data_dir, each.key)) for each in pretrainings]
+    _print(descriptions, runs, tracking.uri)
+    return 0
+
+
+def _plan(options: PretrainOptions, execution: Execution) -> list[Pretraining]:
+    specs = parse_datasets(options.dataset)
+    seeds = read.parse_integers("seeds", options.seeds, 0)
+    limit = read.parse_integer("limit", options.limit, 1, "none")
+    for spec in specs:
+        if not load_dataset(spec, execution.data_dir).is_images:
+            raise UserError(f"data set {spec.name!r} holds vectors, extractors take images; name sets of images")
+    choices = parse_extractors(
+        options.extractors, options.extractor_params, options.extractor_epochs, options.weights, execution.data_dir
+    )
+    for choice in choices:
+        if choice.uri is not None:
+            raise UserError(f"extractors: {choice.uri} is trained already; name an architecture")
+    make = Pretrainings(specs, limit, execution.data_dir)
+    domains = make.domains
+    if options.hold_out_domain != "none":
+        names = [domain.name for domain in domains]
+        if options.hold_out_domain not in names:
+            raise UserError(f"hold_out_domain {options.hold_out_domain!r}: one of {', '.join(names)}, please")
+        domains = [domain for domain in domains if domain.name != options.hold_out_domain]
+        if not domains:
+            raise UserError(f"hold_out_domain {options.hold_out_domain!r} is the only domain: name another data set")
+    held_out = None if options.hold_out_class == "none" else options.hold_out_class
+    pool = pool_of(domains)
+    if held_out is not None:
+        read.parse_choice("hold_out_class", held_out, load_dataset(pool, execution.data_dir).classes)
+    return [make.make(choice, pool, seed, held_out) for choice in choices for seed in seeds]
+
+
+def _print(descriptions: Sequence[tuple[Pretraining, dict[str, Any]]], runs: dict[str, str], uri: str) -> None:
+    """Print accuracies in percent: validation at the best epoch, and the test of each domain."""
+    domains = list(dict.fromkeys(name for _, each in descriptions for name in each["domains"]))
+    rows = [["extractor", "features", "epoch", "validation", *(f"test {name}" for name in domains), "run"]]
+    for pretraining, each in descriptions:
+        best = each["best_epoch"]
+        accuracy = each["history"][best - 1].get("accuracy_validation") if best else None
+        tests = [each["test_accuracy"].get(name) for name in domains]
+        texts = ["-" if value is None else percent(value) for value in (accuracy, *tests)]
+        name = pretraining.extractor + (f" (seed {pretraining.seed})" if pretraining.seed else "")
+        rows.append([name, str(each["n_features_out"]), str(best or "-"), *texts, runs[pretraining.key]])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    click.echo("\nAccuracy in percent; the epoch was chosen on validation data, the test measured once:\n")
+    for name, *values in rows:
+        cells = [value.rjust(width) for value, width in zip(values, widths[1:], strict=True)]
+        click.echo("  ".join([name.ljust(widths[0]), *cells]))
+    click.echo(f"\nCurves, weights and figures (extractor.html) are in these runs in {uri}")

@@ -1,0 +1,90 @@
+"""Extractor, scaler and detector as one detector."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.preprocessing import StandardScaler
+
+from fanogan_mtl.detectors import make_detector
+from fanogan_mtl.extractors import make_extractor
+from fanogan_mtl.extractors.base import Extractor
+from fanogan_mtl.hybrid import Hybrid, load_hybrid, save_hybrid
+
+Images = NDArray[np.uint8]
+DETECTORS = {"fanogan": {"epochs": 2}, "knn": {}, "vae": {"epochs": 2}}
+
+
+@pytest.fixture(scope="module")
+def images() -> Images:
+    return np.random.default_rng(0).integers(0, 256, (90, 28, 28), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def extractor(images: Images) -> Extractor:
+    return make_extractor("lenet5", epochs=1).fit(images, np.arange(90) % 3)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_the_detector_sees_features_standardised_on_the_training_rows(
+    name: str, images: Images, extractor: Extractor
+) -> None:
+    hybrid = Hybrid(make_detector(name, **DETECTORS[name]), extractor).fit(images[:60])
+    features = extractor.transform(images)
+    scaler = StandardScaler().fit(features[:60])
+    by_hand = make_detector(name, **DETECTORS[name]).fit(scaler.transform(features[:60]))
+    np.testing.assert_array_equal(
+        hybrid.decision_function(images), by_hand.decision_function(scaler.transform(features))
+    )
+    on_features = Hybrid(make_detector(name, **DETECTORS[name])).fit(features[:60])
+    np.testing.assert_array_equal(on_features.decision_function(features), hybrid.decision_function(images))
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_it_keeps_pyods_contract(name: str, images: Images, extractor: Extractor) -> None:
+    hybrid = Hybrid(make_detector(name, **DETECTORS[name]), extractor).fit(images[:60])
+    scores = hybrid.decision_function(images)
+    assert scores.shape == (90,)
+    assert hybrid.decision_scores_.shape == hybrid.labels_.shape == (60,)
+    np.testing.assert_array_equal(hybrid.predict(images), (scores > hybrid.threshold_).astype(int))
+    probabilities = hybrid.predict_proba(images)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert hybrid.predict_confidence(images).shape == (90,)
+    assert hybrid.contamination == 0.1
+
+
+def test_stages_and_terms_are_there_where_the_detector_has_them(images: Images, extractor: Extractor) -> None:
+    deep, shallow = Hybrid(make_detector("fanogan"), extractor), Hybrid(make_detector("knn"), extractor)
+    assert not hasattr(shallow, "fit_staged")
+    assert not hasattr(shallow, "decision_terms")
+    for budget in deep.fit_staged(images[:60], [1, 2]):
+        once = Hybrid(make_detector("fanogan", epochs=budget), extractor).fit(images[:60])
+        np.testing.assert_array_equal(once.decision_function(images), deep.decision_function(images))
+        assert once.threshold_ == deep.threshold_
+    np.testing.assert_array_equal(deep.decision_terms(images)[deep.score], deep.decision_function(images))
+
+
+def test_it_scores_the_same_bits_in_another_process(images: Images, extractor: Extractor, tmp_path: Path) -> None:
+    hybrid = Hybrid(make_detector("fanogan", epochs=2), extractor).fit(images[:60])
+    save_hybrid(hybrid, tmp_path / "hybrid")
+    np.save(tmp_path / "images.npy", images)
+    code = (
+        "import sys, numpy as np; from pathlib import Path; from fanogan_mtl.hybrid import load_hybrid;"
+        "folder = Path(sys.argv[1]); hybrid = load_hybrid(folder / 'hybrid');"
+        "scores = hybrid.decision_function(np.load(folder / 'images.npy'));"
+        "np.save(folder / 'scores.npy', np.append(scores, hybrid.threshold_))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=120)
+    expected = np.append(hybrid.decision_function(images), hybrid.threshold_)
+    np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), expected)
+    assert load_hybrid(tmp_path / "hybrid").labels_.shape == (60,)
+
+
+def test_constant_features_stay_finite(images: Images) -> None:
+    features = np.zeros((40, 5), np.float32)
+    features[:, 0] = np.arange(40)
+    scores = Hybrid(make_detector("knn")).fit(features).decision_function(features + 1)
+    assert np.isfinite(scores).all()
