@@ -279,6 +279,8 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _sample(self, images: Pixels, y: ArrayLike | None, domain: ArrayLike | None) -> Sample:
         number = len(images)
+        if not number:
+            raise ValueError(f"{type(self).__name__} learns from images: fit needs at least one")
         if y is None and self.uses_labels:
             raise ValueError(f"{type(self).__name__} learns from labels: fit needs y")
         classes = np.zeros(number, np.int64) if y is None else np.asarray(y)
@@ -300,8 +302,8 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         with torch.inference_mode():
             for start in range(0, len(images), BATCH_IMAGES):
                 batch = images[start : start + BATCH_IMAGES]
-                padded = np.zeros((BATCH_IMAGES, *images.shape[1:]), np.uint8)
-                padded[: len(batch)] = batch
+                missing = BATCH_IMAGES - len(batch)
+                padded = np.pad(batch, ((0, missing), *[(0, 0)] * (batch.ndim - 1))) if missing else batch
                 results.append(network(to_tensor(padded).to(self._device()))[: len(batch)].float().cpu().numpy())
         if not results:
             return np.zeros((0, self.n_features_out_), np.float32)

@@ -71,6 +71,10 @@ class NetworkExtractor(Extractor):
     def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
         from fanogan_mtl.extractors.training import Objective, Settings, train  # Lightning takes seconds to import
 
+        if not len(sample.validation):
+            raise ValueError(
+                f"{len(sample.images)} images leave none to validate on: give five different ones of one class and domain"
+            )
         self.network_.normalisation.learn(sample.images[sample.training])
         objective = (
             Objective(_cross_entropy, "accuracy", "max")

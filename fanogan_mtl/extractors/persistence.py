@@ -36,7 +36,10 @@ def save_extractor(extractor: Extractor, folder: Path, facts: dict[str, Any] | N
     description = {
         "format": FORMAT,
         "extractor": registered_name(extractor),
-        "params": extractor.get_params(deep=False),
+        "params": {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in extractor.get_params(deep=False).items()
+        },
         "classes": np.asarray(extractor.classes_).tolist(),
         "n_features_out": extractor.n_features_out_,
         "best_epoch": extractor.best_epoch_,

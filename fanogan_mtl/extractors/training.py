@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
@@ -20,6 +21,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -92,6 +94,11 @@ def train(
         trains.
     best_epoch : int
         From 1.
+
+    Raises
+    ------
+    ValueError
+        If what is measured is no longer finite.
     """
     if checkpoints is None:
         with TemporaryDirectory() as folder:
@@ -103,7 +110,7 @@ def train(
     own: dict[str, Any] = {"dirpath": checkpoints, "enable_version_counter": False, "save_top_k": 1}
     best = ModelCheckpoint(monitor=monitor, mode=objective.mode, filename="best", **own)
     last = ModelCheckpoint(monitor=None, filename="last", every_n_epochs=1, **own)
-    stopping = EarlyStopping(monitor=monitor, mode=objective.mode, patience=settings.patience)
+    stopping = _Stopping(monitor=monitor, mode=objective.mode, patience=settings.patience)
     with _quiet():
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
@@ -111,6 +118,7 @@ def train(
             devices=1,
             precision="bf16-mixed" if settings.device.type == "cuda" else "32-true",
             callbacks=[best, last, stopping, _HistoryFile(checkpoints)],
+            plugins=[_WholeFiles()],
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -165,6 +173,8 @@ class _Training(lightning.LightningModule):
                 means = {domain: float(torch.cat(values).mean()) for domain, values in sorted(by_domain.items())}
                 entry |= {f"{name}_{domain}": mean for domain, mean in means.items()}
         self.history.append(entry)
+        if not all(map(math.isfinite, entry.values())):
+            raise ValueError(f"training diverged in epoch {len(self.history)}: choose a lower learning_rate")
         name = f"{self.objective.name}_validation"
         self.log(name, entry[name])
 
@@ -189,6 +199,22 @@ class _Training(lightning.LightningModule):
         for domain in set(domains.tolist()):
             self._measured[part][domain].append(values[domains == domain])
         return loss
+
+
+class _Stopping(EarlyStopping):
+    """Early stopping that is not undone where a training was killed between its last epoch and its end."""
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        trainer.should_stop = self.wait_count >= self.patience
+
+
+class _WholeFiles(TorchCheckpointIO):
+    """Checkpoints that are there whole or not at all: Lightning's own are copied from the folder for temporary files."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        temporary = Path(path).with_suffix(".part")
+        torch.save(checkpoint, temporary)
+        temporary.replace(path)
 
 
 class _HistoryFile(Callback):

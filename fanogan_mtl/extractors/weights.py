@@ -33,6 +33,8 @@ def imagenet_weights(architecture: str, path: str | None) -> dict[str, Tensor]:
     state = _download(architecture) if path is None else _read(Path(path).expanduser(), architecture)
     where = f"the weights of {path or architecture}"
     for key, value in expected.items():
+        if key not in state and key.endswith("num_batches_tracked"):
+            state[key] = value  # files of before PyTorch 0.4.1 have none, among them torchvision's own
         if key not in state:
             raise UserError(f"{where} don't fit {architecture}: {key!r} is missing")
         if state[key].shape != value.shape:

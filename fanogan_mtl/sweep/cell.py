@@ -21,7 +21,7 @@ from pyod.models.base import BaseDetector
 
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.rows import pixel_rows
-from fanogan_mtl.data.specs import DatasetSpec
+from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.data.splits import Part, Split, one_vs_rest
 from fanogan_mtl.detectors.persistence import save_detector
 from fanogan_mtl.detectors.registry import make_detector, takes
@@ -239,7 +239,8 @@ def build_detector(cell: Cell, device: str = "auto") -> BaseDetector:
     chosen = json.loads(cell.comparison.parameters)
     chosen = {parameter: tuple(value) if isinstance(value, list) else value for parameter, value in chosen.items()}
     detector = make_detector(name, **chosen, **own)
-    return Hybrid(detector) if cell.extractor_key else detector
+    on_features = cell.extractor_key or parse_source(cell.comparison.dataset.sources[0]).kind == "adbench"
+    return Hybrid(detector) if on_features else detector  # features differ in scale, pixels don't
 
 
 def save(detector: BaseDetector, folder: Path) -> None:
@@ -262,7 +263,7 @@ def _split(cell: Cell, data_dir: Path) -> tuple[Split, Callable[[Part], NDArray[
     tested = np.concatenate([dataset.train.hashes, dataset.test.hashes])[split.test.rows]
     if np.isin(tested, learned_from(data_dir, key)).any():
         raise RuntimeError(f"extractor {key} has learned from images that {cell} is tested on")
-    return split, lambda part: read_features(key, spec, dataset, part.rows, data_dir)
+    return split, lambda part: read_features(key, spec, dataset, part.rows, cell.comparison.limit, data_dir)
 
 
 def _stages(detector: BaseDetector, rows: NDArray[np.float32], budgets: tuple[int, ...]) -> Iterator[tuple[int, float]]:

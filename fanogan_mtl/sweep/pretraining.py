@@ -77,11 +77,12 @@ class Pretraining:
 
 @dataclass(frozen=True)
 class FeatureTask:
-    """Features to be computed: of one source, by one extractor."""
+    """Features to be computed: of one source, by one extractor, of at most so many images a class."""
 
     extractor_key: str
     source: DatasetSpec
     data_digest: str
+    limit: int | None
 
     def __str__(self) -> str:
         return f"features of {self.source.name}"
@@ -136,46 +137,51 @@ def run_pretraining(pretraining: Pretraining, data_dir: Path, device: str = "aut
 
 
 def compute_features(task: FeatureTask, data_dir: Path, device: str = "auto") -> None:
-    """Compute a source's features on one thread, unless they are there already: training images, then test images."""
+    """Compute a source's features on one thread, unless they are there already.
+
+    `rows.npy` says of which images, counted as in `SplitRows`, and `features.npy` has them, a row an image.
+    """
 
     def fill(folder: Path) -> None:
         extractor = load_extractor(extractor_folder(data_dir, task.extractor_key), device)
         dataset = load_dataset(task.source, data_dir)
         number = len(dataset.train.labels) + len(dataset.test.labels)
-        shape = (number, extractor.n_features_out_)
+        rows = np.arange(number) if task.limit is None else limited_rows(dataset, task.limit)
+        np.save(folder / "rows.npy", rows)
+        shape = (len(rows), extractor.n_features_out_)
         features = np.lib.format.open_memmap(folder / "features.npy", mode="w+", dtype=np.float32, shape=shape)
-        for start in range(0, number, CHUNK_IMAGES):
-            rows = np.arange(start, min(start + CHUNK_IMAGES, number))
-            images = images_of(task.source, dataset, rows, extractor.input_spec, data_dir)
-            features[rows] = extractor.transform(images)
+        for start in range(0, len(rows), CHUNK_IMAGES):
+            chunk = rows[start : start + CHUNK_IMAGES]
+            images = images_of(task.source, dataset, chunk, extractor.input_spec, data_dir)
+            features[start : start + len(chunk)] = extractor.transform(images)
         features.flush()
 
     with one_thread():
-        published_folder(feature_folder(data_dir, task.extractor_key, task.data_digest), fill)
+        published_folder(feature_folder(data_dir, task.extractor_key, task.data_digest, task.limit), fill)
 
 
-def feature_folder(data_dir: Path, extractor_key: str, data_digest: str) -> Path:
+def feature_folder(data_dir: Path, extractor_key: str, data_digest: str, limit: int | None) -> Path:
     """Where the features of a source are."""
-    return data_dir / "features" / f"{extractor_key}-{data_digest[:16]}"
+    return data_dir / "features" / f"{extractor_key}-{data_digest[:16]}-{limit or 'all'}"
 
 
 def read_features(
-    extractor_key: str, spec: DatasetSpec, dataset: Dataset, rows: NDArray[np.int64], data_dir: Path
+    extractor_key: str, spec: DatasetSpec, dataset: Dataset, rows: NDArray[np.int64], limit: int | None, data_dir: Path
 ) -> NDArray[np.float32]:
     """Features (len(rows), d) of rows of a data set or pool, counted as in `SplitRows`."""
     gathered = None
-    for part, start in ((dataset.train, 0), (dataset.test, len(dataset.train.labels))):
-        for position, source in enumerate(sources_of(spec)):
-            of_source = np.flatnonzero(part.domains == position) + start  # a pool has its members one after the other
-            wanted = np.flatnonzero(np.isin(rows, of_source))
-            if not len(wanted):
-                continue
-            member = load_dataset(source, data_dir)
-            features = read_array(feature_folder(data_dir, extractor_key, member.digest), "features")
-            before = 0 if start == 0 else len(member.train.labels)
-            if gathered is None:
-                gathered = np.empty((len(rows), features.shape[1]), np.float32)
-            gathered[wanted] = features[rows[wanted] - of_source[0] + before]
+    for position, source in enumerate(sources_of(spec)):
+        of_train = np.flatnonzero(dataset.train.domains == position)
+        of_test = np.flatnonzero(dataset.test.domains == position) + len(dataset.train.labels)
+        own = np.concatenate([of_train, of_test])  # the source's rows, as the pool counts them; ascending
+        wanted = np.flatnonzero(np.isin(rows, own))
+        if not len(wanted):
+            continue
+        folder = feature_folder(data_dir, extractor_key, load_dataset(source, data_dir).digest, limit)
+        features, known = read_array(folder, "features"), read_array(folder, "rows")
+        if gathered is None:
+            gathered = np.empty((len(rows), features.shape[1]), np.float32)
+        gathered[wanted] = features[np.searchsorted(known, np.searchsorted(own, rows[wanted]))]
     assert gathered is not None
     return gathered
 

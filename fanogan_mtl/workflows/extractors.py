@@ -23,6 +23,7 @@ from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.persistence import load_extractor
 from fanogan_mtl.extractors.registry import default_parameters, make_extractor
+from fanogan_mtl.sweep.cell import Cell
 from fanogan_mtl.sweep.grid import pretraining_parameters
 from fanogan_mtl.sweep.pretraining import (
     FeatureTask,
@@ -271,25 +272,33 @@ def obtain_extractors(
     return {key: runs[key] for key in pretrainings}
 
 
-def obtain_features(needed: Iterable[tuple[str, DatasetSpec]], execution: Execution, workers: LocalWorkers) -> None:
-    """Compute the features that aren't there yet: of every source once, by each extractor that is needed for it.
-
-    Parameters
-    ----------
-    needed : pairs of extractor key and data set
-    """
-    tasks = {}
-    for key, spec in dict.fromkeys(needed):
-        for source in sources_of(spec):
-            digest = load_dataset(source, execution.data_dir).digest
-            if not feature_folder(execution.data_dir, key, digest).is_dir():
-                tasks[key, digest] = FeatureTask(key, source, digest)
+def obtain_features(cells: Iterable[Cell], execution: Execution, workers: LocalWorkers) -> None:
+    """Compute the features of cells that aren't there yet: of every source once, by each extractor."""
+    tasks = {task: feature_path(task, execution.data_dir) for task in feature_tasks(cells, execution.data_dir)}
+    missing = [task for task, path in tasks.items() if not path.is_dir()]
+    click.echo(f"{len(tasks)} feature files, {len(tasks) - len(missing)} of them there")
     compute = partial(compute_features, data_dir=execution.data_dir, device=execution.device)
-    with TaskProgress("feature files", len(tasks)) as progress:
-        for outcome in workers.run(compute, list(tasks.values())):
+    with TaskProgress("feature files", len(missing)) as progress:
+        for outcome in workers.run(compute, missing):
             progress.update(outcome.running)
             if outcome.failure:
                 raise outcome.failure.error
+
+
+def feature_tasks(cells: Iterable[Cell], data_dir: Path) -> list[FeatureTask]:
+    """Every feature file that cells read."""
+    needed = {(str(cell.extractor_key), cell.comparison.dataset, cell.comparison.limit): None for cell in cells}
+    tasks = [
+        FeatureTask(key, source, load_dataset(source, data_dir).digest, limit)
+        for key, spec, limit in needed
+        for source in sources_of(spec)
+    ]
+    return list(dict.fromkeys(tasks))
+
+
+def feature_path(task: FeatureTask, data_dir: Path) -> Path:
+    """Where a task's features are or will be."""
+    return feature_folder(data_dir, task.extractor_key, task.data_digest, task.limit)
 
 
 class TaskProgress:

@@ -15,7 +15,7 @@ from fanogan_mtl.data.splits import split_rows
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.grid import comparison_parameters
-from fanogan_mtl.sweep.pretraining import Pretraining, description_of, extractor_folder, feature_folder, sources_of
+from fanogan_mtl.sweep.pretraining import Pretraining, description_of, extractor_folder, sources_of
 from fanogan_mtl.sweep.run import LocalWorkers
 from fanogan_mtl.tracking.connection import connect
 from fanogan_mtl.workflows import DEFAULT_EXTRACTORS, DEFAULT_HYBRID_DETECTORS
@@ -25,6 +25,8 @@ from fanogan_mtl.workflows.extractors import (
     ExtractorChoice,
     Pretrainings,
     check_unseen,
+    feature_path,
+    feature_tasks,
     obtain_extractors,
     obtain_features,
     parse_extractors,
@@ -76,13 +78,14 @@ def hybrid(options: HybridOptions) -> int:
     plan, execution = hybrid_plan.plan, hybrid_plan.plan.execution
     if execution.dry_run:
         missing = [key for key in hybrid_plan.pretrainings if not extractor_folder(execution.data_dir, key).is_dir()]
+        tasks = feature_tasks(plan.cells, execution.data_dir)
+        features_there = all(feature_path(task, execution.data_dir).is_dir() for task in tasks)
         click.echo(f"{len(hybrid_plan.pretrainings)} extractors, {len(missing)} of them not in the data folder")
-        return print_plan(plan, tracking, timed=not missing and _features_are_there(plan))
+        return print_plan(plan, tracking, timed=not missing and features_there)
 
     def prepare(sweep: Sweep, workers: LocalWorkers) -> None:
         obtain_extractors(tracking, sweep.run_id, hybrid_plan.pretrainings, execution, workers)
-        needed = [(str(cell.extractor_key), cell.comparison.dataset) for cell in sweep.pending]
-        obtain_features(needed, execution, workers)
+        obtain_features(sweep.pending, execution, workers)
 
     return run_plan(plan, tracking, options, "hybrid", prepare)
 
@@ -220,11 +223,3 @@ def _sentence(choice: ExtractorChoice, pool: DatasetSpec, protocol: str) -> str:
         "unseen-domain": "all classes, but nothing of the domain that is tested",
     }[protocol]
     return f"Protocol {protocol}: the extractor {choice.name} had seen {of}: {end}; never a tested image."
-
-
-def _features_are_there(plan: Plan) -> bool:
-    data_dir = plan.execution.data_dir
-    needed = {(cell.extractor_key, source) for cell in plan.cells for source in sources_of(cell.comparison.dataset)}
-    return all(
-        feature_folder(data_dir, str(key), load_dataset(source, data_dir).digest).is_dir() for key, source in needed
-    )

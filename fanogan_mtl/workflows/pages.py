@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 Section = tuple[str, str, "go.Figure | str"]
+PROTOCOLS_NOTE = (
+    "Under paper a supervised extractor has learned with the labels of the classes that count as anomalies here, so"
+    " this says how well known classes are told apart. Under unseen-class the only anomalous class is one of which the"
+    " extractor saw no image; under unseen-domain it saw no image of this data set."
+)
 GROUPING = ("dataset", "detector", "extractor", "protocol")
 RECONSTRUCTED_CLASSES = 3  # shown on a comparison's page
 
@@ -116,6 +121,7 @@ def write_overview(results: Sequence[ComparisonResult], folder: Path) -> list[Pa
     sections: list[Section] = [
         ("Mean AUROC", "In percent at the last budget, ± std over classes.", _table(results)),
     ]
+    sections += _protocols(results)
     for dataset in _datasets(results):
         of = {each.planned.label: each for each in results if each.planned.dataset.name == dataset}
         lines = figures.auroc_by_epochs_data(
@@ -130,6 +136,32 @@ def write_overview(results: Sequence[ComparisonResult], folder: Path) -> list[Pa
     page.write_text(html_page("Detectors side by side", sections))
     _write_csv(results, table)
     return [page, table]
+
+
+def _protocols(results: Sequence[ComparisonResult]) -> list[Section]:
+    """Protocols side by side, where there are several: a table and a figure for each data set."""
+    names = list(dict.fromkeys(each.planned.comparison.protocol for each in results))
+    if len(names) < 2:
+        return []
+    sections: list[Section] = []
+    for dataset in _datasets(results):
+        values: dict[str, dict[str, float]] = {str(name): {} for name in names}
+        for each in results:
+            of = each.planned.comparison
+            if each.planned.dataset.name == dataset:
+                values[str(of.protocol)][f"{of.extractor}+{of.detector}"] = each.auroc[max(each.auroc)]
+        values = {name: of_protocol for name, of_protocol in values.items() if of_protocol}
+        labels = list(dict.fromkeys(label for of_protocol in values.values() for label in of_protocol))
+        rows = [["mean AUROC in percent", *values]]
+        rows += [
+            [label, *(percent(each[label]) if label in each else "-" for each in values.values())] for label in labels
+        ]
+        figure = figures.protocols_figure(figures.protocols_data(values), dataset)
+        sections += [
+            (f"{dataset}: protocols side by side", PROTOCOLS_NOTE, html_table(rows)),
+            (f"{dataset}: mean AUROC by protocol", "", figure),
+        ]
+    return sections
 
 
 def _with_and_without(

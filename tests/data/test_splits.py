@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
 from toy_datasets import balanced_dataset, make_dataset, make_images, make_vectors
 
 from fanogan_mtl.data.dataset import Dataset
@@ -195,8 +196,8 @@ def distinct_vectors(normal: int, anomalies: int, contaminated: bool = False) ->
 @pytest.mark.parametrize(
     ("normal", "anomalies", "sizes"),
     [
-        (100, 20, [[56, 12], [14, 2], [30, 6]]),  # 70 and 14 remain to train and validate
-        (101, 21, [[56, 12], [14, 2], [31, 7]]),
+        (100, 20, [[56, 12], [14, 2], [30, 6]]),
+        (101, 21, [[56, 12], [14, 3], [31, 6]]),
         (10, 3, [[6, 1], [1, 1], [3, 1]]),
     ],
 )
@@ -238,42 +239,27 @@ def test_copies_of_vectors_stay_on_one_side(random_seed, n_contents, seed, limit
         assert not train & validation
         assert not train & test
         assert not validation & test
-        assert split.train.anomaly.any() == contaminated
+        assert contaminated or not split.train.anomaly.any()
         assert all(0 < part.anomaly.sum() < len(part.rows) for part in parts(split)[1:])
-        if contaminated and limit is None:
-            assert sum(map(sum, vector_sizes(split))) == 200
-        elif limit:
+        if limit:
             assert np.sum(vector_sizes(split), axis=0).max() <= limit
 
 
-def test_percentages_of_vectors_count_different_ones():
-    numbers = np.concatenate([np.zeros(500, int), np.arange(1, 100), np.arange(1000, 1020)])
-    split = one_vs_rest(make_vectors(numbers, np.repeat([0, 1], [599, 20])), "normal", seed=0)
-    assert [len(set(contents(part))) for part in parts(split)] == [56, 14 + 2, 30 + 6]
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_test_part_of_vectors_is_adbenchs_own(seed: int):
+    dataset = distinct_vectors(100, 20)
+    _, tested = train_test_split(
+        np.arange(120), test_size=0.3, shuffle=True, stratify=dataset.train.labels, random_state=seed + 1
+    )
+    assert split_rows(dataset, "normal", seed).test.tolist() == sorted(tested.tolist())
 
 
-def test_a_split_of_vectors_depends_on_content_and_seed_alone():
+def test_a_split_of_vectors_depends_on_the_seed():
     dataset = distinct_vectors(100, 20, contaminated=True)
-    order = np.random.default_rng(0).permutation(120)
-    shuffled = make_vectors(np.arange(120)[order], dataset.train.labels[order], contaminated=True)
-    for part, other in zip(
-        parts(one_vs_rest(dataset, "normal", 3)), parts(one_vs_rest(shuffled, "normal", 3)), strict=True
-    ):
-        assert sorted(contents(part)) == sorted(contents(other))
     draws = [split_rows(dataset, "normal", seed) for seed in (0, 0, 1)]
     for part in ("train", "validation", "test"):
         first, again, other_seed = (getattr(draw, part).tolist() for draw in draws)
         assert first == again != other_seed
-
-
-def test_normal_vectors_are_split_without_looking_at_the_anomalies():
-    before, after = (
-        split_rows(make_vectors(np.concatenate([np.arange(100), others]), np.repeat([0, 1], [100, 20])), "normal", 0)
-        for others in (np.arange(1000, 1020), np.arange(5000, 5020))
-    )
-    assert before.train.tolist() == after.train.tolist()
-    assert before.test[before.test < 100].tolist() == after.test[after.test < 100].tolist()
-    assert before.test.tolist() != after.test.tolist()
 
 
 def test_a_limit_counts_the_vectors_of_each_class():
@@ -323,26 +309,20 @@ def test_a_limit_counts_the_vectors_of_each_class():
             distinct_vectors(9, 20),
             "normal",
             None,
-            "class 'normal' of data set 'toy' has 9 normal rows that are no copies",
+            "class 'normal' of data set 'toy' has 9 different normal rows",
         ),
-        (distinct_vectors(50, 20), "normal", 9, "of data set 'toy' with limit 9 has 9 normal rows that are no copies"),
+        (distinct_vectors(50, 20), "normal", 9, "of data set 'toy' with limit 9 has 9 different normal rows"),
         (
             distinct_vectors(50, 2),
             "normal",
             None,
-            "class 'normal' of data set 'toy' has 2 anomaly rows that are no copies",
+            "class 'normal' of data set 'toy' has 2 different anomaly rows",
         ),
         (
             make_vectors(np.concatenate([np.arange(50), np.full(9, 99)]), np.repeat([0, 1], [50, 9])),
             "normal",
             None,
-            "has 1 anomaly rows that are no copies; at least 3 are needed",
-        ),
-        (
-            make_vectors(np.concatenate([np.arange(50), np.arange(45)]), np.repeat([0, 1], [50, 45])),
-            "normal",
-            None,
-            "has 5 normal rows that are no copies; at least 10 are needed",
+            "has 1 different anomaly rows; at least 3 are needed",
         ),
     ],
 )

@@ -1,0 +1,114 @@
+"""Extraction against torchvision's plain network, and the joint sampler against torch's weighted one.
+
+    python -m bench.features
+
+Both on one thread, each pair in turns in one process; ratios of images a second, ours over the baseline's, so more is
+better. Memory of the samplers is the peak of an epoch beside the images, in MB, without PyTorch's own tensors, of which
+only the baseline has some.
+"""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
+from torchvision.models import resnet18
+
+from fanogan_mtl.data.joint import JointSampler
+from fanogan_mtl.detectors.threads import one_thread
+from fanogan_mtl.extractors import make_extractor
+from fanogan_mtl.extractors.base import BATCH_IMAGES, to_tensor
+
+IMAGES = 1024
+TURNS = 7
+DOMAINS = (60_000, 7_291, 20_000)
+
+
+def extraction(images: NDArray[np.uint8]) -> tuple[float, float]:
+    """Seconds of our extractor and of torchvision's network on batches of the same size."""
+    extractor = make_extractor("resnet18_untrained").fit(images[:64])
+    plain = resnet18()
+    plain.conv1 = torch.nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    plain.eval()
+    batches = list(torch.split(torch.from_numpy(images).unsqueeze(1).float() / 255, BATCH_IMAGES))
+
+    def of_torchvision() -> None:
+        with torch.inference_mode():
+            for batch in batches:
+                plain(batch)
+
+    return in_turns(lambda: extractor.transform(images), of_torchvision)
+
+
+def sampling(images: NDArray[np.uint8], labels: NDArray[np.int64], domains: NDArray[np.int64]) -> dict[str, float]:
+    """Images a second and memory of one epoch, by both samplers; every image of a batch is fetched."""
+    joint = JointSampler(labels, domains, 64, seed=0)
+    number = joint.n_images
+    groups = labels * len(DOMAINS) + domains
+    weights = 1 / np.bincount(groups)[groups]
+    weighted = WeightedRandomSampler(weights.tolist(), number, generator=torch.Generator().manual_seed(0))
+    loader = DataLoader(TensorDataset(torch.from_numpy(images), torch.from_numpy(labels)), 64, sampler=weighted)
+
+    def ours() -> None:
+        for rows in joint:
+            to_tensor(images[rows]), labels[rows]
+
+    def torchs() -> None:
+        for _ in loader:
+            pass
+
+    seconds, others = in_turns(ours, torchs, turns=3)
+    return {
+        "ours": number / seconds,
+        "theirs": number / others,
+        "our memory": peak(ours) / 1e6,
+        "their memory": peak(torchs) / 1e6,
+    }
+
+
+def peak(function: Callable[[], object]) -> float:
+    """Most bytes that Python and NumPy held at once while a function ran, beyond what they held before."""
+    tracemalloc.start()
+    function()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return float(most)
+
+
+def in_turns(ours: Callable[[], object], theirs: Callable[[], object], turns: int = TURNS) -> tuple[float, float]:
+    """Median seconds of two functions, run in turns after one run of each."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for turn in range(turns + 1):
+        for function, taken in zip((ours, theirs), seconds, strict=True):
+            start = time.perf_counter()
+            function()
+            if turn:
+                taken.append(time.perf_counter() - start)
+    return median(seconds[0]), median(seconds[1])
+
+
+def main() -> None:
+    random = np.random.default_rng(0)
+    number = sum(DOMAINS)
+    images = random.integers(0, 256, (number, 28, 28), dtype=np.uint8)
+    labels = random.integers(0, 10, number)
+    domains = np.repeat(np.arange(len(DOMAINS)), DOMAINS)
+    with one_thread():
+        ours, plain = extraction(images[:IMAGES])
+        speeds = sampling(images, labels, domains)
+    print(f"extraction: {IMAGES / ours:.0f} images/s, torchvision {IMAGES / plain:.0f}: ratio {plain / ours:.2f}")
+    print(
+        f"sampling:   {speeds['ours']:.0f} images/s, WeightedRandomSampler {speeds['theirs']:.0f}: "
+        f"ratio {speeds['ours'] / speeds['theirs']:.1f}; "
+        f"memory {speeds['our memory']:.1f} MB, {speeds['their memory']:.1f} MB"
+    )
+
+
+if __name__ == "__main__":
+    main()
