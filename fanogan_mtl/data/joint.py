@@ -54,14 +54,14 @@ def learnable_rows(
     if held_out_class is not None:
         rows = rows[pool.train.labels[rows] != pool.classes.index(held_out_class)]
     if tested:
-        seen_later = np.concatenate([tested_hashes(dataset, seed, limit) for dataset in tested])
+        seen_later = np.concatenate([hashes_tested(dataset, seed, limit) for dataset in tested])
         rows = rows[~np.isin(pool.train.hashes[rows], seen_later)]
     if len(rows) < 10 or len(np.unique(pool.train.labels[rows])) < 2:
         raise UserError(f"'{pool.name}' leaves {len(rows)} images to learn features from; take more data or classes")
     return rows
 
 
-def tested_hashes(dataset: Dataset, seed: int, limit: int | None) -> NDArray[np.uint64]:
+def hashes_tested(dataset: Dataset, seed: int, limit: int | None) -> NDArray[np.uint64]:
     """Content hashes of all images that detectors may be tested on with that seed, whichever class is normal."""
     held_out = [held_out_rows(dataset, normal_class, seed, limit) for normal_class in dataset.normal_classes]
     return np.unique(np.concatenate([dataset.test.hashes, *(dataset.train.hashes[rows] for rows in held_out)]))

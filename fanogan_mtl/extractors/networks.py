@@ -73,7 +73,7 @@ class NetworkExtractor(Extractor):
 
         if not len(sample.validation):
             raise ValueError(
-                f"{len(sample.images)} images leave none to validate on: give five different ones of one class and domain"
+                f"{len(sample.images)} images leave none to validate on: give five different ones of a class"
             )
         self.network_.normalisation.learn(sample.images[sample.training])
         objective = (

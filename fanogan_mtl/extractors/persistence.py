@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.base import Extractor, Projection
@@ -28,6 +29,7 @@ def save_extractor(extractor: Extractor, folder: Path, facts: dict[str, Any] | N
     import torch
     from safetensors.torch import save_file
 
+    check_is_fitted(extractor, "network_")
     state = extractor.network_.state_dict()
     save_file(
         {key: value.cpu().clone(memory_format=torch.contiguous_format) for key, value in state.items()},

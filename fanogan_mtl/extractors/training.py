@@ -209,7 +209,7 @@ class _Stopping(EarlyStopping):
 
 
 class _WholeFiles(TorchCheckpointIO):
-    """Checkpoints that are there whole or not at all: Lightning's own are copied from the folder for temporary files."""
+    """Checkpoints that are there whole or not at all; Lightning copies its own from the temporary folder."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         temporary = Path(path).with_suffix(".part")

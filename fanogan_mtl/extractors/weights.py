@@ -29,12 +29,13 @@ def imagenet_weights(architecture: str, path: str | None) -> dict[str, Tensor]:
     UserError
         Without a file and without network, for a file that can't be read, and for the first key that doesn't fit.
     """
-    expected = getattr(torchvision.models, architecture)().state_dict()
+    with torch.device("meta"):  # neither fills weights nor draws from the global stream
+        expected = getattr(torchvision.models, architecture)().state_dict()
     state = _download(architecture) if path is None else _read(Path(path).expanduser(), architecture)
     where = f"the weights of {path or architecture}"
     for key, value in expected.items():
         if key not in state and key.endswith("num_batches_tracked"):
-            state[key] = value  # files of before PyTorch 0.4.1 have none, among them torchvision's own
+            state[key] = torch.zeros((), dtype=value.dtype)  # PyTorch before 0.4.1 wrote none, and loads without
         if key not in state:
             raise UserError(f"{where} don't fit {architecture}: {key!r} is missing")
         if state[key].shape != value.shape:

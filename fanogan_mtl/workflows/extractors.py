@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from fanogan_mtl.data.cache import published_folder
 from fanogan_mtl.data.catalog import load_dataset
-from fanogan_mtl.data.joint import learnable_rows, rows_digest, tested_hashes
+from fanogan_mtl.data.joint import learnable_rows, rows_digest, hashes_tested
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.extractors.persistence import load_extractor
+from fanogan_mtl.extractors.persistence import DESCRIPTION, load_extractor, read_description
 from fanogan_mtl.extractors.registry import default_parameters, make_extractor
 from fanogan_mtl.sweep.cell import Cell
 from fanogan_mtl.sweep.grid import pretraining_parameters
@@ -124,15 +124,20 @@ def parse_extractors(
 def _logged(uri: str, data_dir: Path) -> ExtractorChoice:
     """Fetch a logged extractor into the data folder."""
     with TemporaryDirectory() as temporary:
-        folder = download_model(uri, Path(temporary)) / "artifacts" / "extractor"
-        if not (folder / "extractor.json").exists():
-            raise UserError(f"extractors: {uri} is no extractor that pretrain or hybrid logged")
-        description = json.loads((folder / "extractor.json").read_text(encoding="utf-8"))
+        folder = _fetch(uri, Path(temporary))
+        description = read_description(folder)
         key = str(description["key"])
         _take(folder, data_dir, key)
-    return ExtractorChoice(
-        str(description["extractor"]), pretraining_parameters(description["extractor"], description["params"]), uri, key
-    )
+    parameters = pretraining_parameters(description["extractor"], description["params"])
+    return ExtractorChoice(str(description["extractor"]), parameters, uri, key)
+
+
+def _fetch(uri: str, folder: Path) -> Path:
+    """Fetch a logged extractor; give the folder that `save_extractor` wrote."""
+    found = list(download_model(uri, folder).glob(f"artifacts/*/{DESCRIPTION}"))
+    if not found:
+        raise UserError(f"extractors: {uri} is no extractor that pretrain or hybrid logged")
+    return found[0].parent
 
 
 def _take(folder: Path, data_dir: Path, key: str) -> None:
@@ -206,7 +211,7 @@ def check_unseen(
     learned = learned_from(data_dir, choice.key)
     for dataset in datasets:
         for seed in seeds:
-            seen = int(np.isin(tested_hashes(dataset, seed, limit), learned).sum())
+            seen = int(np.isin(hashes_tested(dataset, seed, limit), learned).sum())
             if seen:
                 raise UserError(
                     f"extractors: {choice.uri} has learned from {seen} images that {dataset.name!r} is tested on with"
@@ -249,9 +254,7 @@ def obtain_extractors(
     for key in pretrainings:
         if key in runs and not extractor_folder(data_dir, key).is_dir():
             with TemporaryDirectory() as temporary:
-                name = pretrainings[key].extractor
-                folder = download_model(f"runs:/{runs[key]}/{name}", Path(temporary)) / "artifacts" / "extractor"
-                _take(folder, data_dir, key)
+                _take(_fetch(f"runs:/{runs[key]}/{pretrainings[key].extractor}", Path(temporary)), data_dir, key)
     missing = [each for key, each in pretrainings.items() if not extractor_folder(data_dir, key).is_dir()]
     found = len(pretrainings) - len(missing)
     click.echo(f"{len(pretrainings)} extractor{'s' * (len(pretrainings) != 1)}, {found} of them trained before")

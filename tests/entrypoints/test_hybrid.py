@@ -1,0 +1,237 @@
+"""Detectors on extractors' features from the outside: what is trained, what is found again, what MLflow has."""
+
+import subprocess
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+import torchvision
+from project_runs import environment, mlflow_run, recorded, script, uri
+
+from fanogan_mtl.data.catalog import load_dataset
+from fanogan_mtl.data.joint import hashes_tested
+from fanogan_mtl.data.specs import parse_datasets
+from fanogan_mtl.extractors.persistence import load_extractor
+
+SMALL = {
+    "dataset": "handwritten,optdigits", "extractors": "lenet5,pca", "extractor_epochs": "2", "detectors": "fanogan,knn",
+    "classes": "0,8", "epochs": "2", "limit": "60", "log_models": "all",
+}  # fmt: skip
+
+Ran = tuple[Path, subprocess.CompletedProcess[str]]
+
+
+def arguments(parameters: dict[str, str]) -> list[str]:
+    return [word for name, value in parameters.items() for word in (f"--{name}", value)]
+
+
+def data_dir(folder: Path) -> Path:
+    return folder / "cache" / "fanogan-mtl"
+
+
+def runs_of(folder: Path, level: str) -> list[mlflow.entities.Run]:
+    client = mlflow.MlflowClient(uri(folder))
+    return list(client.search_runs(["0"], f"tags.level = '{level}'", max_results=1000))
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    folder = tmp_path_factory.mktemp("hybrid")
+    return folder, mlflow_run(folder, "hybrid", SMALL)
+
+
+def test_extractors_are_trained_once_and_every_cell_names_its_own(ran: Ran) -> None:
+    folder, process = ran
+    assert process.returncode == 0, process.stderr
+    extractors = {run.data.tags["extractor_key"]: run for run in runs_of(folder, "extractor")}
+    assert sorted(run.data.params["extractor"] for run in extractors.values()) == ["lenet5", "pca"]
+    runs = recorded(folder)
+    assert len(runs.cells) == 2 * 2 * 2 * 2
+    for cell in runs.cells:
+        extractor = extractors[cell.data.tags["extractor_key"]]
+        assert cell.data.params["extractor"] == extractor.data.params["extractor"]
+        assert cell.data.params["protocol"] == "paper"
+    for comparison in runs.comparisons:
+        assert "had seen" in comparison.data.tags["mlflow.note.content"]
+        assert comparison.data.params["extractor_n_components"] in {"None", "150"}
+        assert comparison.data.metrics["auroc"] > 0.5
+    assert "lenet5+fanogan" in process.stdout
+
+
+def test_an_extractors_run_has_curves_for_each_domain_and_the_test_once(ran: Ran) -> None:
+    folder, _ = ran
+    (run,) = [run for run in runs_of(folder, "extractor") if run.data.params["extractor"] == "lenet5"]
+    client = mlflow.MlflowClient(uri(folder))
+    for name in (
+        "accuracy_train",
+        "accuracy_validation",
+        "accuracy_validation_optdigits",
+        "accuracy_train_handwritten",
+    ):
+        assert [row.step for row in client.get_metric_history(run.info.run_id, name)] == [1, 2]
+    for name in ("accuracy_test_handwritten", "accuracy_test_optdigits"):
+        (row,) = client.get_metric_history(run.info.run_id, name)
+        assert row.step == run.data.metrics["best_epoch"]
+    assert "extractor.html" in {file.path for file in client.list_artifacts(run.info.run_id)}
+
+
+def test_no_tested_image_was_learned_from(ran: Ran) -> None:
+    folder, _ = ran
+    for key in {cell.data.tags["extractor_key"] for cell in recorded(folder).cells}:
+        learned = np.load(data_dir(folder) / "extractors" / key / "learned_from.npy")
+        assert len(learned) > 500
+        for spec in parse_datasets("handwritten,optdigits"):
+            tested = hashes_tested(load_dataset(spec, data_dir(folder)), 0, 60)
+            assert not np.isin(tested, learned).any()
+
+
+def test_the_same_command_trains_and_computes_nothing_again(ran: Ran) -> None:
+    folder, _ = ran
+    before = {path: path.stat().st_mtime_ns for path in data_dir(folder).rglob("*.npy")}
+    again = script(folder, "hybrid", *arguments(SMALL))
+    assert again.returncode == 0, again.stderr
+    assert "2 extractors, 2 of them trained before" in again.stdout
+    assert "16 cells, 16 of them done before" in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in data_dir(folder).rglob("*.npy")} == before
+    assert len(recorded(folder).cells) == 16
+
+
+def test_another_detector_finds_extractors_and_features(ran: Ran) -> None:
+    folder, _ = ran
+    other = script(folder, "hybrid", *arguments(SMALL | {"detectors": "pca", "log_models": "none"}))
+    assert other.returncode == 0, other.stderr
+    assert "2 extractors, 2 of them trained before" in other.stdout
+    assert "4 feature files, 4 of them there" in other.stdout
+
+
+def test_an_extractor_that_the_data_folder_lost_comes_back_from_mlflow(ran: Ran, tmp_path: Path) -> None:
+    folder, _ = ran
+    options = SMALL | {"detectors": "knn", "extractors": "lenet5", "seeds": "0", "data_dir": str(tmp_path)}
+    elsewhere = script(folder, "hybrid", *arguments(options | {"log_models": "none"}))
+    assert elsewhere.returncode == 0, elsewhere.stderr
+    assert "1 extractor, 1 of them trained before" in elsewhere.stdout
+
+
+def test_a_logged_extractor_is_used_by_its_address_and_never_on_what_it_has_seen(ran: Ran) -> None:
+    folder, _ = ran
+    (run,) = [run for run in runs_of(folder, "extractor") if run.data.params["extractor"] == "lenet5"]
+    options = SMALL | {"extractors": f"runs:/{run.info.run_id}/lenet5", "detectors": "knn", "log_models": "none"}
+    del options["extractor_epochs"]
+    used = script(folder, "hybrid", *arguments(options))
+    assert used.returncode == 0, used.stderr
+    assert "lenet5+knn" in used.stdout
+    seen = script(folder, "hybrid", *arguments(options | {"seeds": "1"}))
+    assert seen.returncode == 2
+    assert "has learned from" in seen.stderr
+    assert seen.stderr.count("\n") == 1
+
+
+def test_a_logged_model_scores_the_bits_of_the_sweep(ran: Ran, tmp_path: Path) -> None:
+    folder, _ = ran
+    (comparison,) = [run for run in recorded(folder).comparisons if run.info.run_name == "optdigits · lenet5+fanogan"]
+    (cell,) = [
+        run
+        for run in recorded(folder).cells
+        if run.data.tags["comparison_key"] == comparison.data.tags["comparison_key"]
+        and run.data.params["normal_class"] == "8"
+    ]
+    client = mlflow.MlflowClient(uri(folder))
+    with np.load(client.download_artifacts(cell.info.run_id, "cell.npz", str(tmp_path)), allow_pickle=False) as file:
+        rows, scores = file["rows"], file["scores"][-1]
+    (spec,) = parse_datasets("optdigits")
+    dataset = load_dataset(spec, data_dir(folder))
+    raw = np.concatenate([dataset.train.pixels, dataset.test.pixels])[rows]
+    np.save(tmp_path / "images.npy", raw)
+    code = (
+        "import sys, mlflow, numpy as np; model = mlflow.pyfunc.load_model(sys.argv[1]);"
+        "inner = model.unwrap_python_model(); from fanogan_mtl.data.transforms import Preparation;"
+        "from dataclasses import replace; from fanogan_mtl.serving.heads import score;"
+        "prepared = replace(inner.model, preparation=None); images = np.load(sys.argv[2]);"
+        "np.save(sys.argv[3], [scores for spec, scores, _ in score(prepared, images) if spec.name == 'optdigits/8'][0])"
+    )
+    uri_ = comparison.data.tags["model_uri"]
+    words = ["python", "-c", code, uri_, str(tmp_path / "images.npy"), str(tmp_path / "scores.npy")]
+    subprocess.run(words, env=environment(folder), cwd=folder, check=True, timeout=200, capture_output=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), scores)
+
+
+def test_unseen_protocols_hold_classes_and_domains_out(tmp_path: Path) -> None:
+    options = SMALL | {
+        "extractors": "lenet5", "extractor_epochs": "1", "detectors": "knn", "log_models": "none",
+        "protocol": "unseen-class,unseen-domain", "limit": "30",
+    }  # fmt: skip
+    process = script(tmp_path, "hybrid", *arguments(options))
+    assert process.returncode == 0, process.stderr
+    held_out = {}
+    for run in runs_of(tmp_path, "extractor"):
+        key = run.data.tags["extractor_key"]
+        held_out[key] = (run.data.params["held_out_class"], run.data.params["dataset"])
+        extractor = load_extractor(data_dir(tmp_path) / "extractors" / key)
+        assert run.data.params["held_out_class"] not in extractor.classes_.tolist()
+    assert len(held_out) == 10 + 2
+    cells = recorded(tmp_path).cells
+    pairs = [cell for cell in cells if cell.data.params["protocol"] == "unseen-class"]
+    assert len(pairs) == 2 * 2 * 9
+    for cell in pairs:
+        anomalous = cell.data.params["anomalous_class"]
+        assert cell.data.params["normal_class"] != anomalous
+        assert held_out[cell.data.tags["extractor_key"]] == (anomalous, "handwritten+optdigits")
+    for cell in cells:
+        if cell.data.params["protocol"] == "unseen-domain":
+            other = {"handwritten": "optdigits", "optdigits": "handwritten"}[cell.data.params["dataset"]]
+            assert held_out[cell.data.tags["extractor_key"]] == ("none", other)
+    (sweep,) = recorded(tmp_path).sweeps
+    client = mlflow.MlflowClient(uri(tmp_path))
+    page = Path(client.download_artifacts(sweep.info.run_id, "overview.html", str(tmp_path))).read_text()
+    assert "protocols side by side" in page
+
+
+@pytest.fixture(scope="module")
+def other_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "resnet34.pth"
+    torch.save(torchvision.models.resnet34().state_dict(), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"extractors": "resnet19"}, "unknown extractor 'resnet19'; one of: autoencoder, lenet5"),
+        ({"extractors": "lenet5,lenet5"}, "one is there twice"),
+        ({"extractors": "runs:/0123/lenet5"}, "can't be fetched"),
+        ({"extractor_params": '{"lenet5": {"depth": 3}}'}, "unknown parameter 'depth' of extractor lenet5"),
+        ({"extractor_params": '{"resnet50": {}}'}, "extractor_params names 'resnet50', which is not among"),
+        ({"extractor_params": "{"}, "extractor_params is not JSON"),
+        ({"extractor_params": '{"lenet5": {"n_components": 0}}'}, "'n_components' parameter of LeNet5"),
+        ({"extractor_epochs": "0"}, "extractor_epochs '0'"),
+        ({"protocol": "fair"}, "protocol 'fair': one of paper, unseen-class, unseen-domain"),
+        ({"protocol": "unseen-domain", "dataset": "optdigits"}, "'optdigits' is the only domain"),
+        ({"extractors": "resnet18_frozen", "weights": "nowhere.pth"}, "there is no such file"),
+        ({"dataset": "adbench:nowhere.npz"}, "can't open nowhere.npz"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path: Path, options: dict[str, str], complaint: str) -> None:
+    given = {"dataset": "optdigits", "extractors": "lenet5", "detectors": "knn", "limit": "30", **options}
+    process = script(tmp_path, "hybrid", *arguments(given))
+    assert process.returncode == 2
+    assert complaint in process.stderr.splitlines()[-1]
+    assert "Traceback" not in process.stderr
+    assert not (data_dir(tmp_path) / "extractors").exists()
+    assert not runs_of(tmp_path, "sweep")
+
+
+def test_weights_of_another_network_name_the_first_key(tmp_path: Path, other_weights: Path) -> None:
+    options = {"dataset": "optdigits", "extractors": "resnet18_imagenet", "weights": str(other_weights)}
+    process = script(tmp_path, "hybrid", *arguments(options))
+    assert process.returncode == 2
+    assert "don't fit resnet18: it has no 'layer1.2.conv1.weight'" in process.stderr
+
+
+def test_a_dry_run_says_what_is_missing_and_trains_nothing(tmp_path: Path) -> None:
+    process = script(tmp_path, "hybrid", *arguments(SMALL | {"dry_run": "true"}))
+    assert process.returncode == 0, process.stderr
+    assert "2 extractors, 2 of them not in the data folder" in process.stdout
+    assert "16 cells: 0 done, 0 failed, 16 to train" in process.stdout
+    assert not (data_dir(tmp_path) / "extractors").exists()
