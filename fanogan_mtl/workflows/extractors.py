@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from fanogan_mtl.data.cache import published_folder
 from fanogan_mtl.data.catalog import load_dataset
-from fanogan_mtl.data.joint import learnable_rows, rows_digest, hashes_tested
+from fanogan_mtl.data.joint import hashes_tested, learnable_rows, rows_digest
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.persistence import DESCRIPTION, load_extractor, read_description

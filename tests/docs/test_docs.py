@@ -11,8 +11,12 @@ import pytest
 import yaml
 from project_runs import ROOT, environment
 
-from entrypoints.benchmark import main
+from entrypoints import benchmark, hybrid, preprocess, pretrain
+from fanogan_mtl.extractors import REGISTRY
+from fanogan_mtl.workflows.hybrid import HybridOptions
 from fanogan_mtl.workflows.plan import BenchmarkOptions
+from fanogan_mtl.workflows.preprocess import PreprocessOptions
+from fanogan_mtl.workflows.pretrain import PretrainOptions
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
@@ -39,23 +43,36 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
-def test_the_table_of_parameters_is_the_entry_points() -> None:
-    project = yaml.safe_load((ROOT / "MLproject").read_text())
-    quickstart = (ROOT / "docs" / "quickstart.md").read_text()
-    for name, declared in project["entry_points"]["benchmark"]["parameters"].items():
-        assert f"`{name}`" in quickstart
-        assert isinstance(declared["default"], str)
-        assert declared["default"] != ""
+ENTRIES = {
+    "benchmark": (benchmark.main, BenchmarkOptions(), ("quickstart",)),
+    "hybrid": (hybrid.main, HybridOptions(), ("quickstart", "extractors")),
+    "pretrain": (pretrain.main, PretrainOptions(), ("quickstart", "extractors")),
+    "preprocess": (preprocess.main, PreprocessOptions(), ("quickstart",)),
+}
 
 
-def test_defaults_are_the_same_wherever_they_are_written() -> None:
-    project = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]["benchmark"]
-    assert {name: declared["default"] for name, declared in project["parameters"].items()} == asdict(BenchmarkOptions())
-    assert {option.name: option.default for option in main.params if option.name != "help"} == asdict(
-        BenchmarkOptions()
-    )
-    for name in project["parameters"]:
+def test_every_entry_of_the_project_is_checked_here() -> None:
+    assert yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"].keys() == ENTRIES.keys()
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_parameters_and_defaults_are_the_same_wherever_they_are_written(entry: str) -> None:
+    command, options, pages = ENTRIES[entry]
+    project = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"][entry]
+    declared = {name: parameter["default"] for name, parameter in project["parameters"].items()}
+    assert declared == asdict(options)
+    assert all(isinstance(default, str) and default for default in declared.values())
+    assert {option.name: option.default for option in command.params if option.name != "help"} == declared
+    docs = "".join((ROOT / "docs" / f"{page}.md").read_text() for page in pages)
+    for name in declared:
         assert f"--{name} {{{name}}}" in project["command"]
+        assert f"`{name}`" in docs
+
+
+def test_the_extractors_page_names_every_extractor() -> None:
+    page = (ROOT / "docs" / "extractors.md").read_text()
+    for name in REGISTRY:
+        assert f"| `{name}` |" in page
 
 
 def test_ci_runs_the_readmes_second_command() -> None:

@@ -222,6 +222,15 @@ def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path: Path, options: dict[
     assert not runs_of(tmp_path, "sweep")
 
 
+def test_vectors_are_refused(tmp_path: Path) -> None:
+    labels = np.repeat([0, 1], [40, 10])
+    np.savez(tmp_path / "vectors.npz", X=np.random.default_rng(0).normal(size=(50, 4)), y=labels)
+    for entry in ("hybrid", "pretrain"):
+        process = script(tmp_path, entry, "--dataset", f"adbench:{tmp_path / 'vectors.npz'}", "--extractors", "lenet5")
+        assert process.returncode == 2
+        assert "data set 'vectors' holds vectors, extractors take images" in process.stderr
+
+
 def test_weights_of_another_network_name_the_first_key(tmp_path: Path, other_weights: Path) -> None:
     options = {"dataset": "optdigits", "extractors": "resnet18_imagenet", "weights": str(other_weights)}
     process = script(tmp_path, "hybrid", *arguments(options))
