@@ -29,6 +29,9 @@ class PrecisionRecallData:
     auprc: float
 
 
+MIDDLE = (0.005, 0.995)
+
+
 @dataclass(frozen=True)
 class HistogramData:
     """Counts of normal and of anomalous rows between `edges` (one more than there are bins), in score units.
@@ -58,13 +61,19 @@ def precision_recall_data(anomaly: ArrayLike, scores: ArrayLike) -> PrecisionRec
 def histogram_data(anomaly: ArrayLike, scores: ArrayLike, bins: int = 40) -> HistogramData:
     """Count both classes in equal bins over the middle 99 % of the scores, so that one far row hides nothing.
 
+    Anomalies that are far off go into the outer bins, so that the middle 99 % of the normal rows take a ninth at least.
+
     Raises
     ------
     ValueError
         As in `detection_metrics`, and for `bins` < 1.
     """
     anomaly, scores = checked(anomaly, scores)
-    low, high = np.quantile(scores, [0.005, 0.995])
+    low, high = np.quantile(scores, MIDDLE)
+    normal_low, normal_high = np.quantile(scores[~anomaly], MIDDLE)
+    room = 4 * (normal_high - normal_low)
+    if room > 0:
+        low, high = max(low, normal_low - room), min(high, normal_high + room)
     edges = np.histogram_bin_edges(scores, bins, range=(low, high))
     inside = np.clip(scores, edges[0], edges[-1])
     return HistogramData(edges, *(np.histogram(inside[rows], edges)[0] for rows in (~anomaly, anomaly)))

@@ -49,6 +49,15 @@ def test_one_far_row_does_not_widen_the_histograms_bins():
     np.testing.assert_array_equal(far.anomalous, near.anomalous)
 
 
+def test_far_anomalies_leave_room_for_the_normal_rows():
+    random = np.random.default_rng(0)
+    anomaly = np.arange(1000) % 2 == 1
+    scores = np.where(anomaly, random.uniform(1e6, 1e8, 1000), random.uniform(0, 1, 1000))
+    data = histogram_data(anomaly, scores)
+    assert np.count_nonzero(data.normal) >= 4
+    assert data.anomalous[-1] == 500
+
+
 @pytest.mark.parametrize("function", [roc_data, precision_recall_data, histogram_data])
 def test_one_class_is_refused(function):
     with pytest.raises(ValueError, match="needs normal and anomalous rows"):

@@ -25,7 +25,7 @@ from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.data.joint import stratified_split
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.extractors import make_extractor
+from fanogan_mtl.extractors import make_extractor, training
 from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.extractors.persistence import save_extractor
 from fanogan_mtl.extractors.registry import default_parameters, extractor_class, registered_name
@@ -150,6 +150,19 @@ def test_components_are_so_many_in_decreasing_variance_and_another_seed_gives_ot
     assert (full != others).any() == (name != "resnet18_frozen")  # whose weights come from a file
 
 
+@pytest.mark.parametrize("name", ["autoencoder", "lenet5", "lenet5_3x3", "resnet18_untrained"])
+def test_the_seed_draws_the_weights_that_training_starts_from(
+    name: str, weights_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "train", lambda *args: ([], 1))
+    drawn = []
+    for seed in (0, 0, 1):
+        network = quick(name, weights_file, random_state=seed).fit(images_for(name), LABELS).network_
+        drawn.append(torch.nn.utils.parameters_to_vector(network.backbone.parameters()))
+    assert torch.equal(drawn[0], drawn[1])
+    assert (drawn[0] != drawn[2]).float().mean() > 0.9  # norms start alike
+
+
 @pytest.mark.parametrize("name", ["lenet5", "pca", "resnet18_untrained"])
 def test_more_components_than_images_or_features_are_refused(name: str, weights_file: Path) -> None:
     with pytest.raises(ValueError, match="n_components=55 is more than"):
@@ -201,7 +214,7 @@ def test_unknown_extractor_and_unknown_parameter_are_named_with_what_there_is() 
 
 @every
 def test_read_only_images_are_transformed_as_others_and_left_as_they_are(name: str, fitted: Fitted) -> None:
-    read_only = images_for(name)
+    read_only = new_images(name)
     writeable, before = read_only.copy(), read_only.tobytes()
     assert not read_only.flags.writeable
     np.testing.assert_array_equal(fitted(name).transform(writeable), fitted(name).transform(read_only))
