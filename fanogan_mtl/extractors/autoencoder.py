@@ -19,7 +19,7 @@ N_FEATURES = 128
 class Autoencoder(NetworkExtractor):
     """Convolutional encoder, 28x28 grey images to 128 features, trained with a decoder."""
 
-    own_epochs: ClassVar[int] = 15
+    own_epochs: ClassVar[int] = 10
     uses_labels: ClassVar[bool] = False
 
     def _build(self, n_classes: int) -> Network:

@@ -11,6 +11,8 @@ names 3x3 kernels with padding for richer features (`lenet5_3x3`, with batch nor
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import nn
 
 from fanogan_mtl.extractors.base import Network
@@ -31,6 +33,8 @@ class LeNet5(NetworkExtractor):
 
 class LeNet5Small(NetworkExtractor):
     """LeNet with 3x3 kernels and padding: 28x28 grey images to 2048 features."""
+
+    own_epochs: ClassVar[int] = 8
 
     def _build(self, n_classes: int) -> Network:
         backbone = nn.Sequential(
