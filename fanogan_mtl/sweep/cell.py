@@ -57,6 +57,8 @@ class Comparison:
         Digest of how and from what the extractor learned, the seed aside.
     protocol : {"paper", "unseen-class", "unseen-domain"} or None
         What the extractor had seen.
+    common_scale : bool
+        Whether the features keep their scale to each other, as principal components do; see `Hybrid`.
     """
 
     dataset: DatasetSpec
@@ -68,6 +70,7 @@ class Comparison:
     extractor: str | None = None
     learned: str | None = None
     protocol: str | None = None
+    common_scale: bool = False
 
     @cached_property
     def key(self) -> str:
@@ -240,7 +243,9 @@ def build_detector(cell: Cell, device: str = "auto") -> BaseDetector:
     chosen = {parameter: tuple(value) if isinstance(value, list) else value for parameter, value in chosen.items()}
     detector = make_detector(name, **chosen, **own)
     on_features = cell.extractor_key or parse_source(cell.comparison.dataset.sources[0]).kind == "adbench"
-    return Hybrid(detector) if on_features else detector  # features differ in scale, pixels don't
+    if not on_features:  # pixels don't differ in scale
+        return detector
+    return Hybrid(detector, common_scale=cell.comparison.common_scale)
 
 
 def save(detector: BaseDetector, folder: Path) -> None:

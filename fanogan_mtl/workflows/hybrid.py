@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -202,8 +203,18 @@ class _Layout:
     ) -> Comparison:
         parameters = comparison_parameters(detector.name, detector.parameters)
         digest = self.datasets[spec.name].digest
+        components = json.loads(choice.parameters)["n_components"] is not None
         return Comparison(
-            spec, digest, detector.name, parameters, self.budgets, self.limit, choice.name, learned, protocol
+            spec,
+            digest,
+            detector.name,
+            parameters,
+            self.budgets,
+            self.limit,
+            choice.name,
+            learned,
+            protocol,
+            components,
         )
 
     def _append(

@@ -215,7 +215,7 @@ class Sweep:
         comparison = planned.comparison
         if comparison.extractor is None or comparison.protocol == "unseen-class":
             return []
-        return self.done_cells(replace(comparison, extractor=None, learned=None, protocol=None))[0]
+        return self.done_cells(replace(comparison, extractor=None, learned=None, protocol=None, common_scale=False))[0]
 
 
 def data_input(spec: DatasetSpec, dataset: Dataset) -> DataInput:
