@@ -5,9 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyod.models.knn import KNN
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
 
 from fanogan_mtl.data.catalog import load_dataset
+from fanogan_mtl.data.joint import learnable_rows, rows_digest
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
+from fanogan_mtl.data.splits import limited_rows, split_rows
+from fanogan_mtl.extractors.persistence import load_extractor
 from fanogan_mtl.sweep.cell import (
     Cell,
     CellResult,
@@ -18,6 +25,15 @@ from fanogan_mtl.sweep.cell import (
     train_detector,
 )
 from fanogan_mtl.sweep.grid import comparison_parameters
+from fanogan_mtl.sweep.pretraining import (
+    FeatureTask,
+    Pretraining,
+    compute_features,
+    extractor_folder,
+    read_features,
+    run_pretraining,
+    sources_of,
+)
 
 TIMES = {"fit_seconds", "score_seconds"}
 DEEP = ["fanogan", "vae", "deep_svdd", "dagmm"]
@@ -129,3 +145,63 @@ def test_the_key_covers_what_the_result_depends_on_and_nothing_else() -> None:
     keys = {Cell(each, "0", 0).key for each in others} | {Cell(comparison, "1", 0).key, Cell(comparison, "0", 1).key}
     assert len(keys | {cell.key}) == 8
     assert len({each.key for each in others} | {comparison.key}) == 6
+
+
+def vectors(path: Path) -> str:
+    """Write two clouds in ten features of very different scale; ADBench's form."""
+    random = np.random.default_rng(0)
+    scales = 10.0 ** np.arange(-4, 6)
+    rows = np.concatenate([random.normal(0, 1, (300, 10)), random.normal(0.8, 1.5, (40, 10))]) * scales
+    np.savez(path, X=rows, y=np.repeat([0, 1], [300, 40]))
+    return f"clouds=adbench:{path}"
+
+
+def test_vectors_are_standardised_and_scored_as_pyods_detector_by_hand(tmp_path: Path) -> None:
+    cell = replace(cell_of(vectors(tmp_path / "clouds.npz"), tmp_path, "knn"), normal_class="normal")
+    result = run_cell(cell, tmp_path)
+    with np.load(tmp_path / "clouds.npz") as file:
+        features, anomaly = file["X"], file["y"] == 1
+    seen, tested = train_test_split(
+        np.arange(340), test_size=0.3, shuffle=True, stratify=anomaly, random_state=cell.seed + 1
+    )
+    (spec,) = parse_datasets(f"clouds=adbench:{tmp_path / 'clouds.npz'}")
+    normal = split_rows(load_dataset(spec, tmp_path), "normal", cell.seed).train
+    assert set(normal) < set(seen[~anomaly[seen]])
+    scaler = StandardScaler().fit(features[normal])
+    by_hand = KNN().fit(scaler.transform(features[normal])).decision_function(scaler.transform(features[tested]))
+    assert sorted(result.rows) == sorted(tested)
+    assert result.metrics[2]["auroc"] == pytest.approx(roc_auc_score(anomaly[tested], by_hand), abs=1e-3)
+    assert result.examples is None
+    deep = replace(cell_of(f"clouds=adbench:{tmp_path / 'clouds.npz'}", tmp_path, "vae"), normal_class="normal")
+    assert run_cell(deep, tmp_path).examples is None
+
+
+def test_a_cell_refuses_an_extractor_that_has_learned_from_its_test(tmp_path: Path) -> None:
+    (spec,) = parse_datasets(digits(tmp_path / "clean.npz"))
+    dataset = load_dataset(spec, tmp_path)
+    rows = learnable_rows(dataset, [dataset], seed=3)
+    pretraining = Pretraining("pca", '{"n_components": 5}', spec, (spec,), rows_digest(dataset, rows), seed=3)
+    key = run_pretraining(pretraining, tmp_path)
+    compute_features(FeatureTask(key, spec, dataset.digest, None), tmp_path)
+    comparison = cell_of(digits(tmp_path / "clean.npz"), tmp_path, "knn").comparison
+    cell = Cell(replace(comparison, extractor="pca", learned="x", protocol="paper"), "0", 3, key)
+    run_cell(cell, tmp_path)
+    learned = extractor_folder(tmp_path, key) / "learned_from.npy"
+    np.save(learned, np.append(np.load(learned), dataset.test.hashes))
+    with pytest.raises(RuntimeError, match=r"has learned from images that shapes/0 pca\+knn seed 3 is tested on"):
+        run_cell(cell, tmp_path)
+
+
+def test_features_of_a_pool_are_its_members_own(tmp_path: Path) -> None:
+    first, second = digits(tmp_path / "a.npz"), digits(tmp_path / "b.npz", poisoned=True).replace("shapes", "others")
+    (pool,) = parse_datasets(f"{first}+{second}")
+    dataset = load_dataset(pool, tmp_path)
+    rows = learnable_rows(dataset, [dataset], seed=0)
+    pretraining = Pretraining("pca", '{"n_components": 5}', pool, (pool,), rows_digest(dataset, rows), seed=0)
+    key = run_pretraining(pretraining, tmp_path)
+    for source in sources_of(pool):
+        compute_features(FeatureTask(key, source, load_dataset(source, tmp_path).digest, 30), tmp_path)
+    wanted = np.random.default_rng(0).permutation(limited_rows(dataset, 30))
+    pixels = np.concatenate([dataset.train.pixels, dataset.test.pixels])[wanted]
+    expected = load_extractor(extractor_folder(tmp_path, key)).transform(pixels)
+    np.testing.assert_array_equal(read_features(key, pool, dataset, wanted, 30, tmp_path), expected)
