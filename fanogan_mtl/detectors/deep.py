@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
-from zlib import crc32
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from fanogan_mtl.detectors.checks import refuse_non_finite
+from fanogan_mtl.seeds import derived_seed
 
 SCORING_ROWS = 32  # networks round differently in batches of other sizes, so every batch scored has this many rows
 
@@ -251,11 +251,6 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.device)
-
-
-def derived_seed(seed: int, purpose: str) -> int:
-    """Make the seed of one purpose's own stream, so that drawing more for one purpose changes no other."""
-    return int(np.random.SeedSequence([seed, crc32(purpose.encode())]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def generator(seed: int, purpose: str) -> torch.Generator:

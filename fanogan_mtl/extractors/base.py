@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.data.joint import JointSampler, stratified_split
-from fanogan_mtl.detectors.deep import derived_seed
+from fanogan_mtl.seeds import derived_seed
 
 BATCH_IMAGES = 64  # networks round differently in batches of other sizes, so every batch has this many images
 MOST_FOR_COMPONENTS = 20_000  # images that principal components are learned from

@@ -22,18 +22,15 @@ from fanogan_mtl.tracking.connection import connect
 from fanogan_mtl.workflows import DEFAULT_EXTRACTORS, DEFAULT_HYBRID_DETECTORS
 from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.benchmark import print_plan, run_plan
-from fanogan_mtl.workflows.extractors import (
+from fanogan_mtl.workflows.extractor_choices import (
     ExtractorChoice,
     Pretrainings,
     check_unseen,
-    feature_path,
-    feature_tasks,
-    obtain_extractors,
-    obtain_features,
     parse_extractors,
     pool_of,
     sentence,
 )
+from fanogan_mtl.workflows.extractors import feature_path, feature_tasks, obtain_extractors, obtain_features
 from fanogan_mtl.workflows.options import DetectorChoice
 from fanogan_mtl.workflows.plan import BenchmarkOptions, Execution, Plan, PlannedComparison, read_execution
 from fanogan_mtl.workflows.recording import Sweep

@@ -20,7 +20,8 @@ from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows import DEFAULT_PRETRAINED
 from fanogan_mtl.workflows import options as read
-from fanogan_mtl.workflows.extractors import Pretrainings, obtain_extractors, parse_extractors, pool_of
+from fanogan_mtl.workflows.extractor_choices import Pretrainings, parse_extractors, pool_of
+from fanogan_mtl.workflows.extractors import obtain_extractors
 from fanogan_mtl.workflows.plan import Execution
 from fanogan_mtl.workflows.recording import data_input
 

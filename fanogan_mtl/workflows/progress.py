@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -66,6 +67,48 @@ class CellProgress:
     def _expected(self, cell: Cell) -> float:
         known = next((self._seconds[kind] for kind in _kinds(cell) if kind in self._seconds), [0.0])
         return sum(known) / len(known)
+
+
+class TaskProgress:
+    """The line that tells how far tasks are, with what `watch` says of those that run, every second.
+
+    Parameters
+    ----------
+    what : str
+    total : int
+    watch : callable, optional
+        Gives a text.
+    """
+
+    def __init__(self, what: str, total: int, watch: Callable[[], str] | None = None) -> None:
+        layout = "{n_fmt}/{total_fmt} " + what + " |{bar:20}| {elapsed}{postfix}"
+        self._bar = tqdm(total=total, bar_format=layout, disable=not total, leave=True, mininterval=0)
+        self._watch, self._end = watch, threading.Event()
+        self._now = ""
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+        self._bar.close()
+
+    def update(self, running: Sequence[object]) -> None:
+        """Count a task that has ended, and say what runs now."""
+        self._now = ", ".join(map(str, running))
+        self._bar.set_postfix_str(self._now, refresh=False)
+        self._bar.update()
+
+    def _follow(self) -> None:
+        shown = None
+        while not self._end.wait(1):
+            text = self._watch() if self._watch else self._now
+            if text != shown:
+                shown = text
+                self._bar.set_postfix_str(text)
 
 
 def estimate_seconds(plan: Plan, cells: Sequence[Cell]) -> float:

@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from fanogan_mtl.detectors.deep import DeepDetector, Preprocessing, derived_seed, generator, shuffled_batches
+from fanogan_mtl.detectors.deep import DeepDetector, Preprocessing, generator, shuffled_batches
+from fanogan_mtl.seeds import derived_seed
 
 ROWS = torch.from_numpy(np.random.default_rng(0).random((50, 6), dtype=np.float32))
 
