@@ -7,7 +7,8 @@ import json
 from fanogan_mtl.tracking.connection import Tracking
 
 COLUMNS = (
-    "attributes.`Models`", "params.`dataset`", "params.`detector`", "params.`setting`", "metrics.`auroc`",
+    "attributes.`Models`", "params.`dataset`", "params.`extractor`", "params.`protocol`",
+    "params.`detector`", "params.`setting`", "metrics.`auroc`",
     "metrics.`auroc_std_over_seeds`", "metrics.`auroc_std_over_classes`", "metrics.`auprc`", "metrics.`fit_seconds`",
 )  # fmt: skip
 LOCAL_SERVER = "http://127.0.0.1:5000"  # where `mlflow ui` listens

@@ -39,7 +39,8 @@ def test_gradients_equal_autograd_s(widths, slope, dropout):
 
 class TestFlattenParameters:
     def test_network_keeps_its_values_and_learns_through_the_whole(self):
-        network = nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+        unbiased = nn.Linear(5, 3, bias=False)  # batch norm leaves a bias no gradient
+        network = nn.Sequential(unbiased, nn.BatchNorm1d(3), nn.Linear(3, 2))
         before = {key: value.clone() for key, value in network.state_dict().items()}
         whole = flatten_parameters(network)
         assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
