@@ -21,8 +21,14 @@ def comparison_parameters(detector: str, chosen: Mapping[str, Any]) -> str:
 
 
 def pretraining_parameters(extractor: str, chosen: Mapping[str, Any]) -> str:
-    """All parameters that an extractor depends on, as JSON: its defaults with the chosen ones over them."""
+    """All parameters that an extractor depends on, as JSON: its defaults with the chosen ones over them.
+
+    Where None stands for the architecture's own number, that number is there.
+    """
     parameters = {**extractors.default_parameters(extractor), **chosen}
+    for name in ("epochs", "batch_size"):
+        if name in parameters and parameters[name] is None:
+            parameters[name] = getattr(extractors.extractor_class(extractor), f"own_{name}")
     plain = {name: value for name, value in parameters.items() if name not in {"random_state", "device"}}
     return json.dumps(plain, sort_keys=True)
 

@@ -1,5 +1,6 @@
 """A cell: what its key covers, what its result is, and what it can't see."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from fanogan_mtl.sweep.cell import (
     run_cell,
     train_detector,
 )
-from fanogan_mtl.sweep.grid import comparison_parameters
+from fanogan_mtl.sweep.grid import comparison_parameters, pretraining_parameters
 from fanogan_mtl.sweep.pretraining import (
     FeatureTask,
     Pretraining,
@@ -205,3 +206,10 @@ def test_features_of_a_pool_are_its_members_own(tmp_path: Path) -> None:
     pixels = np.concatenate([dataset.train.pixels, dataset.test.pixels])[wanted]
     expected = load_extractor(extractor_folder(tmp_path, key)).transform(pixels)
     np.testing.assert_array_equal(read_features(key, pool, dataset, wanted, 30, tmp_path), expected)
+
+
+def test_an_extractors_own_number_of_epochs_is_among_what_it_depends_on() -> None:
+    own = json.loads(pretraining_parameters("resnet18", {}))
+    assert (own["epochs"], own["batch_size"]) == (5, 32)
+    assert json.loads(pretraining_parameters("resnet18", {"epochs": 2}))["epochs"] == 2
+    assert "random_state" not in own
