@@ -49,7 +49,7 @@ def learnable_rows(
     if held_out_class is not None and held_out_class not in pool.classes:
         raise UserError(f"data set '{pool.name}' has no class '{held_out_class}'; one of: {', '.join(pool.classes)}")
     n_train = len(pool.train.labels)
-    rows = np.arange(n_train) if limit is None else limited_rows(pool, limit)
+    rows = limited_rows(pool, limit)
     rows = rows[rows < n_train]
     if held_out_class is not None:
         rows = rows[pool.train.labels[rows] != pool.classes.index(held_out_class)]

@@ -115,7 +115,7 @@ def split_rows(
         known = ", ".join(dataset.normal_classes)
         raise UserError(f"class '{normal_class}' of data set '{dataset.name}' can't be the normal one; one of: {known}")
     table = _Table.of(dataset, normal_class, seed, limit)
-    usable = np.arange(len(table.labels)) if limit is None else limited_rows(dataset, limit)
+    usable = limited_rows(dataset, limit)
     if anomalous_class is not None:
         pair = [dataset.classes.index(name) for name in (normal_class, anomalous_class)]
         usable = usable[np.isin(table.labels[usable], pair)]
@@ -185,7 +185,7 @@ class _Table:
 def held_out_rows(dataset: Dataset, normal_class: str, seed: int, limit: int | None = None) -> Rows:
     """Training images that the test of this normal class may draw on, whatever counts as its anomalies."""
     table = _Table.of(dataset, normal_class, seed, limit)
-    usable = np.arange(len(table.labels)) if limit is None else limited_rows(dataset, limit)
+    usable = limited_rows(dataset, limit)
     own = usable[(usable < table.n_train) & (table.labels[usable] == dataset.classes.index(normal_class))]
     position, number = table.positions(own)
     held_out: Rows = own[position >= _cuts(number)[1]]
@@ -253,8 +253,10 @@ def _of_vectors(table: _Table, normal: Rows, anomalies: Rows, seed: int, contami
     return [train, validation, test]
 
 
-def limited_rows(dataset: Dataset, limit: int) -> Rows:
-    """Draw up to `limit` rows of every class of every domain, of the training and of the test images."""
+def limited_rows(dataset: Dataset, limit: int | None) -> Rows:
+    """Draw up to `limit` rows of every class of every domain, of the training and of the test images; None for all."""
+    if limit is None:
+        return np.arange(len(dataset.train.labels) + len(dataset.test.labels))
     ranks = random_ranks(np.concatenate([dataset.train.hashes, dataset.test.hashes]), "limit")
     parts = (dataset.train, dataset.test)
     numbers = [

@@ -145,8 +145,7 @@ def compute_features(task: FeatureTask, data_dir: Path, device: str = "auto") ->
     def fill(folder: Path) -> None:
         extractor = load_extractor(extractor_folder(data_dir, task.extractor_key), device)
         dataset = load_dataset(task.source, data_dir)
-        number = len(dataset.train.labels) + len(dataset.test.labels)
-        rows = np.arange(number) if task.limit is None else limited_rows(dataset, task.limit)
+        rows = limited_rows(dataset, task.limit)
         np.save(folder / "rows.npy", rows)
         shape = (len(rows), extractor.n_features_out_)
         features = np.lib.format.open_memmap(folder / "features.npy", mode="w+", dtype=np.float32, shape=shape)
@@ -225,8 +224,7 @@ def _test_accuracy(extractor: Extractor, pretraining: Pretraining, pool: Dataset
     if not extractor.classifies:
         return {}
     n_train = len(pool.train.labels)
-    number = n_train + len(pool.test.labels)
-    usable = np.arange(number) if pretraining.limit is None else limited_rows(pool, pretraining.limit)
+    usable = limited_rows(pool, pretraining.limit)
     rows = usable[usable >= n_train] - n_train
     names = np.array(pool.classes)[pool.test.labels[rows]]
     known = np.isin(names, extractor.classes_)
