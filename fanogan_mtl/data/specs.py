@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -102,6 +103,18 @@ def parse_source(text: str) -> Source:
     if spec not in (*SAMPLE, *PUBLISHED):
         raise UserError(f"unknown data set '{spec}'; one of: {_CHOICES}")
     return Source(spec, spec)
+
+
+def sources_of(spec: DatasetSpec) -> list[DatasetSpec]:
+    """Each member of a pool as a data set of its own; a single data set itself."""
+    return [DatasetSpec(parse_source(text).name, (text,)) for text in spec.sources]
+
+
+def pool_of(domains: Sequence[DatasetSpec]) -> DatasetSpec:
+    """All domains as one data set; a single one itself."""
+    return DatasetSpec(
+        "+".join(domain.name for domain in domains), tuple(source for domain in domains for source in domain.sources)
+    )
 
 
 def _expand(item: str, text: str) -> list[DatasetSpec]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +17,7 @@ from fanogan_mtl.data.cache import published_folder, read_array
 from fanogan_mtl.data.catalog import load_dataset, original_images
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.joint import learnable_rows, rows_digest
-from fanogan_mtl.data.specs import DatasetSpec
+from fanogan_mtl.data.specs import DatasetSpec, sources_of
 from fanogan_mtl.data.splits import limited_rows
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.extractors.base import Extractor, InputSpec
@@ -183,14 +182,6 @@ def read_features(
         gathered[wanted] = features[np.searchsorted(known, np.searchsorted(own, rows[wanted]))]
     assert gathered is not None
     return gathered
-
-
-def sources_of(spec: DatasetSpec) -> Iterator[DatasetSpec]:
-    """Each member of a pool as a data set of its own; a single data set itself."""
-    from fanogan_mtl.data.specs import parse_source
-
-    for text in spec.sources:
-        yield DatasetSpec(parse_source(text).name, (text,))
 
 
 def learned_from(data_dir: Path, key: str) -> NDArray[np.uint64]:

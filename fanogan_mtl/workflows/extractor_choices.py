@@ -15,7 +15,7 @@ import numpy as np
 from fanogan_mtl.data.cache import published_folder
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.joint import hashes_tested, learnable_rows, rows_digest
-from fanogan_mtl.data.specs import DatasetSpec, parse_source
+from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.persistence import DESCRIPTION, read_description
 from fanogan_mtl.extractors.registry import default_parameters, make_extractor
@@ -24,7 +24,6 @@ from fanogan_mtl.sweep.pretraining import (
     Pretraining,
     extractor_folder,
     learned_from,
-    sources_of,
 )
 from fanogan_mtl.tracking.models import download_model
 from fanogan_mtl.workflows import options as read
@@ -169,12 +168,6 @@ class Pretrainings:
         if "weights" in json.loads(choice.parameters):
             _check_weights(made, self.data_dir)
         return made
-
-
-def pool_of(domains: Sequence[DatasetSpec]) -> DatasetSpec:
-    """All domains as one data set."""
-    sources = tuple(source for domain in domains for source in domain.sources)
-    return DatasetSpec("+".join(parse_source(source).name for source in sources), sources)
 
 
 def _check_weights(pretraining: Pretraining, data_dir: Path) -> None:

@@ -13,6 +13,7 @@ import click
 import numpy as np
 
 from fanogan_mtl.data.catalog import load_dataset
+from fanogan_mtl.data.specs import sources_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.persistence import load_extractor
 from fanogan_mtl.sweep.cell import Cell
@@ -25,7 +26,6 @@ from fanogan_mtl.sweep.pretraining import (
     extractor_folder,
     feature_folder,
     run_pretraining,
-    sources_of,
 )
 from fanogan_mtl.sweep.run import LocalWorkers
 from fanogan_mtl.tracking import records

@@ -11,12 +11,12 @@ import click
 
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.dataset import Dataset
-from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
+from fanogan_mtl.data.specs import DatasetSpec, parse_datasets, pool_of, sources_of
 from fanogan_mtl.data.splits import split_rows
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.grid import comparison_parameters
-from fanogan_mtl.sweep.pretraining import Pretraining, description_of, extractor_folder, sources_of
+from fanogan_mtl.sweep.pretraining import Pretraining, description_of, extractor_folder
 from fanogan_mtl.sweep.run import LocalWorkers
 from fanogan_mtl.tracking.connection import connect
 from fanogan_mtl.workflows import DEFAULT_EXTRACTORS, DEFAULT_HYBRID_DETECTORS
@@ -27,7 +27,6 @@ from fanogan_mtl.workflows.extractor_choices import (
     Pretrainings,
     check_unseen,
     parse_extractors,
-    pool_of,
     sentence,
 )
 from fanogan_mtl.workflows.extractors import feature_path, feature_tasks, obtain_extractors, obtain_features

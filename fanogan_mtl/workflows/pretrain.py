@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from fanogan_mtl.data.catalog import load_dataset
-from fanogan_mtl.data.specs import parse_datasets
+from fanogan_mtl.data.specs import parse_datasets, pool_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.sweep.pretraining import Pretraining, description_of
@@ -20,7 +20,7 @@ from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows import DEFAULT_PRETRAINED
 from fanogan_mtl.workflows import options as read
-from fanogan_mtl.workflows.extractor_choices import Pretrainings, parse_extractors, pool_of
+from fanogan_mtl.workflows.extractor_choices import Pretrainings, parse_extractors
 from fanogan_mtl.workflows.extractors import obtain_extractors
 from fanogan_mtl.workflows.plan import Execution
 from fanogan_mtl.workflows.recording import data_input

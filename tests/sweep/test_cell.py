@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.joint import learnable_rows, rows_digest
-from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
+from fanogan_mtl.data.specs import DatasetSpec, parse_datasets, sources_of
 from fanogan_mtl.data.splits import limited_rows, split_rows
 from fanogan_mtl.extractors.persistence import load_extractor
 from fanogan_mtl.sweep.cell import (
@@ -33,7 +33,6 @@ from fanogan_mtl.sweep.pretraining import (
     extractor_folder,
     read_features,
     run_pretraining,
-    sources_of,
 )
 
 TIMES = {"fit_seconds", "score_seconds"}
