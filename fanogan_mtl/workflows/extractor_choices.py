@@ -29,6 +29,7 @@ from fanogan_mtl.tracking.models import download_model
 from fanogan_mtl.workflows import options as read
 
 LOGGED = ("runs:/", "models:/")
+EXAMPLE = '{"resnet18": {"n_components": 32}}'
 
 
 @dataclass(frozen=True)
@@ -81,24 +82,38 @@ def parse_extractors(
     words = [word.strip() for word in extractors.split(",")]
     if len(set(words)) < len(words):
         raise UserError(f"extractors {extractors!r}: one is there twice")
-    own = read.parse_object("extractor_params", extractor_params, '{"resnet18": {"n_components": 32}}')
-    for name in own:
+    own = read.parse_object("extractor_params", extractor_params, EXAMPLE)
+    for name, given in own.items():
         if name not in words:
             raise UserError(f"extractor_params names {name!r}, which is not among the extractors {extractors}")
+        if not isinstance(given, dict):
+            raise UserError(f"extractor_params of {name!r}: an object of parameters; write it like {EXAMPLE}")
+        for reserved, option in (("random_state", "seeds"), ("device", "device")):
+            if reserved in given:
+                raise UserError(f"extractor_params of {name!r}: {reserved} is set by the option {option}")
     common: dict[str, Any] = {}
     if (epochs := read.parse_integer("extractor_epochs", extractor_epochs, 1, "default")) is not None:
         common["epochs"] = epochs
     if weights != "default":
         common["weights"] = str(Path(weights).expanduser().resolve())
+    known = {word: default_parameters(word) for word in words if not word.startswith(LOGGED)}
+    for parameter, option in (("epochs", "extractor_epochs"), ("weights", "weights")):
+        if parameter in common and not any(parameter in of for of in known.values()):
+            raise UserError(f"{option}: none of the extractors {extractors} takes it")
     choices = []
     for word in words:
-        if word.startswith(LOGGED):
+        if word not in known:
             choices.append(_logged(word, data_dir))
             continue
-        known = default_parameters(word)
-        chosen = {**{name: value for name, value in common.items() if name in known}, **own.get(word, {})}
+        chosen = {**{name: value for name, value in common.items() if name in known[word]}, **own.get(word, {})}
         make_extractor(word, **chosen)
         choices.append(ExtractorChoice(word, pretraining_parameters(word, chosen)))
+    names = [choice.name for choice in choices]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(
+                f"extractors {extractors!r}: tables could not tell two {name} apart; run one after the other"
+            )
     return choices
 
 

@@ -102,6 +102,8 @@ def make_hybrid_plan(options: HybridOptions) -> HybridPlan:
     seeds = read.parse_integers("seeds", options.seeds, 0)
     limit = read.parse_integer("limit", options.limit, 1, "none")
     protocols = [read.parse_choice("protocol", word.strip(), PROTOCOLS) for word in options.protocol.split(",")]
+    if len(set(protocols)) < len(protocols):
+        raise UserError(f"protocol {options.protocol!r}: one is there twice")
     execution = read_execution(options)
     datasets = {spec.name: load_dataset(spec, execution.data_dir) for spec in specs}
     for dataset in datasets.values():

@@ -122,6 +122,9 @@ def test_a_logged_extractor_is_used_by_its_address_and_never_on_what_it_has_seen
     used = script(folder, "hybrid", *arguments(options))
     assert used.returncode == 0, used.stderr
     assert "lenet5+knn" in used.stdout
+    both = script(folder, "hybrid", *arguments(options | {"extractors": f"{options['extractors']},lenet5"}))
+    assert both.returncode == 2
+    assert "tables could not tell two lenet5 apart" in both.stderr
     seen = script(folder, "hybrid", *arguments(options | {"seeds": "1"}))
     assert seen.returncode == 2
     assert "has learned from" in seen.stderr
@@ -205,6 +208,11 @@ def other_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"extractor_params": '{"resnet50": {}}'}, "extractor_params names 'resnet50', which is not among"),
         ({"extractor_params": "{"}, "extractor_params is not JSON"),
         ({"extractor_params": '{"lenet5": {"n_components": 0}}'}, "'n_components' parameter of LeNet5"),
+        ({"extractor_params": '{"lenet5": 3}'}, "extractor_params of 'lenet5': an object of parameters"),
+        ({"extractor_params": '{"lenet5": {"random_state": 3}}'}, "random_state is set by the option seeds"),
+        ({"extractors": "pca", "extractor_epochs": "3"}, "extractor_epochs: none of the extractors pca takes it"),
+        ({"weights": "resnet18.pth"}, "weights: none of the extractors lenet5 takes it"),
+        ({"protocol": "paper,paper"}, "protocol 'paper,paper': one is there twice"),
         ({"extractor_epochs": "0"}, "extractor_epochs '0'"),
         ({"protocol": "fair"}, "protocol 'fair': one of paper, unseen-class, unseen-domain"),
         ({"protocol": "unseen-domain", "dataset": "optdigits"}, "'optdigits' is the only domain"),
