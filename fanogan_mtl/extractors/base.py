@@ -190,6 +190,8 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     }
     uses_labels: ClassVar[bool] = True
     """Whether the labels of the classes decide anything that is learned."""
+    sees: ClassVar[str] = "training images and class labels of"
+    """What it learns from, to be followed by the names of the domains."""
 
     n_components: int | None
     random_state: int

@@ -18,7 +18,7 @@ from fanogan_mtl.data.joint import hashes_tested, learnable_rows, rows_digest
 from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.persistence import DESCRIPTION, read_description
-from fanogan_mtl.extractors.registry import default_parameters, make_extractor
+from fanogan_mtl.extractors.registry import default_parameters, extractor_class, make_extractor
 from fanogan_mtl.sweep.grid import pretraining_parameters
 from fanogan_mtl.sweep.pretraining import (
     Pretraining,
@@ -52,12 +52,6 @@ class ExtractorChoice:
     parameters: str
     uri: str | None = None
     key: str | None = None
-
-    @property
-    def takes_images_of(self) -> str:
-        """What it learns from, for a sentence."""
-        uses_labels = make_extractor(self.name).uses_labels
-        return "images and class labels" if uses_labels else "images without their labels"
 
 
 def parse_extractors(
@@ -213,11 +207,11 @@ def check_unseen(
 
 def sentence(description: Mapping[str, Any]) -> str:
     """One sentence on what an extractor had seen."""
-    extractor = ExtractorChoice(description["extractor"], "{}")
+    sees = extractor_class(description["extractor"]).sees
     domains = ", ".join(description["domains"])
     without = description["held_out_class"]
     held_out = f", class {without} held out" if without is not None else ""
     return (
-        f"The extractor had seen {description['n_images']} training {extractor.takes_images_of} of {domains}{held_out};"
-        " no tested image among them."
+        f"The extractor had seen {sees} {domains}{held_out} ({description['n_images']} images); no tested image among"
+        " them."
     )

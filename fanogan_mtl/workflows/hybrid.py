@@ -14,6 +14,7 @@ from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets, pool_of, sources_of
 from fanogan_mtl.data.splits import split_rows
 from fanogan_mtl.errors import UserError
+from fanogan_mtl.extractors.registry import extractor_class
 from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.grid import comparison_parameters
 from fanogan_mtl.sweep.pretraining import Pretraining, description_of, extractor_folder
@@ -225,7 +226,7 @@ class _Layout:
 
 def _sentence(choice: ExtractorChoice, pool: DatasetSpec, protocol: str) -> str:
     """One sentence on what the extractor had seen of the classes that count as anomalies."""
-    of = f"training {choice.takes_images_of} of {', '.join(source.name for source in sources_of(pool))}"
+    of = f"{extractor_class(choice.name).sees} {', '.join(source.name for source in sources_of(pool))}"
     end = {
         "paper": "all classes, the anomalies' too",
         "unseen-class": "all classes but the one that counts as anomaly",
