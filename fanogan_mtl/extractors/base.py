@@ -61,6 +61,8 @@ class Sample:
     ----------
     images : array of shape (n, height, width[, 3]), uint8
     labels, domains : int64 arrays of shape (n,)
+    domain_names : tuple of str
+        In the order of their positions.
     training, validation : int64 arrays
         Positions; no image is in both.
     """
@@ -68,6 +70,7 @@ class Sample:
     images: Pixels
     labels: NDArray[np.int64]
     domains: NDArray[np.int64]
+    domain_names: tuple[str, ...]
     training: NDArray[np.int64]
     validation: NDArray[np.int64]
 
@@ -225,7 +228,7 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         y : array of shape (n,), optional
             Classes. Needed by those that learn from labels; the others ignore it.
         domain : array of shape (n,), optional
-            Domain of each image; per class the smaller domains are resampled up to the largest.
+            Domain of each image, by name or number; per class the smaller domains are resampled up to the largest.
         checkpoints : Path, optional
             Folder in which a training keeps its state: after an interruption the same call goes on from there.
 
@@ -293,9 +296,9 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, labels = np.unique(classes, return_inverse=True)
         if not self.uses_labels:
             labels = np.zeros(number, np.int64)
-        domains = np.unique(domains, return_inverse=True)[1]
+        names, domains = np.unique(domains, return_inverse=True)
         parts = stratified_split(content_hashes(images), labels, domains, self.random_state)
-        return Sample(images, labels, domains, *parts)
+        return Sample(images, labels, domains, tuple(map(str, names)), *parts)
 
     def _in_batches(self, images: Pixels, classify: bool = False) -> NDArray[np.float32]:
         """Apply the network in batches of `BATCH_IMAGES`, the last one padded."""

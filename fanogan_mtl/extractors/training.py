@@ -90,7 +90,7 @@ def train(
     -------
     history : list of dict
         For each epoch `loss` and the objective's mean as `<name>_train` and `<name>_validation`, and for every domain
-        as `<name>_train_<position>` and `<name>_validation_<position>`. The training part's is measured while it
+        as `<name>_train_<domain>` and `<name>_validation_<domain>`. The training part's is measured while it
         trains.
     best_epoch : int
         From 1.
@@ -105,7 +105,7 @@ def train(
             return train(network, objective, sample, settings, Path(folder))
     checkpoints.mkdir(parents=True, exist_ok=True)
     sampler = sample.sampler(settings.batch_size, settings.seed)
-    module = _Training(network, objective, settings, len(sampler))
+    module = _Training(network, objective, settings, len(sampler), sample.domain_names)
     monitor = f"{objective.name}_validation"
     own: dict[str, Any] = {"dirpath": checkpoints, "enable_version_counter": False, "save_top_k": 1}
     best = ModelCheckpoint(monitor=monitor, mode=objective.mode, filename="best", **own)
@@ -143,8 +143,16 @@ def train(
 class _Training(lightning.LightningModule):
     """The network's steps, its optimiser, and what is measured."""
 
-    def __init__(self, network: Network, objective: Objective, settings: Settings, steps_an_epoch: int) -> None:
+    def __init__(
+        self,
+        network: Network,
+        objective: Objective,
+        settings: Settings,
+        steps_an_epoch: int,
+        domain_names: tuple[str, ...],
+    ) -> None:
         super().__init__()
+        self.domain_names = domain_names
         self.network = network
         self.objective = objective
         self.settings = settings
@@ -171,7 +179,7 @@ class _Training(lightning.LightningModule):
             entry[name] = float(torch.cat([value for values in by_domain.values() for value in values]).mean())
             if len(by_domain) > 1:
                 means = {domain: float(torch.cat(values).mean()) for domain, values in sorted(by_domain.items())}
-                entry |= {f"{name}_{domain}": mean for domain, mean in means.items()}
+                entry |= {f"{name}_{self.domain_names[domain]}": mean for domain, mean in means.items()}
         self.history.append(entry)
         if not all(map(math.isfinite, entry.values())):
             raise ValueError(f"training diverged in epoch {len(self.history)}: choose a lower learning_rate")

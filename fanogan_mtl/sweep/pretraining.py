@@ -122,8 +122,8 @@ def run_pretraining(pretraining: Pretraining, data_dir: Path, device: str = "aut
         if extractor.input_spec.original:
             rows = rows[:: max(1, len(rows) // MOST_ORIGINALS)]
         images = images_of(pretraining.pool, pool, rows, extractor.input_spec, data_dir)
-        names = np.array(pool.classes)
-        extractor.fit(images, names[pool.train.labels[rows]], pool.train.domains[rows], checkpoints)
+        classes, domains = np.array(pool.classes), np.array(pool.domains)
+        extractor.fit(images, classes[pool.train.labels[rows]], domains[pool.train.domains[rows]], checkpoints)
         facts: dict[str, Any] = {"domains": list(pool.domains), "n_images": len(rows), "seed": pretraining.seed}
         facts |= {"held_out_class": pretraining.held_out_class, "key": pretraining.key}
         facts["test_accuracy"] = _test_accuracy(extractor, pretraining, pool)

@@ -103,9 +103,7 @@ def curves_of(description: Mapping[str, Any]) -> dict[str, dict[int, float]]:
             measured, _, part = name.partition("_")
             if measured != "accuracy":
                 continue
-            part, _, position = part.partition("_")
-            named = f"{part} {description['domains'][int(position)]}" if position else part
-            curves.setdefault(named, {})[epoch] = value
+            curves.setdefault(part.replace("_", " ", 1), {})[epoch] = value
     return curves
 
 

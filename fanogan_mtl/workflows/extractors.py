@@ -174,12 +174,11 @@ def _record(tracking: Tracking, parent_id: str, pretraining: Pretraining, execut
 
 def accuracy_values(description: Mapping[str, Any]) -> list[Value]:
     """Metrics of an extractor's run: each epoch's as step, domains by name; the test's at the best epoch."""
-    values = []
-    for epoch, entry in enumerate(description["history"], start=1):
-        for name, value in entry.items():
-            head, _, position = name.rpartition("_")
-            named = f"{head}_{description['domains'][int(position)]}" if position.isdigit() else name
-            values.append(Value(named, value, epoch))
+    values = [
+        Value(name, value, epoch)
+        for epoch, entry in enumerate(description["history"], start=1)
+        for name, value in entry.items()
+    ]
     best = description["best_epoch"]
     values += [Value(f"accuracy_test_{name}", value, best) for name, value in description["test_accuracy"].items()]
     if best:

@@ -139,18 +139,18 @@ def test_the_epoch_with_the_best_validation_mean_is_kept(
 def test_accuracies_in_the_history_are_those_of_each_domain_s_validation_images() -> None:
     extractor = make_extractor("lenet5", epochs=3, device="cpu").fit(IMAGES, LABELS, np.array(["b", "a"])[DOMAINS])
     best = extractor.history_[extractor.best_epoch_ - 1]
-    names = [f"accuracy_{part}{domain}" for part in ("train", "validation") for domain in ("", "_0", "_1")]
+    names = [f"accuracy_{part}{domain}" for part in ("train", "validation") for domain in ("", "_a", "_b")]
     assert all(set(epoch) == {"loss", *names} for epoch in extractor.history_)
     _, validation = parts(IMAGES, LABELS, DOMAINS)
     right = extractor.predict(IMAGES) == LABELS
     assert best["accuracy_validation"] == pytest.approx(right[validation].mean())
-    for position, domain in enumerate((1, 0)):  # "a" comes before "b"
+    for name, domain in (("a", 1), ("b", 0)):
         own = validation[DOMAINS[validation] == domain]
-        assert best[f"accuracy_validation_{position}"] == pytest.approx(right[own].mean())
+        assert best[f"accuracy_validation_{name}"] == pytest.approx(right[own].mean())
     for epoch in extractor.history_:  # resampled, both domains weigh the same
-        domains = [epoch[f"accuracy_train_{position}"] for position in (0, 1)]
+        domains = [epoch[f"accuracy_train_{name}"] for name in ("a", "b")]
         assert epoch["accuracy_train"] == pytest.approx(np.mean(domains), abs=1e-6)
-    assert best["accuracy_validation_0"] != best["accuracy_validation_1"]
+    assert best["accuracy_validation_a"] != best["accuracy_validation_b"]
 
 
 def test_a_single_domain_is_measured_once() -> None:
