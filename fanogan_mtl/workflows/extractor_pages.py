@@ -1,20 +1,24 @@
-"""The page of figures that an extractor's run gets, and the table of several extractors."""
+"""The page of figures that an extractor's run gets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fanogan_mtl import figures
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.joint import JointSampler
-from fanogan_mtl.extractors.base import Extractor, InputSpec, Projection
+from fanogan_mtl.extractors.base import Extractor, Projection
 from fanogan_mtl.page import html_page
-from fanogan_mtl.sweep.pretraining import Pretraining, images_of
+from fanogan_mtl.sweep.pretraining import Pretraining, images_of, learned_from
 from fanogan_mtl.workflows.pages import Section
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 SHOWN_BATCH = 48  # images of a joint batch
 SHOWN_PROJECTED = 1000  # images whose features are projected
@@ -28,74 +32,66 @@ def write_extractor_page(
     folder: Path,
     data_dir: Path,
 ) -> list[Path]:
-    """Write `extractor.html`: curves, the joint set, feature maps, a projection of features."""
+    """Write `extractor.html`: curves, what was learned from, feature maps, a projection of features."""
     title = str(pretraining)
-    known = np.isin(np.array(pool.classes)[pool.train.labels], extractor.classes_)
-    shown = _evenly(np.flatnonzero(known), SHOWN_PROJECTED)
-    images = images_of(pretraining.pool, pool, shown, extractor.input_spec, data_dir)
-    features = extractor.transform(images)
-    labels, domains = pool.train.labels[shown], pool.train.domains[shown]
+    classes, labels, domains = np.array(pool.classes), pool.train.labels, pool.train.domains
+    learned = np.isin(pool.train.hashes, learned_from(data_dir, pretraining.key))
+    if extractor.uses_labels:  # a copy of what was learned may lie in a class that was held out
+        learned &= np.isin(classes[labels], extractor.classes_)
+    rows = np.flatnonzero(learned)
+    shown = rows[:: -(-len(rows) // SHOWN_PROJECTED)]
+    features = extractor.transform(images_of(pretraining.pool, pool, shown, extractor.input_spec, data_dir))
     sections: list[Section] = []
     if description["history"]:
         sections += _curves(description, title)
     projection = extractor.network_.projection
     if isinstance(projection, Projection):
         sections.append(_components(projection, title))
-    counts = {name: pool.train.labels[pool.train.domains == at] for at, name in enumerate(pool.domains)}
-    sampler = JointSampler(pool.train.labels[known], pool.train.domains[known], SHOWN_BATCH, pretraining.seed)
-    joint = np.flatnonzero(known)[sampler.rows()]
-    if len(pool.domains) > 1:
-        counts["joint set"] = pool.train.labels[joint]
-    data = figures.class_counts_data(counts, pool.classes)
-    batch = joint[:SHOWN_BATCH]
-    of_batch = images_of(pretraining.pool, pool, np.sort(batch), InputSpec(), data_dir)
-    batch = np.sort(batch)
-    names = np.array(pool.classes)
     sections += [
-        (
-            "Images of each class",
-            "In the joint set the smaller domains are resampled up to the largest one's number of each class.",
-            figures.class_counts_figure(data, pool.name),
-        ),
-        (
-            "A joint batch",
-            "Every batch mixes all domains.",
-            figures.joint_batch_figure(
-                figures.joint_batch_data(
-                    of_batch,
-                    names[pool.train.labels[batch]].tolist(),
-                    np.array(pool.domains)[pool.train.domains[batch]].tolist(),
-                ),
-                "Images of one batch",
-            ),
-        ),
-        (
-            "Features as maps",
-            "One training image of each class.",
-            figures.feature_maps_figure(
-                figures.feature_maps_data(
-                    np.stack([features[labels == label][0] for label in np.unique(labels)]),
-                    names[np.unique(labels)].tolist(),
-                ),
-                f"{features.shape[1]} features",
-            ),
-        ),
+        *_joint_set(pool, rows, pretraining.seed),
+        ("Features as maps", "One image of each class.", _maps(features, labels[shown], classes)),
     ]
     if features.shape[1] > 1:
-        data2 = figures.projection_data(features, labels, domains, pool.classes, pool.domains)
-        sections.append(
-            (
-                "Features in two dimensions",
-                "Principal components of the features of training images.",
-                figures.projection_figure(data2, title),
-            )
-        )
+        points = figures.projection_data(features, labels[shown], domains[shown], pool.classes, pool.domains)
+        text = "Principal components of the features of images that were learned from."
+        sections.append(("Features in two dimensions", text, figures.projection_figure(points, title)))
     page = folder / "extractor.html"
     page.write_text(html_page(title, sections))
     return [page]
 
 
-def curves_of(description: Mapping[str, Any]) -> dict[str, dict[int, float]]:
+def _joint_set(pool: Dataset, rows: NDArray[np.int64], seed: int) -> list[Section]:
+    """Counts of what was learned from and of the joint set, and one of its batches."""
+    labels, domains = pool.train.labels[rows], pool.train.domains[rows]
+    joint = JointSampler(labels, domains, SHOWN_BATCH, seed).rows()
+    counts = {name: labels[domains == position] for position, name in enumerate(pool.domains)}
+    if len(pool.domains) > 1:
+        counts["joint set"] = labels[joint]
+    batch = np.sort(joint[:SHOWN_BATCH])  # domain by domain
+    sheet = figures.joint_batch_data(
+        np.asarray(pool.train.pixels[rows[batch]]),
+        np.array(pool.classes)[labels[batch]].tolist(),
+        np.array(pool.domains)[domains[batch]].tolist(),
+    )
+    text = (
+        "Images that were learned from, the fifth for validation included. In the joint set the smaller domains are"
+        " resampled up to the largest one's number of each class."
+    )
+    data = figures.class_counts_data(counts, pool.classes)
+    return [
+        ("Images of each class", text, figures.class_counts_figure(data, pool.name)),
+        ("A joint batch", "Every batch mixes all domains.", figures.joint_batch_figure(sheet, "Images of one batch")),
+    ]
+
+
+def _maps(features: NDArray[np.float32], labels: NDArray[np.int64], classes: NDArray[np.str_]) -> go.Figure:
+    """Features of the first image of each class."""
+    different, first = np.unique(labels, return_index=True)
+    sheet = figures.feature_maps_data(features[first], classes[different].tolist())
+    return figures.feature_maps_figure(sheet, f"{features.shape[1]} features")
+
+
+def _curves_by_name(description: Mapping[str, Any]) -> dict[str, dict[int, float]]:
     """What was measured, by name (as `validation mnist`) and epoch."""
     curves: dict[str, dict[int, float]] = {}
     for epoch, entry in enumerate(description["history"], start=1):
@@ -108,7 +104,7 @@ def curves_of(description: Mapping[str, Any]) -> dict[str, dict[int, float]]:
 
 
 def _curves(description: Mapping[str, Any], title: str) -> list[Section]:
-    curves = curves_of(description)
+    curves = _curves_by_name(description)
     if not curves:
         return []
     final = {f"test {name}": value for name, value in description["test_accuracy"].items()}
@@ -129,7 +125,3 @@ def _components(projection: Projection, title: str) -> Section:
         "Share of the variance, and the mean squared error left, of what the components are made of.",
         figures.pca_curves_figure(figures.pca_curves_data(ratio, residual), title),
     )
-
-
-def _evenly(rows: np.ndarray, most: int) -> np.ndarray:
-    return rows[:: max(1, -(-len(rows) // most))]

@@ -1,0 +1,42 @@
+"""The page of an extractor shows what it learned from, and nothing else."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fanogan_mtl import figures
+from fanogan_mtl.data.catalog import load_dataset
+from fanogan_mtl.data.joint import learnable_rows, rows_digest
+from fanogan_mtl.data.specs import parse_datasets
+from fanogan_mtl.extractors.persistence import load_extractor
+from fanogan_mtl.sweep.pretraining import Pretraining, description_of, extractor_folder, run_pretraining
+from fanogan_mtl.workflows.extractor_pages import write_extractor_page
+
+
+def test_counts_are_of_the_images_that_were_learned_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (pool,) = parse_datasets("optdigits+handwritten")
+    dataset = load_dataset(pool, tmp_path)
+    rows = learnable_rows(dataset, [dataset], 0, limit=40, held_out_class="3")
+    digest = rows_digest(dataset, rows)
+    pretraining = Pretraining("pca", '{"n_components": 5}', pool, (pool,), digest, 0, limit=40, held_out_class="3")
+    key = run_pretraining(pretraining, tmp_path)
+    counted = []
+    count = figures.class_counts_data
+
+    def spied(labels: dict[str, np.ndarray], classes: tuple[str, ...]) -> object:
+        counted.append(count(labels, classes))
+        return counted[0]
+
+    monkeypatch.setattr(figures, "class_counts_data", spied)
+    extractor = load_extractor(extractor_folder(tmp_path, key))
+    description = description_of(tmp_path, key)
+    (page,) = write_extractor_page(pretraining, description, extractor, dataset, tmp_path, tmp_path)
+    (counts,) = [data.counts for data in counted]
+    assert sum(counts["optdigits"]) + sum(counts["handwritten"]) == len(rows)
+    assert {name: of_class[3] for name, of_class in counts.items()} == {
+        "optdigits": 0, "handwritten": 0, "joint set": 0,
+    }  # fmt: skip
+    largest = np.maximum(counts["optdigits"], counts["handwritten"])
+    np.testing.assert_array_equal(counts["joint set"], 2 * largest)
+    assert "Principal components" in page.read_text()
