@@ -65,12 +65,14 @@ def obtain_extractors(
     UserError
         If a training failed; the others are recorded.
     """
-    runs = {
-        run.data.tags["extractor_key"]: run.info.run_id
-        for run in records.find_runs(tracking, "extractor")
-        if run.info.status == "FINISHED"
-    }
     data_dir = execution.data_dir
+    runs = {}
+    for run in records.find_runs(tracking, "extractor"):
+        key = run.data.tags["extractor_key"]
+        if run.info.status == "FINISHED":
+            runs[key] = run.info.run_id
+        elif key in pretrainings:  # a crash cut its recording short
+            records.discard(tracking, run.info.run_id)
     for key in pretrainings:
         if key in runs and not extractor_folder(data_dir, key).is_dir():
             with TemporaryDirectory() as temporary:
@@ -81,7 +83,7 @@ def obtain_extractors(
     found = len(pretrainings) - len(missing)
     click.echo(f"{len(pretrainings)} extractor{'s' * (len(pretrainings) != 1)}, {found} of them trained before")
     for key, each in pretrainings.items():
-        if key not in runs and each not in missing:
+        if key not in runs and extractor_folder(data_dir, key).is_dir():
             runs[key] = _record(tracking, parent_id, each, execution)
     train = partial(run_pretraining, data_dir=data_dir, device=execution.device)
     failures = []

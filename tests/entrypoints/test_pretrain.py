@@ -82,6 +82,19 @@ def test_the_same_command_trains_nothing_again(quiet: Path) -> None:
     assert len(mlflow.MlflowClient(uri(quiet)).search_runs(["0"], "tags.level = 'extractor'")) == 1
 
 
+def test_a_recording_that_was_cut_short_is_made_again(quiet: Path) -> None:
+    client = mlflow.MlflowClient(uri(quiet))
+    (run,) = client.search_runs(["0"], "tags.level = 'extractor'")
+    client.update_run(run.info.run_id, status="RUNNING")
+    process = script(quiet, "pretrain", *OPTIONS)
+    assert process.returncode == 0, process.stderr
+    assert "1 extractor, 1 of them trained before" in process.stdout
+    (again,) = client.search_runs(["0"], "tags.level = 'extractor'")
+    assert again.info.status == "FINISHED"
+    assert again.info.run_id != run.info.run_id
+    assert again.data.metrics == run.data.metrics
+
+
 def test_what_is_held_out_is_not_learned(tmp_path: Path) -> None:
     options = [*OPTIONS[:-1], "1", "--hold-out-class", "3", "--hold-out-domain", "handwritten"]
     process = script(tmp_path, "pretrain", *options)
