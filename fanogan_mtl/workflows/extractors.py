@@ -73,12 +73,7 @@ def obtain_extractors(
             runs[key] = run.info.run_id
         elif key in pretrainings:  # a crash cut its recording short
             records.discard(tracking, run.info.run_id)
-    for key in pretrainings:
-        if key in runs and not extractor_folder(data_dir, key).is_dir():
-            with TemporaryDirectory() as temporary:
-                keep_extractor(
-                    fetch_extractor(f"runs:/{runs[key]}/{pretrainings[key].extractor}", Path(temporary)), data_dir, key
-                )
+    fetch_extractors(tracking, pretrainings, data_dir)
     missing = [each for key, each in pretrainings.items() if not extractor_folder(data_dir, key).is_dir()]
     found = len(pretrainings) - len(missing)
     click.echo(f"{len(pretrainings)} extractor{'s' * (len(pretrainings) != 1)}, {found} of them trained before")
@@ -99,11 +94,21 @@ def obtain_extractors(
     return {key: runs[key] for key in pretrainings}
 
 
-def obtain_features(cells: Iterable[Cell], execution: Execution, workers: LocalWorkers) -> None:
-    """Compute the features of cells that aren't there yet: of every source once, by each extractor."""
-    tasks = {task: feature_path(task, execution.data_dir) for task in feature_tasks(cells, execution.data_dir)}
-    missing = [task for task, path in tasks.items() if not path.is_dir()]
-    click.echo(f"{len(tasks)} feature files, {len(tasks) - len(missing)} of them there")
+def fetch_extractors(tracking: Tracking, keys: Iterable[str], data_dir: Path) -> None:
+    """Bring extractors that MLflow has, and the data folder lacks, back into it."""
+    for key in keys:
+        if extractor_folder(data_dir, key).is_dir():
+            continue
+        for run in records.find_runs(tracking, "extractor", extractor_key=key):
+            if run.info.status == "FINISHED":
+                with TemporaryDirectory() as temporary:
+                    uri = f"runs:/{run.info.run_id}/{run.data.params['extractor']}"
+                    keep_extractor(fetch_extractor(uri, Path(temporary)), data_dir, key)
+
+
+def obtain_features(tasks: Iterable[FeatureTask], execution: Execution, workers: LocalWorkers) -> None:
+    """Compute the features that aren't there yet."""
+    missing = [task for task in tasks if not _path(task, execution.data_dir).is_dir()]
     compute = partial(compute_features, data_dir=execution.data_dir, device=execution.device)
     with TaskProgress("feature files", len(missing)) as progress:
         for outcome in workers.run(compute, missing):
@@ -113,8 +118,12 @@ def obtain_features(cells: Iterable[Cell], execution: Execution, workers: LocalW
 
 
 def feature_tasks(cells: Iterable[Cell], data_dir: Path) -> list[FeatureTask]:
-    """Every feature file that cells read."""
-    needed = {(str(cell.extractor_key), cell.comparison.dataset, cell.comparison.limit): None for cell in cells}
+    """Every feature file that cells read, of each source once."""
+    needed = {
+        (cell.extractor_key, cell.comparison.dataset, cell.comparison.limit): None
+        for cell in cells
+        if cell.extractor_key is not None
+    }
     tasks = [
         FeatureTask(key, source, load_dataset(source, data_dir).digest, limit)
         for key, spec, limit in needed
@@ -123,8 +132,12 @@ def feature_tasks(cells: Iterable[Cell], data_dir: Path) -> list[FeatureTask]:
     return list(dict.fromkeys(tasks))
 
 
-def feature_path(task: FeatureTask, data_dir: Path) -> Path:
-    """Where a task's features are or will be."""
+def features_there(tasks: Iterable[FeatureTask], data_dir: Path) -> int:
+    """How many of the tasks are done."""
+    return sum(_path(task, data_dir).is_dir() for task in tasks)
+
+
+def _path(task: FeatureTask, data_dir: Path) -> Path:
     return feature_folder(data_dir, task.extractor_key, task.data_digest, task.limit)
 
 

@@ -30,7 +30,7 @@ from fanogan_mtl.workflows.extractor_choices import (
     parse_extractors,
     sentence,
 )
-from fanogan_mtl.workflows.extractors import feature_path, feature_tasks, obtain_extractors, obtain_features
+from fanogan_mtl.workflows.extractors import feature_tasks, features_there, obtain_extractors, obtain_features
 from fanogan_mtl.workflows.options import DetectorChoice
 from fanogan_mtl.workflows.plan import BenchmarkOptions, Execution, Plan, PlannedComparison, read_execution
 from fanogan_mtl.workflows.recording import Sweep
@@ -76,14 +76,15 @@ def hybrid(options: HybridOptions) -> int:
     plan, execution = hybrid_plan.plan, hybrid_plan.plan.execution
     if execution.dry_run:
         missing = [key for key in hybrid_plan.pretrainings if not extractor_folder(execution.data_dir, key).is_dir()]
-        tasks = feature_tasks(plan.cells, execution.data_dir)
-        features_there = all(feature_path(task, execution.data_dir).is_dir() for task in tasks)
         click.echo(f"{len(hybrid_plan.pretrainings)} extractors, {len(missing)} of them not in the data folder")
-        return print_plan(plan, tracking, timed=not missing and features_there)
+        tasks = feature_tasks(plan.cells, execution.data_dir)
+        return print_plan(plan, tracking, timed=len(tasks) == features_there(tasks, execution.data_dir))
 
     def prepare(sweep: Sweep, workers: LocalWorkers) -> None:
         obtain_extractors(tracking, sweep.run_id, hybrid_plan.pretrainings, execution, workers)
-        obtain_features(sweep.pending, execution, workers)
+        tasks = feature_tasks(sweep.pending, execution.data_dir)
+        click.echo(f"{len(tasks)} feature files, {features_there(tasks, execution.data_dir)} of them there")
+        obtain_features(tasks, execution, workers)
 
     return run_plan(plan, tracking, options, "hybrid", prepare)
 

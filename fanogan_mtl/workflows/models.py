@@ -25,6 +25,7 @@ from fanogan_mtl.sweep.run import LocalWorkers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.models import log_model
 from fanogan_mtl.tracking.records import Record
+from fanogan_mtl.workflows.extractors import feature_tasks, fetch_extractors, obtain_features
 from fanogan_mtl.workflows.plan import PlannedComparison
 from fanogan_mtl.workflows.recording import Sweep
 from fanogan_mtl.workflows.results import ComparisonResult
@@ -77,18 +78,19 @@ def _chosen(sweep: Sweep, results: Mapping[str, ComparisonResult]) -> list[Plann
 def _log(sweep: Sweep, planned: PlannedComparison, workers: LocalWorkers) -> None:
     run_id = sweep.comparison_runs[planned.comparison.key]
     data_dir = sweep.plan.execution.data_dir
-    cells = [
-        cell
-        for cell in sweep.done_cells(planned.comparison)[0]
-        if cell.extractor_key is None or pretraining.extractor_folder(data_dir, cell.extractor_key).is_dir()
-    ]
+    heads = best_heads(sweep.done_cells(planned.comparison)[0])
     chosen = [
         (Cell(planned.comparison, name, cell.seed, cell.extractor_key), budget)
-        for name, (cell, budget) in sorted(best_heads(cells).items())
+        for name, (cell, budget) in sorted(heads.items())
     ]
     fingerprint = hashlib.sha256(str([(cell.key, budget) for cell, budget in chosen]).encode()).hexdigest()[:32]
     if sweep.tracking.client.get_run(run_id).data.tags.get("model_key") == fingerprint:
         return
+    keys = {cell.extractor_key for cell, _ in chosen if cell.extractor_key}
+    if keys:  # those of an earlier sweep's seeds may be in MLflow alone
+        fetch_extractors(sweep.tracking, keys, data_dir)
+        tasks = feature_tasks([cell for cell, _ in chosen], data_dir)
+        obtain_features(tasks, sweep.plan.execution, workers)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "detectors"
         _place_heads(sweep, [HeadTask(*each, head_folder(folder, at)) for at, each in enumerate(chosen)], workers)
@@ -102,7 +104,7 @@ def _log(sweep: Sweep, planned: PlannedComparison, workers: LocalWorkers) -> Non
             )
             for cell, budget in chosen
         ]
-        for key in {cell.extractor_key for cell, _ in chosen if cell.extractor_key}:
+        for key in keys:
             source = pretraining.extractor_folder(data_dir, key)
             shutil.copytree(source, extractor_folder(folder, key), ignore=shutil.ignore_patterns("learned_from.npy"))
         preparation, example = _images(planned, data_dir)

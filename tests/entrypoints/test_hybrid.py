@@ -1,5 +1,6 @@
 """Detectors on extractors' features from the outside: what is trained, what is found again, what MLflow has."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -112,6 +113,22 @@ def test_an_extractor_that_the_data_folder_lost_comes_back_from_mlflow(ran: Ran,
     elsewhere = script(folder, "hybrid", *arguments(options | {"log_models": "none"}))
     assert elsewhere.returncode == 0, elsewhere.stderr
     assert "1 extractor, 1 of them trained before" in elsewhere.stdout
+
+
+def test_a_model_has_the_heads_of_an_earlier_sweep_whose_files_are_gone(ran: Ran, tmp_path: Path) -> None:
+    folder, _ = ran
+    options = SMALL | {"detectors": "knn", "extractors": "lenet5", "seeds": "1", "data_dir": str(tmp_path)}
+    process = script(folder, "hybrid", *arguments(options))
+    assert process.returncode == 0, process.stderr
+    models = [run.data.tags["model_uri"] for run in recorded(folder).comparisons if "lenet5+knn" in run.info.run_name]
+    assert len(models) == 2
+    for uri_ in models:
+        path = Path(mlflow.MlflowClient(uri(folder)).get_logged_model(uri_.rpartition("/")[2]).artifact_location)
+        (description,) = path.rglob("model.json")
+        heads = json.loads(description.read_text())["heads"]
+        assert [head["name"].rpartition("/")[2] for head in heads] == ["0", "8"]
+        for head in heads:
+            assert (description.parent / "extractors" / head["extractor"] / "weights.safetensors").exists()
 
 
 def test_a_logged_extractor_is_used_by_its_address_and_never_on_what_it_has_seen(ran: Ran) -> None:
