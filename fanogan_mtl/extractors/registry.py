@@ -67,6 +67,11 @@ def default_parameters(name: str) -> dict[str, Any]:
     return {parameter.name: parameter.default for parameter in parameters}
 
 
+def takes_originals(name: str) -> bool:
+    """Tell whether an extractor takes the original images, not the data set's prepared ones."""
+    return make_extractor(name).input_spec.original
+
+
 def registered_name(extractor: Extractor) -> str:
     """Name under which `extractor_class` finds exactly this extractor's class."""
     path = f"{type(extractor).__module__.rpartition('.')[2]}:{type(extractor).__qualname__}"

@@ -18,6 +18,7 @@ from fanogan_mtl.data.catalog import preparation_of, sample_sheets
 from fanogan_mtl.data.specs import parse_source
 from fanogan_mtl.data.transforms import Preparation
 from fanogan_mtl.detectors.persistence import UnsavableDetector
+from fanogan_mtl.extractors.registry import takes_originals
 from fanogan_mtl.serving.heads import HeadSpec, extractor_folder, head_folder, write_model
 from fanogan_mtl.sweep import pretraining
 from fanogan_mtl.sweep.cell import Cell, drop_kept_detectors, kept_detector, save, train_detector
@@ -87,6 +88,10 @@ def _log(sweep: Sweep, planned: PlannedComparison, workers: LocalWorkers) -> Non
     if sweep.tracking.client.get_run(run_id).data.tags.get("model_key") == fingerprint:
         return
     keys = {cell.extractor_key for cell, _ in chosen if cell.extractor_key}
+    if keys and len(planned.comparison.dataset.sources) > 1 and takes_originals(str(planned.comparison.extractor)):
+        raise UnsavableDetector(
+            f"a pool's model takes prepared images, and {planned.comparison.extractor} needs the original ones"
+        )
     if keys:  # those of an earlier sweep's seeds may be in MLflow alone
         fetch_extractors(sweep.tracking, keys, data_dir)
         tasks = feature_tasks([cell for cell, _ in chosen], data_dir)

@@ -263,6 +263,21 @@ def test_weights_of_another_network_name_the_first_key(tmp_path: Path, other_wei
     assert "don't fit resnet18: it has no 'layer1.2.conv1.weight'" in process.stderr
 
 
+def test_frozen_features_of_original_images_are_served_for_single_data_sets_only(tmp_path: Path) -> None:
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "resnet18.pth")
+    options = {
+        "dataset": "optdigits,optdigits+handwritten", "extractors": "resnet18_frozen", "detectors": "knn",
+        "weights": str(tmp_path / "resnet18.pth"), "extractor_params": '{"resnet18_frozen": {"input_size": 32}}',
+        "limit": "30", "classes": "0,1",
+    }  # fmt: skip
+    process = script(tmp_path, "hybrid", *arguments(options))
+    assert process.returncode == 0, process.stderr
+    assert "optdigits+handwritten · resnet18_frozen+knn is left out: a pool's model takes prepared" in process.stdout
+    models = {run.info.run_name: run.data.tags.get("model_uri") for run in recorded(tmp_path).comparisons}
+    assert models.pop("optdigits+handwritten · resnet18_frozen+knn") is None
+    assert all(models.values())
+
+
 def test_a_dry_run_says_what_is_missing_and_trains_nothing(tmp_path: Path) -> None:
     process = script(tmp_path, "hybrid", *arguments(SMALL | {"dry_run": "true"}))
     assert process.returncode == 0, process.stderr
