@@ -46,16 +46,21 @@ def learnable_rows(
     UserError
         For a class that the pool doesn't have, and where fewer than two classes or ten images are left.
     """
+    kept_out = [hashes_tested(dataset, seed, limit) for dataset in tested]
+    return rows_without(pool, np.concatenate([np.zeros(0, np.uint64), *kept_out]), limit, held_out_class)
+
+
+def rows_without(
+    pool: Dataset, kept_out: NDArray[np.uint64], limit: int | None = None, held_out_class: str | None = None
+) -> Rows:
+    """As `learnable_rows`, with the content hashes of all that is kept out."""
     if held_out_class is not None and held_out_class not in pool.classes:
         raise UserError(f"data set '{pool.name}' has no class '{held_out_class}'; one of: {', '.join(pool.classes)}")
-    n_train = len(pool.train.labels)
     rows = limited_rows(pool, limit)
-    rows = rows[rows < n_train]
+    rows = rows[rows < len(pool.train.labels)]
     if held_out_class is not None:
         rows = rows[pool.train.labels[rows] != pool.classes.index(held_out_class)]
-    if tested:
-        seen_later = np.concatenate([hashes_tested(dataset, seed, limit) for dataset in tested])
-        rows = rows[~np.isin(pool.train.hashes[rows], seen_later)]
+    rows = rows[~np.isin(pool.train.hashes[rows], kept_out)]
     if len(rows) < 10 or len(np.unique(pool.train.labels[rows])) < 2:
         raise UserError(f"'{pool.name}' leaves {len(rows)} images to learn features from; take more data or classes")
     return rows

@@ -11,10 +11,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fanogan_mtl.data.cache import published_folder
 from fanogan_mtl.data.catalog import load_dataset
-from fanogan_mtl.data.joint import hashes_tested, learnable_rows, rows_digest
+from fanogan_mtl.data.joint import hashes_tested, rows_digest, rows_without
 from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.persistence import DESCRIPTION, read_description
@@ -101,6 +102,8 @@ def parse_extractors(
             continue
         chosen = {**{name: value for name, value in common.items() if name in known[word]}, **own.get(word, {})}
         make_extractor(word, **chosen)
+        if (path := chosen.get("weights")) is not None and not Path(path).is_file():
+            raise UserError(f"weights {path!r}: there is no such file")
         choices.append(ExtractorChoice(word, pretraining_parameters(word, chosen)))
     names = [choice.name for choice in choices]
     for name in names:
@@ -155,7 +158,9 @@ class Pretrainings:
         sets = {spec.name: spec for spec in [*self.domains, *tested, pool_of(self.domains)]}
         self.tested = tuple(sets[name] for name in sorted(sets))
         self.limit, self.data_dir = limit, data_dir
+        self._kept_out: dict[int, NDArray[np.uint64]] = {}
         self._digests: dict[tuple[str, int, str | None], str] = {}
+        self._checked: set[str] = set()
 
     def make(
         self, choice: ExtractorChoice, pool: DatasetSpec, seed: int, held_out_class: str | None = None
@@ -167,26 +172,33 @@ class Pretrainings:
         UserError
             For ImageNet weights that aren't there, and a pool with too little to learn from.
         """
+        digest = self._digest(pool, seed, held_out_class)
+        made = Pretraining(choice.name, choice.parameters, pool, self.tested, digest, seed, self.limit, held_out_class)
+        if choice.parameters not in self._checked:
+            _check_weights(made, self.data_dir)
+            self._checked.add(choice.parameters)
+        return made
+
+    def _digest(self, pool: DatasetSpec, seed: int, held_out_class: str | None) -> str:
         key = (pool.name, seed, held_out_class)
         if key not in self._digests:
+            if seed not in self._kept_out:
+                tested = [load_dataset(spec, self.data_dir) for spec in self.tested]
+                hashes = [hashes_tested(dataset, seed, self.limit) for dataset in tested]
+                self._kept_out[seed] = np.unique(np.concatenate(hashes))
             loaded = load_dataset(pool, self.data_dir)
-            tested = [load_dataset(spec, self.data_dir) for spec in self.tested]
-            self._digests[key] = rows_digest(loaded, learnable_rows(loaded, tested, seed, self.limit, held_out_class))
-        digest = self._digests[key]
-        made = Pretraining(choice.name, choice.parameters, pool, self.tested, digest, seed, self.limit, held_out_class)
-        if "weights" in json.loads(choice.parameters):
-            _check_weights(made, self.data_dir)
-        return made
+            rows = rows_without(loaded, self._kept_out[seed], self.limit, held_out_class)
+            self._digests[key] = rows_digest(loaded, rows)
+        return self._digests[key]
 
 
 def _check_weights(pretraining: Pretraining, data_dir: Path) -> None:
+    """See that the weights fit, unless the extractor is there and needs them no more."""
     from fanogan_mtl.extractors.weights import imagenet_weights
 
-    path = json.loads(pretraining.parameters)["weights"]
-    if path is not None and not Path(path).is_file():
-        raise UserError(f"weights {path!r}: there is no such file")
-    if not extractor_folder(data_dir, pretraining.key).is_dir():
-        imagenet_weights("resnet18", path)
+    parameters = json.loads(pretraining.parameters)
+    if "weights" in parameters and not extractor_folder(data_dir, pretraining.key).is_dir():
+        imagenet_weights("resnet18", parameters["weights"])
 
 
 def check_unseen(
