@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
 
-from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.dataset import Dataset
-from fanogan_mtl.data.specs import DatasetSpec, parse_datasets, pool_of, sources_of
-from fanogan_mtl.data.splits import split_rows
+from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.registry import extractor_class
 from fanogan_mtl.sweep.cell import Cell, Comparison
@@ -31,10 +28,11 @@ from fanogan_mtl.workflows.extractor_choices import (
     sentence,
 )
 from fanogan_mtl.workflows.extractors import feature_tasks, features_there, obtain_extractors, obtain_features
-from fanogan_mtl.workflows.options import DetectorChoice
-from fanogan_mtl.workflows.plan import BenchmarkOptions, Execution, Plan, PlannedComparison, read_execution
+from fanogan_mtl.workflows.plan import Asked, BenchmarkOptions, Plan, PlannedComparison, read_options
 from fanogan_mtl.workflows.recording import Sweep
 
+Data = tuple[DatasetSpec, Dataset, tuple[str, ...]]  # with the classes that are normal in turn
+Extractors = dict[tuple[int, str | None], str]  # seed and held-out class -> key
 PROTOCOLS = ("paper", "unseen-class", "unseen-domain")
 
 
@@ -97,53 +95,30 @@ def make_hybrid_plan(options: HybridOptions) -> HybridPlan:
     UserError
         For the first thing that is wrong.
     """
-    specs = parse_datasets(options.dataset)
-    common = {name: getattr(options, name) for name in ("batch_size", "latent_dim", "kappa")}
-    detectors = read.parse_detectors(options.detectors, options.detector_params, common)
-    budgets = read.parse_integers("epochs", options.epochs, 1)
-    seeds = read.parse_integers("seeds", options.seeds, 0)
-    limit = read.parse_integer("limit", options.limit, 1, "none")
     protocols = [read.parse_choice("protocol", word.strip(), PROTOCOLS) for word in options.protocol.split(",")]
     if len(set(protocols)) < len(protocols):
         raise UserError(f"protocol {options.protocol!r}: one is there twice")
-    execution = read_execution(options)
-    datasets = {spec.name: load_dataset(spec, execution.data_dir) for spec in specs}
-    for dataset in datasets.values():
+    asked = read_options(options)
+    for _, dataset, _ in asked.datasets:
         if not dataset.is_images:
             raise UserError(f"data set {dataset.name!r} holds vectors, extractors take images: use the entry benchmark")
+    data_dir = asked.execution.data_dir
     choices = parse_extractors(
-        options.extractors, options.extractor_params, options.extractor_epochs, options.weights, execution.data_dir
+        options.extractors, options.extractor_params, options.extractor_epochs, options.weights, data_dir
     )
-    layout = _Layout(specs, datasets, detectors, budgets, seeds, limit, options.classes, execution)
+    layout = _Layout(asked)
     for protocol in protocols:
         for choice in choices:
             layout.add(choice, protocol)
-    return HybridPlan(Plan(tuple(layout.comparisons), execution), layout.pretrainings)
+    return HybridPlan(Plan(tuple(layout.comparisons), asked.execution), layout.pretrainings)
 
 
 class _Layout:
     """Collects comparisons and pretrainings, extractor by extractor."""
 
-    def __init__(
-        self,
-        specs: Sequence[DatasetSpec],
-        datasets: dict[str, Dataset],
-        detectors: Sequence[DetectorChoice],
-        budgets: tuple[int, ...],
-        seeds: tuple[int, ...],
-        limit: int | None,
-        classes: str,
-        execution: Execution,
-    ) -> None:
-        self.specs, self.datasets, self.detectors = specs, datasets, detectors
-        self.budgets, self.seeds, self.limit, self.execution = budgets, seeds, limit, execution
-        self.classes = {
-            name: read.parse_classes(classes, dataset.normal_classes, name) for name, dataset in datasets.items()
-        }
-        for name, dataset in datasets.items():
-            for normal_class in self.classes[name]:
-                split_rows(dataset, normal_class, seeds[0], limit)  # says so if a class has too few images
-        self.make = Pretrainings(specs, limit, execution.data_dir)
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.make = Pretrainings([spec for spec, _, _ in asked.datasets], asked.limit, asked.execution.data_dir)
         self.pretrainings: dict[str, Pretraining] = {}
         self.comparisons: list[PlannedComparison] = []
 
@@ -152,8 +127,8 @@ class _Layout:
         if choice.uri is not None:
             self._add_logged(choice, protocol)
             return
-        for spec in self.specs:
-            domains = self.make.domains
+        for data in self.asked.datasets:
+            spec, domains = data[0], self.make.domains
             if protocol == "unseen-domain":
                 if len(spec.sources) > 1:
                     click.echo(f"unseen-domain leaves out the pool {spec.name}: no domain of it is unseen", err=True)
@@ -161,68 +136,56 @@ class _Layout:
                 domains = [domain for domain in domains if domain.name != spec.name]
                 if not domains:
                     raise UserError(f"protocol unseen-domain: {spec.name!r} is the only domain; name another data set")
-            self._add_trained(choice, protocol, spec, pool_of(domains))
+            self._add_trained(choice, protocol, data, pool_of(domains))
 
-    def _add_trained(self, choice: ExtractorChoice, protocol: str, spec: DatasetSpec, pool: DatasetSpec) -> None:
-        dataset = self.datasets[spec.name]
-        held_out: list[str | None] = list(dataset.classes) if protocol == "unseen-class" else [None]
-        canonical = {name: self.make.make(choice, pool, 0, name) for name in held_out}
-        learned = hashlib.sha256(",".join(each.key for each in canonical.values()).encode()).hexdigest()[:32]
-        made = {(seed, name): self.make.make(choice, pool, seed, name) for seed in self.seeds for name in held_out}
+    def _add_trained(self, choice: ExtractorChoice, protocol: str, data: Data, pool: DatasetSpec) -> None:
+        seeds, held_out = self.asked.seeds, list(data[1].classes) if protocol == "unseen-class" else [None]
+        canonical = [self.make.make(choice, pool, 0, name).key for name in held_out]  # for one key whatever the seeds
+        learned = hashlib.sha256(",".join(canonical).encode()).hexdigest()[:32]
+        made = {(seed, name): self.make.make(choice, pool, seed, name) for seed in seeds for name in held_out}
         self.pretrainings |= {each.key: each for each in made.values()}
-        seen = _sentence(choice, pool, protocol)
-        for detector in self.detectors:
-            comparison = self._comparison(choice, protocol, spec, detector, learned)
-            cells = [
-                Cell(comparison, normal, seed, made[seed, name].key, name)
-                for seed in self.seeds
-                for normal in self.classes[spec.name]
-                for name in held_out
-                if name != normal
-            ]
-            self._append(comparison, detector, choice, cells, seen)
+        extractors = {each: pretraining.key for each, pretraining in made.items()}
+        self._append(choice, protocol, data, learned, extractors, _sentence(choice, pool, protocol))
 
     def _add_logged(self, choice: ExtractorChoice, protocol: str) -> None:
         assert choice.key is not None
         if protocol != "paper":
             raise UserError(f"protocol {protocol}: {choice.uri} is one trained extractor; name an architecture instead")
-        check_unseen(choice, self.datasets.values(), self.seeds, self.limit, self.execution.data_dir)
-        seen = sentence(description_of(self.execution.data_dir, choice.key))
-        for spec in self.specs:
-            for detector in self.detectors:
-                comparison = self._comparison(choice, protocol, spec, detector, choice.key)
-                cells = [
-                    Cell(comparison, normal, seed, choice.key)
-                    for seed in self.seeds
-                    for normal in self.classes[spec.name]
-                ]
-                self._append(comparison, detector, choice, cells, seen)
-
-    def _comparison(
-        self, choice: ExtractorChoice, protocol: str, spec: DatasetSpec, detector: DetectorChoice, learned: str
-    ) -> Comparison:
-        parameters = comparison_parameters(detector.name, detector.parameters)
-        digest = self.datasets[spec.name].digest
-        components = json.loads(choice.parameters)["n_components"] is not None
-        return Comparison(
-            spec,
-            digest,
-            detector.name,
-            parameters,
-            self.budgets,
-            self.limit,
-            choice.name,
-            learned,
-            protocol,
-            components,
-        )
+        data_dir = self.asked.execution.data_dir
+        datasets = [dataset for _, dataset, _ in self.asked.datasets]
+        check_unseen(choice, datasets, self.asked.seeds, self.asked.limit, data_dir)
+        seen = sentence(description_of(data_dir, choice.key))
+        for data in self.asked.datasets:
+            extractors: Extractors = {(seed, None): choice.key for seed in self.asked.seeds}
+            self._append(choice, protocol, data, choice.key, extractors, seen)
 
     def _append(
-        self, comparison: Comparison, detector: DetectorChoice, choice: ExtractorChoice, cells: list[Cell], seen: str
+        self, choice: ExtractorChoice, protocol: str, data: Data, learned: str, extractors: Extractors, seen: str
     ) -> None:
-        dataset = self.datasets[comparison.dataset.name]
-        planned = PlannedComparison(comparison, dataset, detector.setting, tuple(cells), choice.parameters, seen)
-        self.comparisons.append(planned)
+        """Add the comparison of every detector on the features of a data set."""
+        spec, dataset, classes = data
+        components = json.loads(choice.parameters)["n_components"] is not None
+        for detector in self.asked.detectors:
+            comparison = Comparison(
+                spec,
+                dataset.digest,
+                detector.name,
+                comparison_parameters(detector.name, detector.parameters),
+                self.asked.budgets,
+                self.asked.limit,
+                extractor=choice.name,
+                learned=learned,
+                protocol=protocol,
+                common_scale=components,
+            )
+            cells = tuple(
+                Cell(comparison, normal_class, seed, extractors[seed, held_out], held_out)
+                for normal_class in classes
+                for seed, held_out in extractors
+                if held_out != normal_class
+            )
+            planned = PlannedComparison(comparison, dataset, detector.setting, cells, choice.parameters, seen)
+            self.comparisons.append(planned)
 
 
 def _sentence(choice: ExtractorChoice, pool: DatasetSpec, protocol: str) -> str:

@@ -13,6 +13,7 @@ from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.grid import cells_of, comparison_parameters
 from fanogan_mtl.workflows import DEFAULT_DETECTORS
 from fanogan_mtl.workflows import options as read
+from fanogan_mtl.workflows.options import DetectorChoice
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ class Execution:
     data_dir: Path
     device: str
     workers: int
-    log_models: str
-    dry_run: bool
-    retry: bool
+    log_models: str = "none"
+    dry_run: bool = False
+    retry: bool = False
 
     @property
     def kept_models(self) -> Path | None:
@@ -112,8 +113,26 @@ class Plan:
         return firsts + [cell for each in self.comparisons for cell in each.cells[1:]]
 
 
-def make_plan(options: BenchmarkOptions) -> Plan:
-    """Check every option, prepare the data, and lay out the cells.
+@dataclass(frozen=True)
+class Asked:
+    """The options of every entry that trains detectors, read and checked.
+
+    Attributes
+    ----------
+    datasets : tuple of (DatasetSpec, Dataset, tuple of str)
+        Each with the classes that are normal in turn.
+    """
+
+    datasets: tuple[tuple[DatasetSpec, Dataset, tuple[str, ...]], ...]
+    detectors: tuple[DetectorChoice, ...]
+    budgets: tuple[int, ...]
+    seeds: tuple[int, ...]
+    limit: int | None
+    execution: Execution
+
+
+def read_options(options: BenchmarkOptions) -> Asked:
+    """Check every option and prepare the data.
 
     Raises
     ------
@@ -122,23 +141,37 @@ def make_plan(options: BenchmarkOptions) -> Plan:
     """
     specs = parse_datasets(options.dataset)
     common = {name: getattr(options, name) for name in ("batch_size", "latent_dim", "kappa")}
-    detectors = read.parse_detectors(options.detectors, options.detector_params, common)
+    detectors = tuple(read.parse_detectors(options.detectors, options.detector_params, common))
     budgets = read.parse_integers("epochs", options.epochs, 1)
     seeds = read.parse_integers("seeds", options.seeds, 0)
     limit = read.parse_integer("limit", options.limit, 1, "none")
     execution = read_execution(options)
-    datasets = [load_dataset(spec, execution.data_dir) for spec in specs]
-    comparisons = []
-    for spec, dataset in zip(specs, datasets, strict=True):
+    datasets = []
+    for spec, dataset in [(spec, load_dataset(spec, execution.data_dir)) for spec in specs]:
         classes = read.parse_classes(options.classes, dataset.normal_classes, dataset.name)
         for normal_class in classes:
             split_rows(dataset, normal_class, seeds[0], limit)  # says so if a class has too few images
-        for choice in detectors:
+        datasets.append((spec, dataset, classes))
+    return Asked(tuple(datasets), detectors, budgets, seeds, limit, execution)
+
+
+def make_plan(options: BenchmarkOptions) -> Plan:
+    """Read the options and lay out the cells.
+
+    Raises
+    ------
+    UserError
+        For the first thing that is wrong.
+    """
+    asked = read_options(options)
+    comparisons = []
+    for spec, dataset, classes in asked.datasets:
+        for choice in asked.detectors:
             parameters = comparison_parameters(choice.name, choice.parameters)
-            comparison = Comparison(spec, dataset.digest, choice.name, parameters, budgets, limit)
-            cells = tuple(cells_of(comparison, classes, seeds))
+            comparison = Comparison(spec, dataset.digest, choice.name, parameters, asked.budgets, asked.limit)
+            cells = tuple(cells_of(comparison, classes, asked.seeds))
             comparisons.append(PlannedComparison(comparison, dataset, choice.setting, cells))
-    return Plan(tuple(comparisons), execution)
+    return Plan(tuple(comparisons), asked.execution)
 
 
 def read_execution(options: BenchmarkOptions) -> Execution:

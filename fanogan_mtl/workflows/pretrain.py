@@ -59,9 +59,8 @@ def pretrain(options: PretrainOptions) -> int:
     """
     tracking = connect()
     execution = Execution(
-        read.parse_data_dir(options.data_dir), read.parse_device(options.device), read.parse_workers(options.workers),
-        "none", False, False,
-    )  # fmt: skip
+        read.parse_data_dir(options.data_dir), read.parse_device(options.device), read.parse_workers(options.workers)
+    )
     pretrainings = _plan(options, execution)
     record = Record(
         {name: str(value) for name, value in asdict(options).items()}, tags=environment_tags(options.device)

@@ -63,7 +63,8 @@ def test_extractors_are_trained_once_and_every_cell_names_its_own(ran: Ran) -> N
 
 def test_an_extractors_run_has_curves_for_each_domain_and_the_test_once(ran: Ran) -> None:
     folder, _ = ran
-    (run,) = [run for run in runs_of(folder, "extractor") if run.data.params["extractor"] == "lenet5"]
+    wanted = {"extractor": "lenet5", "seed": "0"}
+    (run,) = [run for run in runs_of(folder, "extractor") if wanted.items() <= run.data.params.items()]
     client = mlflow.MlflowClient(uri(folder))
     for name in (
         "accuracy_train",
@@ -133,7 +134,8 @@ def test_a_model_has_the_heads_of_an_earlier_sweep_whose_files_are_gone(ran: Ran
 
 def test_a_logged_extractor_is_used_by_its_address_and_never_on_what_it_has_seen(ran: Ran) -> None:
     folder, _ = ran
-    (run,) = [run for run in runs_of(folder, "extractor") if run.data.params["extractor"] == "lenet5"]
+    wanted = {"extractor": "lenet5", "seed": "0"}
+    (run,) = [run for run in runs_of(folder, "extractor") if wanted.items() <= run.data.params.items()]
     options = SMALL | {"extractors": f"runs:/{run.info.run_id}/lenet5", "detectors": "knn", "log_models": "none"}
     del options["extractor_epochs"]
     used = script(folder, "hybrid", *arguments(options))
