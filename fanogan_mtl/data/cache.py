@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fanogan_mtl.data.progress import progress
 from fanogan_mtl.errors import UserError
 
 _ABANDONED = 24 * 3600.0  # seconds after which an unfinished folder is a dead process's
@@ -93,11 +94,33 @@ def file_digest(path: Path, data_dir: Path) -> str:
         return note.read_text(encoding="ascii")
     except OSError:
         pass
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = _digest(path)
     if time.time() - status.st_mtime > _SETTLED:
         _remember(note, digest)
     return digest
+
+
+def file_digests(folder: Path, names: Sequence[str], data_dir: Path) -> list[str]:
+    """As `file_digest`, of many files of a folder, all remembered by one note."""
+    statuses = [os.stat(os.path.join(folder, name)) for name in names]  # noqa: PTH116, PTH118 - ten times as quick
+    identities = [
+        (name, status.st_size, status.st_mtime_ns, status.st_ino) for name, status in zip(names, statuses, strict=True)
+    ]
+    note = data_dir / "digests" / key_of(str(folder.resolve()), identities)
+    try:
+        return note.read_text(encoding="ascii").split()
+    except OSError:
+        pass
+    shown_as = f"reading {folder.name}"
+    digests = [_digest(folder / name) for name in progress(names, len(names), shown_as)]
+    if time.time() - max(status.st_mtime for status in statuses) > _SETTLED:
+        _remember(note, "\n".join(digests))
+    return digests
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _remember(note: Path, digest: str) -> None:

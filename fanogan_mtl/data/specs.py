@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -16,8 +17,10 @@ GROUPS = {"sample": SAMPLE, "paper": PUBLISHED}
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _NAMED = re.compile(r"(?P<name>[^:=]*)=(?P<rest>.*)", re.DOTALL)
-_FILE = re.compile(r"(?P<kind>npz|adbench):(?P<rest>.*)", re.DOTALL)
-_CHOICES = ", ".join([*sorted([*SAMPLE, *PUBLISHED, *GROUPS]), "npz:PATH"]) + " or adbench:PATH"
+_FILE = re.compile(r"(?P<kind>folder|npz|adbench):(?P<rest>.*)", re.DOTALL)
+_CHOICES = ", ".join([*sorted([*SAMPLE, *PUBLISHED, *GROUPS]), "folder:PATH", "npz:PATH"]) + " or adbench:PATH"
+
+Setting = tuple[str, int | float | str]
 
 
 @dataclass(frozen=True)
@@ -29,17 +32,20 @@ class Source:
     name : str
         Name of the set and of its domain in a pool.
     kind : str
-        A catalog name (`handwritten`, `mnist`, ...), `npz` or `adbench`.
+        A catalog name (`handwritten`, `mnist`, ...), `folder`, `npz` or `adbench`.
     path : Path or None
-        The file of an `npz` or `adbench`, decoded.
+        The folder, or the file of an `npz` or `adbench`, decoded.
     contaminated : bool
         Whether training keeps the anomalies of an `adbench`.
+    settings : tuple of (str, value)
+        Fields of `Preparation` that a `folder` or `npz` sets otherwise than its name does.
     """
 
     name: str
     kind: str
     path: Path | None = None
     contaminated: bool = False
+    settings: tuple[Setting, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,8 @@ def parse_datasets(text: str) -> tuple[DatasetSpec, ...]:
     Parameters
     ----------
     text : str
-        `a,b` is a list, `a+b` a pool, `NAME=npz:PATH` a file under a name, `adbench:PATH` a file of vectors, with
+        `a,b` is a list, `a+b` a pool, `folder:PATH` a folder of images, `NAME=npz:PATH` a file under a name, both with
+        `?image_size=64&colour=rgb` for a preparation of their own; `adbench:PATH` is a file of vectors, with
         `?contaminated` if training keeps its anomalies; `sample` and `paper` stand for their three sets and the pool of
         them. `,`, `+`, `?` and `%` in a path are written `%2C`, `%2B`, `%3F` and `%25`.
 
@@ -84,7 +91,7 @@ def parse_datasets(text: str) -> tuple[DatasetSpec, ...]:
 
 
 def parse_source(text: str) -> Source:
-    """Read the spec of one source: a catalog name, `npz:PATH` or `adbench:PATH`, or `NAME=` before such a file.
+    """Read the spec of one source: a catalog name, `folder:PATH`, `npz:PATH` or `adbench:PATH`, or `NAME=` before it.
 
     Raises
     ------
@@ -96,10 +103,12 @@ def parse_source(text: str) -> Source:
     if named and not _NAME.fullmatch(named["name"]):
         raise UserError(f"'{named['name']}' in '{text}' can't name a data set; use letters, digits, '_', '-' and '.'")
     if file := _FILE.fullmatch(spec):
-        path, contaminated = _file(file["kind"], file["rest"], text)
-        return Source(named["name"] if named else _name_of(path, file["kind"]), file["kind"], path, contaminated)
+        path, contaminated, settings = _file(file["kind"], file["rest"], text)
+        name = named["name"] if named else _name_of(path, file["kind"])
+        return Source(name, file["kind"], path, contaminated, settings)
     if named:
-        raise UserError(f"'{text}': only npz:PATH and adbench:PATH take a name, as in {named['name']}=npz:PATH")
+        takers = "folder:PATH, npz:PATH and adbench:PATH"
+        raise UserError(f"'{text}': only {takers} take a name, as in {named['name']}=npz:PATH")
     if spec not in (*SAMPLE, *PUBLISHED):
         raise UserError(f"unknown data set '{spec}'; one of: {_CHOICES}")
     return Source(spec, spec)
@@ -146,18 +155,74 @@ def _pool(members: tuple[str, ...], item: str) -> DatasetSpec:
     return DatasetSpec("+".join(names), members)
 
 
-def _file(kind: str, rest: str, text: str) -> tuple[Path, bool]:
-    """Read what follows `npz:` or `adbench:`: the path, and whether training is contaminated."""
-    encoded, question_mark, setting = rest.partition("?")
-    contaminated = kind == "adbench" and setting == "contaminated"
-    if question_mark and not contaminated:
-        settings = "no settings" if kind == "npz" else "no setting but contaminated"
-        raise UserError(f"'{text}': {kind} takes {settings} after '?'; a question mark in a path is written %3F")
+def _file(kind: str, rest: str, text: str) -> tuple[Path, bool, tuple[Setting, ...]]:
+    """Read what follows `npz:` and the like: the path, whether training is contaminated, and the preparation."""
+    encoded, question_mark, after = rest.partition("?")
+    contaminated = kind == "adbench" and after == "contaminated"
+    if kind == "adbench" and question_mark and not contaminated:
+        setting = "no setting but contaminated"
+        raise UserError(f"'{text}': {kind} takes {setting} after '?'; a question mark in a path is written %3F")
     if not encoded:
         raise UserError(f"'{text}' lacks the path; write {kind}:PATH")
-    return Path(unquote(encoded)).expanduser(), contaminated
+    settings = _settings(after, text) if question_mark and kind != "adbench" else ()
+    return Path(unquote(encoded)).expanduser(), contaminated, settings
+
+
+def _settings(after: str, text: str) -> tuple[Setting, ...]:
+    """Read how images are prepared: `image_size=64&colour=rgb`."""
+    settings: dict[str, int | float | str] = {}
+    for item in after.split("&"):
+        name, equals, value = item.partition("=")
+        if name not in _SETTINGS or not equals:
+            known = ", ".join(_SETTINGS)
+            raise UserError(
+                f"'{text}': '{item}' is no setting; write NAME=VALUE with one of {known} (a ? in a path is %3F)"
+            )
+        if name in settings:
+            raise UserError(f"'{text}': {name} is there twice; leave one out")
+        read, what = _SETTINGS[name]
+        try:
+            settings[name] = read(value)
+        except ValueError:
+            raise UserError(f"'{text}': {name} '{value}' must be {what}") from None
+    return tuple(settings.items())
+
+
+def _size(value: str) -> int:
+    if not re.fullmatch("[0-9]{1,3}", value) or not 4 <= int(value) <= 512:
+        raise ValueError
+    return int(value)
+
+
+def _colour(value: str) -> str:
+    if value not in ("grey", "rgb"):
+        raise ValueError
+    return value
+
+
+def _share(value: str) -> float:
+    share = float(value)
+    if not 0 < share <= 1:
+        raise ValueError
+    return share
+
+
+def _factor(value: str) -> float:
+    factor = float(value)
+    if not (math.isfinite(factor) and 0 <= factor <= 100):  # far beyond, 32 bits overflow
+        raise ValueError
+    return factor
+
+
+_SETTINGS: dict[str, tuple[Callable[[str], int | float | str], str]] = {
+    "image_size": (_size, "a whole number from 4 to 512"),
+    "colour": (_colour, "grey or rgb"),
+    "crop": (_share, "a number above 0, at most 1"),
+    "contrast": (_factor, "a number from 0 to 100"),
+    "sharpness": (_factor, "a number from 0 to 100"),
+}
 
 
 def _name_of(path: Path, kind: str) -> str:
-    """Make a name of a file's: its stem, other characters replaced."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem).lstrip("_.-") or kind
+    """Make a name of a file's stem, or a folder's name, other characters replaced."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", path.name if kind == "folder" else path.stem).lstrip("_.-") or kind

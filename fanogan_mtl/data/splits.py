@@ -49,7 +49,7 @@ class Part:
 
     Attributes
     ----------
-    pixels : array of shape (n, 28, 28), uint8, or of shape (n, features), float32
+    pixels : array of shape (n, size, size) or (n, size, size, 3), uint8, or of shape (n, features), float32
     anomaly : array of shape (n,), bool
         In the training part true for the anomalies of a contaminated data set alone.
     labels : array of shape (n,), int64

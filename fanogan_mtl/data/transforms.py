@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,26 @@ class Preparation:
     crop: float = 1.0
     contrast: float = 1.0
     sharpness: float = 1.0
+
+
+class Wanted(Protocol):
+    """What an extractor says of its input; see `fanogan_mtl.extractors.base.InputSpec`."""
+
+    @property
+    def image_size(self) -> int: ...  # noqa: D102
+    @property
+    def colour(self) -> Literal["grey", "rgb"]: ...  # noqa: D102
+    @property
+    def original(self) -> bool: ...  # noqa: D102
+
+
+def extractor_preparation(preparation: Preparation, wanted: Wanted) -> Preparation:
+    """How raw images become an extractor's input, given how they become a detector's.
+
+    Size and colour are the extractor's own; crop, contrast and sharpness are the data set's, unless it wants originals.
+    """
+    base = Preparation() if wanted.original else preparation
+    return replace(base, image_size=wanted.image_size, colour=wanted.colour)
 
 
 def prepare(images: NDArray[np.uint8], preparation: Preparation) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanogan_mtl.data.cache import published_folder, read_array
-from fanogan_mtl.data.catalog import load_dataset, original_images
+from fanogan_mtl.data.catalog import extractor_images, load_dataset
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.joint import learnable_rows, rows_digest
 from fanogan_mtl.data.specs import DatasetSpec, sources_of
@@ -126,7 +126,7 @@ def run_pretraining(pretraining: Pretraining, data_dir: Path, device: str = "aut
         extractor.fit(images, classes[pool.train.labels[rows]], domains[pool.train.domains[rows]], checkpoints)
         facts: dict[str, Any] = {"domains": list(pool.domains), "n_images": len(rows), "seed": pretraining.seed}
         facts |= {"held_out_class": pretraining.held_out_class, "key": pretraining.key}
-        facts["test_accuracy"] = _test_accuracy(extractor, pretraining, pool)
+        facts["test_accuracy"] = _test_accuracy(extractor, pretraining, pool, data_dir)
         save_extractor(extractor, folder, facts)
 
     with one_thread():
@@ -198,9 +198,9 @@ def description_of(data_dir: Path, key: str) -> dict[str, Any]:
 def images_of(
     spec: DatasetSpec, dataset: Dataset, rows: NDArray[np.int64], wanted: InputSpec, data_dir: Path
 ) -> NDArray[np.uint8]:
-    """Images of rows as an extractor wants them."""
-    if wanted.original:
-        return original_images(spec, rows, wanted.image_size, wanted.colour, data_dir)
+    """Images of rows, ascending, as an extractor wants them."""
+    if wanted.original or dataset.train.pixels.shape[1:] != wanted.shape:
+        return extractor_images(spec, rows, wanted, data_dir)
     n_train = len(dataset.train.labels)
     if rows[0] >= n_train:
         return np.asarray(dataset.test.pixels[rows - n_train])
@@ -210,18 +210,22 @@ def images_of(
     return np.concatenate([dataset.train.pixels[rows[:cut]], dataset.test.pixels[rows[cut:] - n_train]])
 
 
-def _test_accuracy(extractor: Extractor, pretraining: Pretraining, pool: Dataset) -> dict[str, float]:
+def _test_accuracy(extractor: Extractor, pretraining: Pretraining, pool: Dataset, data_dir: Path) -> dict[str, float]:
     """Accuracy on the test images of each domain, of the classes that were learned; measured once, at the end."""
     if not extractor.classifies:
         return {}
     n_train = len(pool.train.labels)
     usable = limited_rows(pool, pretraining.limit)
-    rows = usable[usable >= n_train] - n_train
-    names = np.array(pool.classes)[pool.test.labels[rows]]
+    rows = usable[usable >= n_train]
+    names = np.array(pool.classes)[pool.test.labels[rows - n_train]]
     known = np.isin(names, extractor.classes_)
     rows, names = rows[known], names[known]
-    right = extractor.predict(pool.test.pixels[rows]) == names
-    domains = pool.test.domains[rows]
+    right = np.zeros(len(rows), bool)
+    for start in range(0, len(rows), CHUNK_IMAGES):
+        chunk = slice(start, start + CHUNK_IMAGES)
+        images = images_of(pretraining.pool, pool, rows[chunk], extractor.input_spec, data_dir)
+        right[chunk] = extractor.predict(images) == names[chunk]
+    domains = pool.test.domains[rows - n_train]
     return {
         name: float(right[domains == position].mean())
         for position, name in enumerate(pool.domains)

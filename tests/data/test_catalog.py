@@ -93,7 +93,7 @@ def test_a_pool_is_its_members_one_after_the_other(npz_file: WriteNpz, tmp_path:
 def test_preparing_twice_costs_nothing(npz_file: WriteNpz, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     spec = spec_of(f"usps=npz:{npz_file('a.npz')}+npz:{npz_file('b.npz')}")
     first = load_dataset(spec, tmp_path)
-    for name in ("load_raw", "prepare", "write_entry"):
+    for name in ("load_raw", "prepare_images", "write_entry"):
         monkeypatch.setattr(catalog, name, None)
     start_time = time.perf_counter()
     again = load_dataset(spec, tmp_path)

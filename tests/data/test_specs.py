@@ -33,6 +33,8 @@ def test_lists_names_and_pools():
 
 def test_a_file_without_a_name_is_called_after_its_stem():
     assert names("npz:/data/my digits.v2.npz") == ["my-digits.v2"]
+    assert names("folder:/data/my parts.v2/") == ["my-parts.v2"]
+    assert names("folder:.,bolts=folder:.") == ["folder", "bolts"]
 
 
 def test_vectors_may_leave_their_anomalies_in_training():
@@ -51,11 +53,26 @@ def test_vectors_may_leave_their_anomalies_in_training():
         ("npz:/a=b.npz", "/a=b.npz"),
         ("x=npz:/a=b:c.npz", "/a=b:c.npz"),
         ("adbench:/a%2Cb%2Bc%3Fd%25.npz", "/a,b+c?d%.npz"),
+        ("folder:/a%2Cb%2Bc%3Fd%25?crop=0.5", "/a,b+c?d%"),
+        ("x=folder:/a=b&c", "/a=b&c"),
     ],
 )
 def test_paths_may_hold_any_character(text: str, path: str):
     (spec,) = parse_datasets(text)
     assert parse_source(spec.sources[0]).path == Path(path)
+
+
+def test_settings_follow_a_question_mark():
+    text = "folder:/a/parts?image_size=64&colour=rgb&crop=.9&contrast=1.5&sharpness=0"
+    (spec,) = parse_datasets(text)
+    assert parse_source(spec.sources[0]) == Source(
+        "parts", "folder", Path("/a/parts"),
+        settings=(("image_size", 64), ("colour", "rgb"), ("crop", 0.9), ("contrast", 1.5), ("sharpness", 0)),
+    )  # fmt: skip
+    for size in (4, 512):
+        assert parse_source(f"npz:x?image_size={size}").settings == (("image_size", size),)
+    pool = parse_datasets("a=folder:x?crop=.5+b=npz:y?crop=.5")[0]
+    assert pool == DatasetSpec("a+b", ("a=folder:x?crop=.5", "b=npz:y?crop=.5"))
 
 
 def test_home_is_expanded_in_a_path():
@@ -66,7 +83,7 @@ def test_home_is_expanded_in_a_path():
     ("text", "complaint"),
     [
         ("foo", "unknown data set 'foo'; one of: handwritten, mnist, optdigits, paper, sample, "),
-        ("foo", "usps, npz:PATH or adbench:PATH"),
+        ("foo", "usps, folder:PATH, npz:PATH or adbench:PATH"),
         ("", "empty data set name in ''"),
         ("mnist,,usps", "empty data set name in 'mnist,,usps'"),
         ("mnist,mnist", "'mnist' occurs twice in 'mnist,mnist'"),
@@ -74,15 +91,34 @@ def test_home_is_expanded_in_a_path():
         ("mnist,mnist=npz:x", "'mnist' occurs twice"),
         ("=npz:x", "'' in '=npz:x' can't name a data set"),
         ("a b=npz:x", "'a b' in 'a b=npz:x' can't name a data set"),
-        ("x=mnist", "only npz:PATH and adbench:PATH take a name, as in x=npz:PATH"),
+        ("x=mnist", "only folder:PATH, npz:PATH and adbench:PATH take a name, as in x=npz:PATH"),
         ("mnist+", "empty data set name in the pool 'mnist+'"),
         ("mnist+mnist", "'mnist' occurs twice in the pool 'mnist+mnist'"),
         ("npz:/a/x.npz+npz:/b/x.npz", "'x' occurs twice in the pool"),
         ("sample+mnist", "'sample' in 'sample+mnist' is a list of data sets"),
         ("mnist+foo", "unknown data set 'foo'"),
         ("npz:", "'npz:' lacks the path"),
-        ("npz:x?image_size=64", "a question mark in a path is written %3F"),
-        ("npz:x?contaminated", "npz takes no settings after '?'"),
+        ("folder:", "'folder:' lacks the path; write folder:PATH"),
+        ("folder:?colour=rgb", "lacks the path; write folder:PATH"),
+        ("folder:x+npz:/a/x.npz", "'x' occurs twice in the pool"),
+        ("npz:x?contaminated", "'contaminated' is no setting; write NAME=VALUE with one of image_size, colour, crop, "),
+        ("npz:x?", "'' is no setting; write NAME=VALUE with one of image_size, colour, crop, contrast, sharpness"),
+        ("folder:x?size=64", "'folder:x?size=64': 'size=64' is no setting"),
+        ("folder:x?crop=0.5&", "'' is no setting"),
+        ("folder:x?crop=0.5?colour=rgb", "crop '0.5?colour=rgb' must be a number above 0, at most 1"),
+        ("folder:x?colour=rgb&crop=1&colour=rgb", "colour is there twice"),
+        ("npz:x?image_size=3", "image_size '3' must be a whole number from 4 to 512"),
+        ("npz:x?image_size=513", "image_size '513' must be a whole number from 4 to 512"),
+        ("npz:x?image_size=64.0", "image_size '64.0' must be a whole number"),
+        ("npz:x?image_size=٤", "image_size '٤' must be a whole number"),
+        ("npz:x?colour=RGB", "colour 'RGB' must be grey or rgb"),
+        ("npz:x?crop=0", "crop '0' must be a number above 0, at most 1"),
+        ("npz:x?crop=1.01", "crop '1.01' must be"),
+        ("npz:x?crop=nan", "crop 'nan' must be"),
+        ("npz:x?contrast=-1", "contrast '-1' must be a number from 0 to 100"),
+        ("npz:x?contrast=nan", "contrast 'nan' must be"),
+        ("npz:x?sharpness=inf", "sharpness 'inf' must be a number from 0 to 100"),
+        ("npz:x?sharpness=", "sharpness '' must be"),
         ("adbench:", "'adbench:' lacks the path; write adbench:PATH"),
         ("adbench:?contaminated", "lacks the path; write adbench:PATH"),
         (

@@ -1,0 +1,18 @@
+"""A progress bar for whatever takes longer than a person waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+_PATIENCE = 2.0  # seconds before the bar appears
+
+Item = TypeVar("Item")
+
+
+def progress(items: Iterable[Item], total: int, shown_as: str) -> Iterable[Item]:
+    """Loop over files with a bar on stderr that appears after two seconds."""
+    from tqdm import tqdm
+
+    bar: Iterable[Item] = tqdm(items, total=total, desc=shown_as, unit="file", delay=_PATIENCE, leave=False)
+    return bar
