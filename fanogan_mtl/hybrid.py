@@ -169,6 +169,14 @@ def load_hybrid(folder: Path, extractor: Any = None) -> Hybrid:
     return hybrid._take_over()
 
 
-def is_hybrid(folder: Path) -> bool:
-    """Tell whether a folder holds a saved hybrid (a saved detector otherwise)."""
-    return (folder / DESCRIPTION).exists()
+def save_scorer(scorer: BaseDetector, folder: Path) -> None:
+    """Write a fitted detector or hybrid into a folder."""
+    if isinstance(scorer, Hybrid):
+        save_hybrid(scorer, folder)
+    else:
+        save_detector(scorer, folder)
+
+
+def load_scorer(folder: Path) -> BaseDetector:
+    """Read what `save_scorer` wrote."""
+    return load_hybrid(folder) if (folder / DESCRIPTION).exists() else load_detector(folder)

@@ -1,31 +1,31 @@
-"""The folder of a served model: one head for each (data set, class), and the preparation of the images.
+"""The folder of a served model: one head for each (data set, class).
 
-`model.json` names the heads and the preparation; `heads/<position>/` holds each saved detector, and
-`extractors/<key>/` the extractors on whose features heads score. No pickle anywhere.
+`model.json` describes the heads; `heads/<position>/` holds each saved detector, and `extractors/<key>/` the extractors
+on whose features heads score. No pickle anywhere.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fanogan_mtl.data.rows import pixel_rows
-from fanogan_mtl.data.transforms import Preparation, prepare
-from fanogan_mtl.detectors.persistence import load_detector
+from fanogan_mtl.data.transforms import Preparation
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.extractors.persistence import load_extractor
-from fanogan_mtl.hybrid import is_hybrid, load_hybrid
+from fanogan_mtl.hybrid import load_scorer
+
+FORMAT = 2
+DESCRIPTION = "model.json"
 
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """Where a head comes from.
+    """Where a head comes from, and how it reads images and scores.
 
     Attributes
     ----------
@@ -34,6 +34,9 @@ class HeadSpec:
     detector : str
     seed, epochs : int
         Chosen by validation AUROC.
+    preparation : Preparation or None
+        How images become its data set's; None for heads of vectors.
+    calibration : Calibration
     extractor : str or None
         Key of the extractor that makes its features.
     """
@@ -42,38 +45,65 @@ class HeadSpec:
     detector: str
     seed: int
     epochs: int
+    preparation: Preparation | None
+    calibration: Calibration
     extractor: str | None = None
 
 
 @dataclass(frozen=True)
+class Head:
+    """A loaded head: its detector scores rows (n, d) of pixels, of features or of a vector's numbers."""
+
+    spec: HeadSpec
+    detector: Any
+
+    @property
+    def threshold(self) -> float:
+        """Above it a score counts as an anomaly: the share `contamination` of the training rows lies there."""
+        return float(self.detector.threshold_)
+
+
+@dataclass(frozen=True)
 class Model:
-    """A loaded model: detectors in the order of their specs, extractors by key, and how images are prepared for all."""
+    """A loaded model.
 
-    specs: tuple[HeadSpec, ...]
-    detectors: tuple[Any, ...]
+    Attributes
+    ----------
+    heads : tuple of Head
+    extractors : dict
+        By key.
+    """
+
+    heads: tuple[Head, ...]
     extractors: dict[str, Extractor]
-    preparation: Preparation | None
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether it scores images; vectors otherwise."""
+        return self.heads[0].spec.preparation is not None
 
 
-def write_model(folder: Path, specs: Sequence[HeadSpec], preparation: Preparation | None) -> None:
-    """Write `model.json`; the detectors are saved beside it in the folders that `head_folder` gives."""
-    content = {
-        "heads": [asdict(spec) for spec in specs],
-        "preparation": asdict(preparation) if preparation else None,
-    }
-    (folder / "model.json").write_text(json.dumps(content, indent=1))
+def write_model(folder: Path, specs: Sequence[HeadSpec]) -> None:
+    """Write `model.json`; detectors and extractors are saved beside it, see `head_folder` and `extractor_folder`."""
+    content = {"format": FORMAT, "heads": [asdict(spec) for spec in specs]}
+    (folder / DESCRIPTION).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
 
 
 def read_model(folder: Path) -> Model:
-    """Load a model that `write_model` described."""
-    content = json.loads((folder / "model.json").read_text())
-    specs = tuple(HeadSpec(**head) for head in content["heads"])
-    heads = [head_folder(folder, position) for position in range(len(specs))]
-    detectors = tuple(load_hybrid(head) if is_hybrid(head) else load_detector(head) for head in heads)
+    """Load a model that `write_model` described.
+
+    Raises
+    ------
+    UserError
+        For a model of another format.
+    """
+    content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    if content.get("format") != FORMAT:
+        raise UserError(f"the model has format {content.get('format', 1)}, this version reads {FORMAT}: log it anew")
+    specs = [_spec(**head) for head in content["heads"]]
+    heads = tuple(Head(spec, load_scorer(head_folder(folder, at))) for at, spec in enumerate(specs))
     keys = sorted({spec.extractor for spec in specs if spec.extractor})
-    extractors = {key: load_extractor(extractor_folder(folder, key)) for key in keys}
-    preparation = Preparation(**content["preparation"]) if content["preparation"] else None
-    return Model(specs, detectors, extractors, preparation)
+    return Model(heads, {key: load_extractor(extractor_folder(folder, key)) for key in keys})
 
 
 def head_folder(folder: Path, position: int) -> Path:
@@ -86,27 +116,6 @@ def extractor_folder(folder: Path, key: str) -> Path:
     return folder / "extractors" / key
 
 
-def score(model: Model, images: NDArray[np.uint8]) -> Iterator[tuple[HeadSpec, NDArray[np.float64], float]]:
-    """Score images (n, height, width[, 3]), uint8, or vectors, prepared as in training.
-
-    Yields
-    ------
-    head, scores of shape (n,), threshold
-    """
-    prepared = prepare(images, model.preparation) if model.preparation else images
-    rows: dict[str | None, NDArray[np.float32]] = {}
-    for spec, detector in zip(model.specs, model.detectors, strict=True):
-        if spec.extractor not in rows:
-            rows[spec.extractor] = _rows(model, spec.extractor, images, prepared)
-        yield spec, detector.decision_function(rows[spec.extractor]), float(detector.threshold_)
-
-
-def _rows(
-    model: Model, extractor: str | None, images: NDArray[np.uint8], prepared: NDArray[np.uint8]
-) -> NDArray[np.float32]:
-    if extractor is None:
-        return pixel_rows(prepared)
-    wanted = model.extractors[extractor].input_spec
-    given = prepare(images, Preparation(wanted.image_size, wanted.colour)) if wanted.original else prepared
-    features: NDArray[np.float32] = model.extractors[extractor].transform(given)
-    return features
+def _spec(preparation: dict[str, Any] | None, calibration: dict[str, Any], **others: Any) -> HeadSpec:
+    prepared = Preparation(**preparation) if preparation else None
+    return HeadSpec(preparation=prepared, calibration=Calibration(**calibration), **others)

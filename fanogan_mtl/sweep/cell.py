@@ -23,11 +23,10 @@ from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.data.splits import Part, Split, one_vs_rest
-from fanogan_mtl.detectors.persistence import save_detector
 from fanogan_mtl.detectors.registry import make_detector, takes
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.evaluation.metrics import auroc, detection_metrics
-from fanogan_mtl.hybrid import Hybrid, save_hybrid
+from fanogan_mtl.hybrid import Hybrid, save_scorer
 from fanogan_mtl.sweep.pretraining import learned_from, read_features
 
 RESULT_VERSION = 1  # raised when the same cell would give other numbers, so that old results are not taken for new ones
@@ -72,6 +71,13 @@ class Comparison:
     protocol: str | None = None
     common_scale: bool = False
 
+    @property
+    def label(self) -> str:
+        """How people call what is compared: `vae`, `resnet18+knn`, `resnet18+knn (unseen-class)`."""
+        if self.extractor is None:
+            return self.detector
+        return f"{self.extractor}+{self.detector}" + ("" if self.protocol == "paper" else f" ({self.protocol})")
+
     @cached_property
     def key(self) -> str:
         """Digest of all that the results depend on."""
@@ -115,7 +121,8 @@ class Examples:
 
     Attributes
     ----------
-    images, reconstructions : float array of shape (n, 28, 28), in [0, 1] (a reconstruction may leave the range)
+    images, reconstructions : float array of shape (n, size, size) or (n, size, size, 3), in [0, 1]
+        A reconstruction may leave the range.
     anomaly : bool array of shape (n,)
     """
 
@@ -185,7 +192,7 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
         If the data set is no longer the one that the cell was planned for.
     """
     with one_thread():
-        split, rows_of = _split(cell, data_dir)
+        split, rows_of = split_of(cell, data_dir)
         detector = build_detector(cell, device)
         validation_rows, test_rows = rows_of(split.validation), rows_of(split.test)
         by_epochs = hasattr(detector, "fit_staged")
@@ -198,7 +205,7 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
             if keep and by_epochs and values["validation_auroc"] > best:
                 best = values["validation_auroc"]
                 drop_kept_detectors(keep, cell)
-                save(detector, kept_detector(keep, cell, budget))
+                save_scorer(detector, kept_detector(keep, cell, budget))
         for budget in cell.comparison.budgets:  # without epochs, one result stands for every budget
             metrics.setdefault(budget, values)
             metrics[budget].setdefault("fit_seconds", fit_seconds)
@@ -227,7 +234,7 @@ def drop_kept_detectors(keep: Path, cell: Cell) -> None:
 def train_detector(cell: Cell, budget: int, data_dir: Path, device: str = "auto") -> BaseDetector:
     """Train a cell's detector again, to one budget: the same bits as in `run_cell` on the same kind of device."""
     with one_thread():
-        split, rows_of = _split(cell, data_dir)
+        split, rows_of = split_of(cell, data_dir)
         detector = build_detector(cell, device)
         for _ in _stages(detector, rows_of(split.train), (budget,)):
             pass
@@ -248,15 +255,7 @@ def build_detector(cell: Cell, device: str = "auto") -> BaseDetector:
     return Hybrid(detector, common_scale=cell.comparison.common_scale)
 
 
-def save(detector: BaseDetector, folder: Path) -> None:
-    """Save what `build_detector` made, once it is fitted."""
-    if isinstance(detector, Hybrid):
-        save_hybrid(detector, folder)
-    else:
-        save_detector(detector, folder)
-
-
-def _split(cell: Cell, data_dir: Path) -> tuple[Split, Callable[[Part], NDArray[np.float32]]]:
+def split_of(cell: Cell, data_dir: Path) -> tuple[Split, Callable[[Part], NDArray[np.float32]]]:
     """The cell's split, and what gives the rows (n, d) of a part."""
     spec, key = cell.comparison.dataset, cell.extractor_key
     dataset = load_dataset(spec, data_dir)

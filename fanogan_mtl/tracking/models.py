@@ -1,10 +1,14 @@
-"""Models in MLflow: a folder of detectors as a pyfunc model under a run."""
+"""Models in MLflow: a folder of heads, or an extractor, as a pyfunc model under a run."""
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,27 +17,54 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.tracking.connection import Tracking
 
 if TYPE_CHECKING:
-    from mlflow.types import Schema
+    from mlflow.models import ModelSignature
 
 REQUIREMENTS = (
-    "mlflow", "numpy", "pandas", "pyod", "safetensors", "scikit-learn", "scipy", "skops", "threadpoolctl", "torch",
-    "torchvision",
+    "mlflow", "numpy", "pandas", "pillow", "pyod", "safetensors", "scikit-learn", "scipy", "skops", "threadpoolctl",
+    "torch", "torchvision",
 )  # fmt: skip
 
 
-def log_model(tracking: Tracking, run_id: str, folder: Path, example: NDArray[np.uint8]) -> str:
+@dataclass(frozen=True)
+class ModelMetric:
+    """A metric of a model on one data set, which the model's page shows beside it."""
+
+    name: str
+    value: float
+    dataset: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model's page shows."""
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    metrics: Sequence[ModelMetric] = ()
+
+
+def log_model(tracking: Tracking, run_id: str, folder: Path, example: NDArray[Any], facts: ModelFacts) -> str:
     """Log a model folder (see `fanogan_mtl.serving.heads`) under a run; give the model's URI.
 
     Parameters
     ----------
-    example : array of shape (n, height, width[, 3]), uint8
-        Images as the model takes them.
+    example : array of shape (n, height, width[, 3]), uint8, or (n, d), float32
+        Images or vectors.
     """
-    from mlflow.types import ColSpec, Schema
-
-    columns = {"image": "long", "head": "string", "score": "double", "threshold": "double", "is_anomaly": "boolean"}
-    outputs = Schema([ColSpec(kind, name) for name, kind in columns.items()])
-    return _log(run_id, "model", "pyfunc.py", {"model": str(folder)}, example, outputs)
+    is_images = example.ndim > 2
+    signature = _signature(None if is_images else example.shape[1])
+    shown = _png_column(example) if is_images else example
+    uri = _log(run_id, "model", "pyfunc.py", {"model": str(folder)}, shown, signature, facts.parameters)
+    for metric in facts.metrics:
+        tracking.client.log_metric(
+            run_id,
+            f"model_{metric.name}",
+            metric.value,
+            dataset_name=metric.dataset,
+            dataset_digest=metric.digest[:36],
+            model_id=uri.rpartition("/")[2],
+        )
+    return uri
 
 
 def log_extractor(
@@ -46,10 +77,13 @@ def log_extractor(
     example : uint8 array of images as the extractor takes them
     width : number of features
     """
+    from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
+    inputs = Schema([TensorSpec(np.dtype(example.dtype), (-1, *example.shape[1:]))])
     outputs = Schema([TensorSpec(np.dtype(np.float32), (-1, width))])
-    return _log(run_id, name, "extractor_pyfunc.py", {"extractor": str(folder)}, example, outputs)
+    signature = ModelSignature(inputs=inputs, outputs=outputs)
+    return _log(run_id, name, "extractor_pyfunc.py", {"extractor": str(folder)}, example, signature, {})
 
 
 def download_model(uri: str, folder: Path) -> Path:
@@ -69,18 +103,53 @@ def download_model(uri: str, folder: Path) -> Path:
         raise UserError(f"model {uri} can't be fetched ({reason})") from None
 
 
+def _signature(width: int | None) -> ModelSignature:
+    """The signature of a model of images (its column takes text and nested lists alike), or of vectors of a width."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
+    from mlflow.types.schema import AnyType
+
+    if width is None:
+        inputs = Schema([ColSpec(AnyType(), "image")])  # type: ignore[no-untyped-call]
+    else:
+        inputs = Schema([TensorSpec(np.dtype(np.float32), (-1, width))])
+    columns = {"image": "long", "head": "string", "score": "double", "threshold": "double", "probability": "double"}
+    outputs: list[ColSpec | TensorSpec] = [ColSpec(kind, name) for name, kind in columns.items()]
+    outputs += [ColSpec("boolean", "is_anomaly"), ColSpec("string", "heat_map", required=False)]
+    parameters = [
+        ParamSpec("heads", "string", "all"),
+        ParamSpec("threshold", "double", None),
+        ParamSpec("explain", "boolean", False),
+    ]
+    return ModelSignature(inputs=inputs, outputs=Schema(outputs), params=ParamSchema(parameters))
+
+
+def _png_column(images: NDArray[np.uint8]) -> Any:
+    from pandas import DataFrame
+    from PIL import Image
+
+    texts = []
+    for image in images:
+        file = BytesIO()
+        Image.fromarray(image).save(file, "PNG")
+        texts.append(b64encode(file.getvalue()).decode("ascii"))
+    return DataFrame({"image": texts})
+
+
 def _log(
-    run_id: str, name: str, code: str, artifacts: dict[str, str], example: NDArray[np.uint8], outputs: Schema
+    run_id: str,
+    name: str,
+    code: str,
+    artifacts: dict[str, str],
+    example: Any,
+    signature: ModelSignature,
+    parameters: Mapping[str, str],
 ) -> str:
     import mlflow
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
 
     import fanogan_mtl
 
     package = Path(fanogan_mtl.__file__).parent
-    inputs = Schema([TensorSpec(np.dtype(example.dtype), (-1, *example.shape[1:]))])
-    signature = ModelSignature(inputs=inputs, outputs=outputs)
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.pyfunc.log_model(
             name=name,
@@ -90,5 +159,6 @@ def _log(
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS],
             signature=signature,
             input_example=example,
+            params=dict(parameters),
         )
     return str(logged.model_uri)

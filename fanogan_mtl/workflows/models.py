@@ -1,4 +1,4 @@
-"""Which models of a sweep are kept, and how: a comparison becomes one model with a head for each class."""
+"""Models from recorded cells: one head a (data set, class), chosen by validation, made again where it wasn't kept."""
 
 from __future__ import annotations
 
@@ -8,38 +8,63 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
-from fanogan_mtl.data.catalog import preparation_of, sample_sheets
-from fanogan_mtl.data.specs import parse_source
+from fanogan_mtl.data.catalog import load_dataset, preparation_of, sample_sheets
+from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.data.transforms import Preparation
 from fanogan_mtl.detectors.persistence import UnsavableDetector
-from fanogan_mtl.extractors.registry import takes_originals
+from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.serving.heads import HeadSpec, extractor_folder, head_folder, write_model
 from fanogan_mtl.sweep import pretraining
-from fanogan_mtl.sweep.cell import Cell, drop_kept_detectors, kept_detector, save, train_detector
+from fanogan_mtl.sweep.cell import Cell, Comparison, drop_kept_detectors, kept_detector
+from fanogan_mtl.sweep.head import HeadTask, make_head
 from fanogan_mtl.sweep.run import LocalWorkers
 from fanogan_mtl.tracking import records
-from fanogan_mtl.tracking.models import log_model
+from fanogan_mtl.tracking.connection import Tracking
+from fanogan_mtl.tracking.models import ModelFacts, ModelMetric, log_model
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows.extractors import feature_tasks, fetch_extractors, obtain_features
-from fanogan_mtl.workflows.plan import PlannedComparison
-from fanogan_mtl.workflows.recording import Sweep
+from fanogan_mtl.workflows.plan import Execution, PlannedComparison
+from fanogan_mtl.workflows.progress import TaskProgress
+from fanogan_mtl.workflows.recording import Sweep, done_cells
 from fanogan_mtl.workflows.results import ComparisonResult
-from fanogan_mtl.workflows.summary import best_heads
+from fanogan_mtl.workflows.summary import DoneCell, best_heads
+
+MODEL_METRICS = ("auroc", "auprc", "balanced_accuracy", "validation_auroc")
 
 
 @dataclass(frozen=True)
-class HeadTask:
-    """One head to put in place: its cell, at which budget, where to."""
+class ChosenHead:
+    """A head that a model is going to have.
+
+    Attributes
+    ----------
+    cell : Cell
+    budget : int
+        Epochs, the best by validation AUROC.
+    done : DoneCell
+        What was recorded.
+    """
 
     cell: Cell
     budget: int
-    folder: Path
+    done: DoneCell
+
+    @property
+    def name(self) -> str:
+        """`<data set>/<class>`."""
+        return f"{self.cell.comparison.dataset.name}/{self.cell.normal_class}"
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """As recorded, at its budget."""
+        return self.done.result.metrics[self.budget]
 
 
 def log_models(sweep: Sweep, results: Mapping[str, ComparisonResult], workers: LocalWorkers) -> None:
@@ -50,17 +75,104 @@ def log_models(sweep: Sweep, results: Mapping[str, ComparisonResult], workers: L
     results : mapping
         Comparison key to its result.
     """
-    for planned in _chosen(sweep, results):
-        try:
-            _log(sweep, planned, workers)
-        except UnsavableDetector as error:
-            click.echo(f"Warning: the model of {planned.dataset.name} · {planned.label} is left out: {error}")
+    for planned in _asked_for(sweep, results):
+        heads = choose_heads([(planned.comparison, done_cells(sweep.tracking, planned.comparison)[0])])
+        run_id = sweep.comparison_runs[planned.comparison.key]
+        if logged_model(sweep.tracking, run_id, heads) is None:
+            try:
+                make_model(sweep.tracking, run_id, heads, planned.setting, sweep.plan.execution, workers)
+            except UnsavableDetector as error:
+                click.echo(f"Warning: the model of {planned.dataset.name} · {planned.label} is left out: {error}")
     if sweep.plan.execution.kept_models:
         for cell in sweep.plan.cells:
             drop_kept_detectors(sweep.plan.execution.kept_models, cell)
 
 
-def _chosen(sweep: Sweep, results: Mapping[str, ComparisonResult]) -> list[PlannedComparison]:
+def choose_heads(comparisons: Sequence[tuple[Comparison, Sequence[DoneCell]]]) -> list[ChosenHead]:
+    """Choose one head for each class of each comparison, by validation AUROC among all seeds and budgets.
+
+    Heads on features share one extractor, so their seed is chosen first, by the mean over classes.
+    """
+    if comparisons[0][0].extractor is not None:
+        best = _best_seed([cell for _, cells in comparisons for cell in cells])
+        comparisons = [(each, [cell for cell in cells if cell.seed == best]) for each, cells in comparisons]
+    return [
+        ChosenHead(Cell(comparison, name, done.seed, done.extractor_key), budget, done)
+        for comparison, cells in comparisons
+        for name, (done, budget) in sorted(best_heads(cells).items())
+    ]
+
+
+def model_key(heads: Sequence[ChosenHead]) -> str:
+    """Digest of all that a model is made of."""
+    return hashlib.sha256(str([(head.name, head.cell.key, head.budget) for head in heads]).encode()).hexdigest()[:32]
+
+
+def logged_model(tracking: Tracking, run_id: str, heads: Sequence[ChosenHead]) -> str | None:
+    """URI of the model of these heads, if it is logged under that run."""
+    tags = tracking.client.get_run(run_id).data.tags
+    return tags["model_uri"] if tags.get("model_key") == model_key(heads) else None
+
+
+def make_model(
+    tracking: Tracking,
+    run_id: str,
+    heads: Sequence[ChosenHead],
+    setting: str,
+    execution: Execution,
+    workers: LocalWorkers,
+) -> str:
+    """Put a model together and log it under a run, with its metrics for each data set; give its URI.
+
+    Raises
+    ------
+    UserError
+        If a detector can't be saved, or, trained again, scores otherwise than recorded.
+    """
+    keys = {head.cell.extractor_key for head in heads if head.cell.extractor_key}
+    if keys:  # those of an earlier sweep's seeds may be in MLflow alone
+        fetch_extractors(tracking, keys, execution.data_dir)
+        tasks = feature_tasks([head.cell for head in heads], execution.data_dir)
+        obtain_features(tasks, execution, workers)
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "model"
+        folder.mkdir()
+        calibrations = _make_heads(heads, folder, execution, workers)
+        specs = [
+            HeadSpec(
+                head.name,
+                head.cell.comparison.detector,
+                head.cell.seed,
+                head.budget,
+                model_preparation(head.cell.comparison.dataset),
+                calibration,
+                head.cell.extractor_key,
+            )
+            for head, calibration in zip(heads, calibrations, strict=True)
+        ]
+        for key in keys:
+            source = pretraining.extractor_folder(execution.data_dir, key)
+            shutil.copytree(source, extractor_folder(folder, key), ignore=shutil.ignore_patterns("learned_from.npy"))
+        write_model(folder, specs)
+        uri = log_model(tracking, run_id, folder, _example(heads[0], execution.data_dir), _facts(heads, setting))
+    records.write(tracking, run_id, Record(tags={"model_key": model_key(heads), "model_uri": uri}))
+    return uri
+
+
+def model_preparation(spec: DatasetSpec) -> Preparation | None:
+    """How a model prepares images for the heads of a data set; None for vectors.
+
+    The members of a pool may each be prepared in their own way, and a served image doesn't say of which it is: where
+    they differ, it is only resized and recoloured.
+    """
+    preparations = [preparation_of(parse_source(text)) for text in spec.sources]
+    first = preparations[0]
+    if first is None or all(each == first for each in preparations):
+        return first
+    return Preparation(first.image_size, first.colour)
+
+
+def _asked_for(sweep: Sweep, results: Mapping[str, ComparisonResult]) -> list[PlannedComparison]:
     finished = [
         each
         for each in sweep.plan.comparisons
@@ -76,75 +188,59 @@ def _chosen(sweep: Sweep, results: Mapping[str, ComparisonResult]) -> list[Plann
     return list(best.values())
 
 
-def _log(sweep: Sweep, planned: PlannedComparison, workers: LocalWorkers) -> None:
-    run_id = sweep.comparison_runs[planned.comparison.key]
-    data_dir = sweep.plan.execution.data_dir
-    heads = best_heads(sweep.done_cells(planned.comparison)[0])
-    chosen = [
-        (Cell(planned.comparison, name, cell.seed, cell.extractor_key), budget)
-        for name, (cell, budget) in sorted(heads.items())
+def _best_seed(cells: Sequence[DoneCell]) -> int:
+    """The seed with the best mean validation AUROC, each cell at its best budget; the smallest on a tie."""
+    by_seed: dict[int, list[float]] = {}
+    for cell in cells:
+        best = max(metrics["validation_auroc"] for metrics in cell.result.metrics.values())
+        by_seed.setdefault(cell.seed, []).append(best)
+    return max(sorted(by_seed), key=lambda seed: fmean(by_seed[seed]))
+
+
+def _make_heads(
+    heads: Sequence[ChosenHead], folder: Path, execution: Execution, workers: LocalWorkers
+) -> list[Calibration]:
+    tasks = []
+    for position, head in enumerate(heads):
+        scores = head.done.result.scores[sorted(head.done.result.metrics).index(head.budget)]
+        kept = kept_detector(execution.kept_models, head.cell, head.budget) if execution.kept_models else None
+        tasks.append(HeadTask(head.cell, head.budget, scores, head_folder(folder, position), kept))
+    made: dict[Path, Calibration] = {}
+    make = partial(make_head, data_dir=execution.data_dir, device=execution.device)
+    with TaskProgress(f"heads of {heads[0].cell.comparison.label}", len(tasks)) as progress:
+        for outcome in workers.run(make, tasks):
+            progress.update(outcome.running)
+            if outcome.failure:
+                raise outcome.failure.error
+            assert outcome.result is not None
+            made[outcome.item.folder] = outcome.result
+    return [made[task.folder] for task in tasks]
+
+
+def _facts(heads: Sequence[ChosenHead], setting: str) -> ModelFacts:
+    comparison = heads[0].cell.comparison
+    by_dataset: dict[str, list[ChosenHead]] = {}
+    for head in heads:
+        by_dataset.setdefault(head.cell.comparison.dataset.name, []).append(head)
+    metrics = [
+        ModelMetric(name, fmean(head.metrics[name] for head in own), dataset, own[0].cell.comparison.data_digest)
+        for dataset, own in by_dataset.items()
+        for name in MODEL_METRICS
     ]
-    fingerprint = hashlib.sha256(str([(cell.key, budget) for cell, budget in chosen]).encode()).hexdigest()[:32]
-    if sweep.tracking.client.get_run(run_id).data.tags.get("model_key") == fingerprint:
-        return
-    keys = {cell.extractor_key for cell, _ in chosen if cell.extractor_key}
-    if keys and len(planned.comparison.dataset.sources) > 1 and takes_originals(str(planned.comparison.extractor)):
-        raise UnsavableDetector(
-            f"a pool's model takes prepared images, and {planned.comparison.extractor} needs the original ones"
-        )
-    if keys:  # those of an earlier sweep's seeds may be in MLflow alone
-        fetch_extractors(sweep.tracking, keys, data_dir)
-        tasks = feature_tasks([cell for cell, _ in chosen], data_dir)
-        obtain_features(tasks, sweep.plan.execution, workers)
-    with TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "detectors"
-        _place_heads(sweep, [HeadTask(*each, head_folder(folder, at)) for at, each in enumerate(chosen)], workers)
-        specs = [
-            HeadSpec(
-                f"{planned.dataset.name}/{cell.normal_class}",
-                planned.comparison.detector,
-                cell.seed,
-                budget,
-                cell.extractor_key,
-            )
-            for cell, budget in chosen
-        ]
-        for key in keys:
-            source = pretraining.extractor_folder(data_dir, key)
-            shutil.copytree(source, extractor_folder(folder, key), ignore=shutil.ignore_patterns("learned_from.npy"))
-        preparation, example = _images(planned, data_dir)
-        write_model(folder, specs, preparation)
-        uri = log_model(sweep.tracking, run_id, folder, example)
-    records.write(sweep.tracking, run_id, Record(tags={"model_key": fingerprint, "model_uri": uri}))
+    parameters = {
+        "detector": comparison.detector,
+        "setting": setting,
+        "extractor": comparison.extractor or "none",
+        "protocol": comparison.protocol or "none",
+        "heads": ", ".join(head.name for head in heads),
+    }
+    return ModelFacts(parameters, metrics)
 
 
-def _place_heads(sweep: Sweep, tasks: Sequence[HeadTask], workers: LocalWorkers) -> None:
-    """Move the detectors that the workers kept into place; train the others again."""
-    kept = sweep.plan.execution.kept_models
-    missing = []
-    for task in tasks:
-        waiting = kept_detector(kept, task.cell, task.budget) if kept else None
-        if waiting and waiting.is_dir():
-            shutil.copytree(waiting, task.folder)
-        else:
-            missing.append(task)
-    train = partial(_train_head, data_dir=sweep.plan.execution.data_dir, device=sweep.plan.execution.device)
-    for outcome in workers.run(train, missing):
-        if outcome.failure:
-            raise outcome.failure.error
-
-
-def _train_head(task: HeadTask, data_dir: Path, device: str) -> None:
-    save(train_detector(task.cell, task.budget, data_dir, device), task.folder)
-
-
-def _images(planned: PlannedComparison, data_dir: Path) -> tuple[Preparation | None, NDArray[np.uint8]]:
-    """How the model prepares images, and some as it takes them: a pool's come prepared, each member's otherwise.
-
-    Vectors are taken as they are.
-    """
-    sources = [parse_source(text) for text in planned.comparison.dataset.sources]
-    if len(sources) > 1 or not planned.dataset.is_images:
-        return None, np.array(planned.dataset.train.pixels[:8])
-    sheet = sample_sheets(planned.comparison.dataset, data_dir)[0]
-    return preparation_of(sources[0]), sheet.raw[:, 0]
+def _example(head: ChosenHead, data_dir: Path) -> np.ndarray[Any, Any]:
+    """A few images or vectors as the model takes them."""
+    spec = head.cell.comparison.dataset
+    if preparation_of(parse_source(spec.sources[0])) is None:
+        return np.array(load_dataset(spec, data_dir).train.pixels[:2])
+    raw: np.ndarray[Any, Any] = sample_sheets(spec, data_dir)[0].raw[:2, 0]
+    return raw

@@ -87,11 +87,8 @@ class PlannedComparison:
 
     @property
     def label(self) -> str:
-        """How tables and figures call what is compared: `vae`, `resnet18+knn`, `resnet18+knn (unseen-class)`."""
-        of = self.comparison
-        if of.extractor is None:
-            return of.detector
-        return f"{of.extractor}+{of.detector}" + ("" if of.protocol == "paper" else f" ({of.protocol})")
+        """The comparison's."""
+        return self.comparison.label
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 RESULT_FILE = "cell.npz"
+SPEC_TAG = "comparison"
+"""Tag of a comparison's run: what it compares, for those who make its models later."""
 
 
 @dataclass
@@ -68,6 +70,25 @@ def read_state(tracking: Tracking, plan: Plan) -> State:
             else:
                 state.leftovers.append(run.info.run_id)
     return state
+
+
+def done_cells(tracking: Tracking, comparison: Comparison) -> tuple[list[DoneCell], int]:
+    """Read a comparison's finished cells, of all sweeps, and when the newest ended (in milliseconds)."""
+    runs = [
+        run
+        for run in records.find_runs(tracking, "cell", comparison_key=comparison.key)
+        if run.info.status == "FINISHED"
+    ]
+    cells = []
+    with TemporaryDirectory() as folder:
+        for run in runs:
+            file = records.read_file(tracking, run.info.run_id, RESULT_FILE, Path(folder))
+            of = run.data.params
+            anomalous = None if of["anomalous_class"] == "all" else of["anomalous_class"]
+            key = run.data.tags.get("extractor_key")
+            cells.append(DoneCell(of["normal_class"], int(of["seed"]), CellResult.load(file), anomalous, key))
+    cells.sort(key=lambda cell: (cell.seed, cell.normal_class, cell.anomalous_class or ""))
+    return cells, max((run.info.end_time for run in runs), default=0)
 
 
 class Sweep:
@@ -128,24 +149,6 @@ class Sweep:
         if not self._missing[cell.comparison.key]:
             self._complete(planned)
 
-    def done_cells(self, comparison: Comparison) -> tuple[list[DoneCell], int]:
-        """Read a comparison's finished cells, of earlier sweeps too, and when the newest ended (in milliseconds)."""
-        runs = [
-            run
-            for run in records.find_runs(self.tracking, "cell", comparison_key=comparison.key)
-            if run.info.status == "FINISHED"
-        ]
-        cells = []
-        with TemporaryDirectory() as folder:
-            for run in runs:
-                file = records.read_file(self.tracking, run.info.run_id, RESULT_FILE, Path(folder))
-                of = run.data.params
-                anomalous = None if of["anomalous_class"] == "all" else of["anomalous_class"]
-                key = run.data.tags.get("extractor_key")
-                cells.append(DoneCell(of["normal_class"], int(of["seed"]), CellResult.load(file), anomalous, key))
-        cells.sort(key=lambda cell: (cell.seed, cell.normal_class, cell.anomalous_class or ""))
-        return cells, max((run.info.end_time for run in runs), default=0)
-
     def add_overview(self, results: Sequence[ComparisonResult]) -> None:
         """Add the page that sets the sweep's comparisons side by side."""
         if results:
@@ -164,6 +167,7 @@ class Sweep:
         if key not in self.comparison_runs:
             name = f"{planned.dataset.name} · {planned.label}"
             tags = {"level": "comparison", "comparison_key": key, "sweeps": self.run_id, **self.environment}
+            tags[SPEC_TAG] = json.dumps(asdict(planned.comparison))
             if planned.seen:
                 tags["mlflow.note.content"] = planned.seen
             self.comparison_runs[key] = records.create_run(self.tracking, self.run_id, name, tags)
@@ -201,7 +205,7 @@ class Sweep:
     def _complete(self, planned: PlannedComparison) -> None:
         """Log what a comparison's cells say together; done twice, it changes nothing."""
         run_id = self.comparison_runs[planned.comparison.key]
-        cells, newest = self.done_cells(planned.comparison)
+        cells, newest = done_cells(self.tracking, planned.comparison)
         if cells:
             values = comparison_values(cells, planned.dataset.classes)
             with TemporaryDirectory() as folder:
@@ -215,7 +219,8 @@ class Sweep:
         comparison = planned.comparison
         if comparison.extractor is None or comparison.protocol == "unseen-class":
             return []
-        return self.done_cells(replace(comparison, extractor=None, learned=None, protocol=None, common_scale=False))[0]
+        on_pixels = replace(comparison, extractor=None, learned=None, protocol=None, common_scale=False)
+        return done_cells(self.tracking, on_pixels)[0]
 
 
 def data_input(spec: DatasetSpec, dataset: Dataset) -> DataInput:
@@ -235,4 +240,4 @@ def _grouping(planned: PlannedComparison) -> dict[str, object]:
     }
 
 
-__all__ = ["State", "Sweep", "data_input", "read_state"]
+__all__ = ["SPEC_TAG", "State", "Sweep", "data_input", "done_cells", "read_state"]

@@ -1,0 +1,76 @@
+"""Scores as probabilities, learned on validation data.
+
+Platt's sigmoid (Platt 1999) on a scale that detectors of any unit share: the score's distance from the median of normal
+images in interquartile ranges, its large values compressed by asinh, which is linear near 0 and logarithmic far out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fanogan_mtl.evaluation.checks import checked
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From anomaly scores to probabilities; its fields are plain JSON values.
+
+    The probability is that of an anomaly where normal images and anomalies are equally frequent: how frequent they are
+    in service is not known.
+
+    Attributes
+    ----------
+    centre, width : float
+        Median and interquartile range of the validation scores of normal images.
+    slope : float
+        At least 0: a higher score never makes an anomaly less probable. 0 where the detector ranks worse than chance.
+    intercept : float
+    """
+
+    centre: float
+    width: float
+    slope: float
+    intercept: float
+
+    def probabilities(self, scores: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities in [0, 1] of scores, of any shape."""
+        from scipy.special import expit
+
+        distances = _distances(np.asarray(scores, np.float64), self.centre, self.width)
+        made: NDArray[np.float64] = expit(self.slope * distances + self.intercept)
+        return made
+
+
+def fit_calibration(anomaly: ArrayLike, scores: ArrayLike) -> Calibration:
+    """Learn the probabilities of validation scores.
+
+    Parameters
+    ----------
+    anomaly : array of shape (n,), bool
+        Both kinds must be there.
+    scores : array of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        For arrays of different lengths, only one kind, NaN or infinity.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    is_anomaly, values = checked(anomaly, scores)
+    low, centre, high = np.quantile(values[~is_anomaly], (0.25, 0.5, 0.75))
+    width = float(high - low) or float(values.std()) or 1.0
+    distances = _distances(values, float(centre), width)
+    model = LogisticRegression(class_weight="balanced").fit(distances[:, None], is_anomaly)
+    slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
+    if slope < 0:
+        slope, intercept = 0.0, 0.0
+    return Calibration(float(centre), width, slope, intercept)
+
+
+def _distances(scores: NDArray[np.float64], centre: float, width: float) -> NDArray[np.float64]:
+    distances: NDArray[np.float64] = np.arcsinh((scores - centre) / width)
+    return distances

@@ -1,0 +1,189 @@
+"""What a request holds, read without trusting it, and the answer to it."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from numpy.typing import NDArray
+
+from fanogan_mtl.data.decode import MOST_PIXELS, ImageError, decode_image
+from fanogan_mtl.serving.explain import heat_maps, png_of
+from fanogan_mtl.serving.heads import Head, Model
+from fanogan_mtl.serving.scoring import Pixels, choose_heads, score_images
+
+COLUMN = "image"
+NOTHING = "there is no image in the request"
+
+
+class RequestError(MlflowException):
+    """What is wrong with a request, in one line: a 400 by MLflow's server."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+        super().__init__(message, error_code=INVALID_PARAMETER_VALUE)
+
+    @property
+    def message(self) -> str:
+        """The one line. MLflow's server puts the whole request before it, so what is set is dropped."""
+        return self._message
+
+    @message.setter
+    def message(self, _: str) -> None: ...
+
+
+def answer(model: Model, model_input: Any, parameters: Mapping[str, Any]) -> pd.DataFrame:
+    """Score what a request holds.
+
+    Parameters
+    ----------
+    model : Model
+    model_input : DataFrame with the column `image`; for a model of vectors an array of shape (n, d)
+        An image is PNG or JPEG bytes, as they are or in base64, or pixels 0 to 255 as an array or nested lists of shape
+        (height, width) or (height, width, 3).
+    parameters : mapping
+        `heads`, `threshold` and `explain`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each image and head: `image` (its position), `head`, `score`, `threshold`, `probability`,
+        `is_anomaly`, and `heat_map` (a PNG in base64) if `explain`.
+
+    Raises
+    ------
+    RequestError
+        In one line, with the image's position, for anything else.
+    """
+    heads = _heads(model, str(parameters.get("heads", "all")))
+    threshold = _threshold(parameters.get("threshold"), heads)
+    explain = bool(parameters.get("explain", False))
+    try:
+        if not model.takes_images:
+            return _answer_vectors(heads, model_input, threshold, explain)
+        cells = _cells(model_input)
+        scores = score_images(model, heads, _images(cells))
+    except ValueError as error:  # scores that come out as infinity, as of pixels that training never saw
+        raise RequestError(" ".join(str(error).split())) from None
+    table = answer_table(heads, scores, threshold)
+    if explain:
+        maps = [png_of(each) for image in _images(cells) for each in heat_maps(model, heads, image)]
+        table["heat_map"] = maps
+    return table
+
+
+def answer_table(heads: tuple[Head, ...], scores: NDArray[np.float64], threshold: float | None = None) -> pd.DataFrame:
+    """Lay out scores (images, heads) as rows, image by image; `threshold` instead of the heads' own."""
+    thresholds = np.array([head.threshold if threshold is None else threshold for head in heads])
+    probabilities = [head.spec.calibration.probabilities(scores[:, at]) for at, head in enumerate(heads)]
+    return pd.DataFrame(
+        {
+            "image": np.repeat(np.arange(len(scores)), len(heads)),
+            "head": [head.spec.name for head in heads] * len(scores),
+            "score": scores.reshape(-1),
+            "threshold": np.tile(thresholds, len(scores)),
+            "probability": np.stack(probabilities, axis=1).reshape(-1),
+            "is_anomaly": (scores > thresholds).reshape(-1),
+        }
+    )
+
+
+def read_image(cell: Any) -> Pixels:
+    """Read one image as a request may hold it.
+
+    Raises
+    ------
+    ValueError
+        In one line.
+    """
+    if isinstance(cell, str):
+        text = cell.partition(",")[2] if cell.startswith("data:") else cell
+        try:
+            cell = b64decode("".join(text.split()), validate=True)
+        except (Base64Error, ValueError):
+            raise ImageError("not base64") from None
+    if isinstance(cell, bytes):
+        return decode_image(cell)
+    if isinstance(cell, (list, np.ndarray)):
+        return _pixels(cell)
+    missing = cell is None or (isinstance(cell, float) and np.isnan(cell))
+    raise ImageError("missing" if missing else f"a {type(cell).__name__}; {COLUMN} is base64 text or pixels")
+
+
+def _heads(model: Model, names: str) -> tuple[Head, ...]:
+    try:
+        return choose_heads(model, names)
+    except ValueError as error:
+        raise RequestError(str(error)) from None
+
+
+def _threshold(given: Any, heads: tuple[Head, ...]) -> float | None:
+    if given is None:
+        return None
+    if len(heads) != 1:
+        raise RequestError(f"threshold: scores of {len(heads)} heads have different units; choose one head by heads")
+    if not np.isfinite(given):
+        raise RequestError("threshold: a finite number, please")
+    return float(given)
+
+
+def _cells(model_input: Any) -> list[Any]:
+    cells: list[Any] = model_input[COLUMN].tolist()
+    if len(cells) == 1 and isinstance(cells[0], list) and all(isinstance(each, str) for each in cells[0]):
+        cells = cells[0]  # MLflow makes one cell of `inputs` and `instances` that are lists of text
+    if not cells:
+        raise RequestError(NOTHING)
+    return cells
+
+
+def _images(cells: list[Any]) -> Iterator[Pixels]:
+    for position, cell in enumerate(cells):
+        try:
+            image = read_image(cell)
+        except ValueError as error:
+            raise RequestError(f"image {position}: {error}") from None
+        yield image
+
+
+def _pixels(values: Any) -> Pixels:
+    try:
+        pixels = np.asarray(values)
+    except (ValueError, OverflowError, RecursionError):
+        raise ImageError("rows of different lengths, or too deep") from None
+    if pixels.dtype.kind not in "iuf":
+        raise ImageError("pixels that are no numbers")
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or not pixels.size:
+        raise ImageError(f"pixels of shape {pixels.shape}; (height, width) or (height, width, 3), please")
+    if pixels.shape[0] * pixels.shape[1] > MOST_PIXELS:
+        raise ImageError(f"at most {MOST_PIXELS:,} pixels, please")
+    if pixels.dtype == np.uint8:
+        return pixels
+    if not np.isfinite(pixels).all():
+        raise ImageError("pixels that are NaN or infinity")
+    if (pixels < 0).any() or (pixels > 255).any() or (pixels % 1 != 0).any():
+        raise ImageError("pixels that are no whole numbers from 0 to 255")
+    return pixels.astype(np.uint8)
+
+
+def _answer_vectors(heads: tuple[Head, ...], model_input: Any, threshold: float | None, explain: bool) -> pd.DataFrame:
+    if explain:
+        raise RequestError("explain: this model scores vectors, and has heat maps of images only")
+    rows = np.asarray(model_input, np.float32)
+    if not len(rows):
+        raise RequestError("there is no vector in the request")
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        raise RequestError(f"vector {bad[0]}: NaN, infinity or a number too large for float32")
+    scores = np.stack([head.detector.decision_function(rows) for head in heads], axis=1)
+    return answer_table(heads, scores, threshold)
+
+
+__all__ = ["COLUMN", "RequestError", "answer", "answer_table", "read_image"]
