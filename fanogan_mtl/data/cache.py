@@ -102,7 +102,7 @@ def file_digest(path: Path, data_dir: Path) -> str:
 
 def file_digests(folder: Path, names: Sequence[str], data_dir: Path) -> list[str]:
     """As `file_digest`, of many files of a folder, all remembered by one note."""
-    statuses = [os.stat(os.path.join(folder, name)) for name in names]  # noqa: PTH116, PTH118 - ten times as quick
+    statuses = [os.stat(f"{folder}/{name}") for name in names]  # noqa: PTH116 - Path would take three times as long
     identities = [
         (name, status.st_size, status.st_mtime_ns, status.st_ino) for name, status in zip(names, statuses, strict=True)
     ]

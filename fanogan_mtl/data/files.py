@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,18 +77,9 @@ def prepare_images(
     """
     if not isinstance(images, ImageFiles):
         return prepare(images, preparation)
-    import torch  # takes seconds, and a cached set needs none of it
-
     size = preparation.image_size
     channels = () if preparation.colour == "grey" else (3,)
     prepared = np.empty((len(images), size, size, *channels), np.uint8)
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # decoding leaves Python's lock; workers have one
-        results = threads.map(partial(_prepare_file, preparation=preparation), images.paths)
-        for row, image in enumerate(progress(results, len(images), shown_as) if shown_as else results):
-            prepared[row] = image
-    return prepared
-
-
-def _prepare_file(path: Path, preparation: Preparation) -> NDArray[np.uint8]:
-    prepared: NDArray[np.uint8] = prepare(read_image(path)[None], preparation)[0]
+    for row, image in enumerate(progress(images, len(images), shown_as) if shown_as else images):
+        prepared[row] = prepare(image[None], preparation)[0]
     return prepared

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,26 +115,31 @@ def _classes(root: Path, part: str) -> tuple[list[str], list[str]]:
     labels: list[str] = []
     for name in sorted(classes, key=class_order):
         _check_name(name, folder)
-        images, others = _images(folder / name)
+        images, others = _images(root, f"{part}/{name}" if part else name)
         if not images:
             only = f"only {others} other file{'s' * (others != 1)}" if others else "it is empty"
             raise UserError(f"{folder / name} has no PNG or JPEG image ({only}); add some or take the folder out")
-        names += sorted(image.relative_to(root).as_posix() for image in images)
+        names += sorted(images)
         labels += [name] * len(images)
     return names, labels
 
 
-def _images(folder: Path) -> tuple[list[Path], int]:
-    """All images below a class folder, and how many other files there are."""
-    images: list[Path] = []
+def _images(root: Path, folder: str) -> tuple[list[str], int]:
+    """Names of all images below a class folder, and how many other files there are."""
+    images: list[str] = []
     others = 0
-    for place, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = _visible(folders)
-        for name in _visible(names):
-            if name.lower().endswith(SUFFIXES):
-                images.append(Path(place, name))
-            else:
-                others += 1
+    for each in os.scandir(root / folder):
+        name = f"{folder}/{each.name}"
+        if each.name.startswith("."):
+            continue
+        if each.is_dir(follow_symlinks=False):  # a link could lead in circles
+            below, others_below = _images(root, name)
+            images += below
+            others += others_below
+        elif name.lower().endswith(SUFFIXES):
+            images.append(name)
+        else:
+            others += 1
     return images, others
 
 
@@ -146,11 +150,3 @@ def _check_name(name: str, folder: Path) -> None:
         raise UserError(f"{folder / name} can't name a class; use at most {_MOST_LETTERS} letters")
     if name in _RESERVED:
         raise UserError(f"{folder / name} can't name a class; '{name}' has a meaning in the options, rename it")
-
-
-def _visible(names: Iterable[str]) -> list[str]:
-    return [name for name in names if not name.startswith(".")]
-
-
-def _raise(error: OSError) -> None:
-    raise error

@@ -18,6 +18,8 @@ from fanogan_mtl.figures.style import bar_style, layout
 
 GAP = 2  # px between the images of a sheet
 CELL = 56  # px of a sample's side on the sheet, whatever its own size
+LARGEST = 128  # px of a reconstruction's side; larger images are averaged down
+MOST_GREY_VALUES = 100_000  # as numbers in a page; a picture is a tenth of their size
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,22 @@ def reconstruction_data(
 
     Parameters
     ----------
-    images, reconstructions : (n, height, width), in [0, 1]; values beyond are cut off
+    images, reconstructions : (n, height, width) or (n, height, width, 3), in [0, 1]; values beyond are cut off
     labels : of the n images; neighbours with the same label share it
     """
     rows = np.stack([images, reconstructions, np.abs(images - reconstructions)])  # (3, n, height, width)
-    grey = np.round(255 * np.clip(rows, 0, 1)).astype(np.uint8)
+    pixels = np.round(255 * np.clip(rows, 0, 1)).astype(np.uint8)
+    pixels = np.stack([shrunk(row, LARGEST) for row in pixels])
     groups = [(label, len(list(same))) for label, same in groupby(labels)]
-    return sheet(grey, ["input", "reconstruction", "residual"], groups)
+    return sheet(pixels, ["input", "reconstruction", "residual"], groups)
 
 
 def reconstruction_figure(sheet: Sheet, title: str) -> go.Figure:
-    """Inputs, reconstructions and residuals as grey values."""
+    """Inputs, reconstructions and residuals: grey values to point at where they are few, otherwise a picture."""
     figure = go.Figure(layout=layout(title, *image_axes(sheet), height=420))
+    if sheet.pixels.ndim == 3 or sheet.pixels.size > MOST_GREY_VALUES:
+        figure.add_image(source=png(sheet.pixels), hoverinfo="skip")
+        return figure
     figure.add_heatmap(
         z=sheet.pixels,
         colorscale="gray",
@@ -95,7 +101,7 @@ def sample_sheet_data(
     Parameters
     ----------
     raw : (n, height, width) or (n, height, width, 3), uint8
-    prepared : (n, height, width), uint8, the same images in the same order
+    prepared : (n, height, width) or (n, height, width, 3), uint8, the same images in the same order
     labels : (n,) positions in `classes`
     samples : of each class; a class with fewer has white cells
     """
@@ -156,10 +162,24 @@ def sheet(cells: NDArray[np.uint8], rows: list[str], columns: list[tuple[str, in
 
 
 def _coloured_cell(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Enlarge an image to the cell, each pixel a square, and give it three channels."""
+    """Enlarge an image to the cell, each pixel a square, or shrink it; give it three channels."""
+    if max(image.shape[:2]) > CELL:
+        image = shrunk(image[None], CELL)[0]
     rows, columns = (np.arange(CELL) * side // CELL for side in image.shape[:2])
     cell = image[rows][:, columns]
     return cell if cell.ndim == 3 else np.repeat(cell[..., None], 3, axis=2)
+
+
+def shrunk(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Average images (n, height, width[, 3]) down to that height and width where they are larger."""
+    from PIL import Image
+
+    height, width = (min(side, own) for own in images.shape[1:3])
+    if images.shape[1:3] == (height, width):
+        return images
+    return np.stack(
+        [np.asarray(Image.fromarray(each).resize((width, height), Image.Resampling.BOX)) for each in images]
+    )
 
 
 def image_axes(sheet: Sheet) -> tuple[dict[str, Any], dict[str, Any]]:

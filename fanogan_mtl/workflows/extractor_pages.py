@@ -13,6 +13,7 @@ from fanogan_mtl import figures
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.joint import JointSampler
 from fanogan_mtl.extractors.base import Extractor, Projection
+from fanogan_mtl.figures.images import CELL, shrunk
 from fanogan_mtl.page import html_page
 from fanogan_mtl.sweep.pretraining import Pretraining, images_of, learned_from
 from fanogan_mtl.workflows.pages import Section
@@ -69,7 +70,7 @@ def _joint_set(pool: Dataset, rows: NDArray[np.int64], seed: int) -> list[Sectio
         counts["joint set"] = labels[joint]
     batch = np.sort(joint[:SHOWN_BATCH])  # domain by domain
     sheet = figures.joint_batch_data(
-        np.asarray(pool.train.pixels[rows[batch]]),
+        shrunk(np.asarray(pool.train.pixels[rows[batch]]), CELL),
         np.array(pool.classes)[labels[batch]].tolist(),
         np.array(pool.domains)[domains[batch]].tolist(),
     )

@@ -2,6 +2,7 @@ from base64 import b64decode
 from io import BytesIO
 
 import numpy as np
+import plotly.graph_objects as go
 from PIL import Image
 
 from fanogan_mtl import figures
@@ -34,6 +35,29 @@ class TestReconstruction:
         assert figure.layout.yaxis.range == (18.5, -0.5)
         assert list(figure.layout.xaxis.ticktext) == self.SHEET.columns
 
+    def test_colours_are_a_picture_of_the_very_pixels(self):
+        images = RANDOM.random((4, 5, 6, 3))
+        sheet = figures.reconstruction_data(images, images[::-1], ["normal"] * 4)
+        assert sheet.pixels.shape == (3 * 5 + 2 * 2, 4 * 6 + 3 * 2, 3)
+        residual = np.round(255 * np.abs(images - images[::-1]))
+        np.testing.assert_array_equal(sheet.pixels[14:19, 8:14], residual[1])
+        figure = figures.reconstruction_figure(sheet, "vae")
+        np.testing.assert_array_equal(shown(figure), sheet.pixels)
+        assert figure.layout.yaxis.range == (18.5, -0.5)
+
+    def test_large_grey_images_are_a_small_picture(self):
+        images = np.repeat(RANDOM.random((4, 64, 64)), 8, axis=1).repeat(8, axis=2)
+        sheet = figures.reconstruction_data(images, images, ["normal"] * 4)
+        assert sheet.pixels.shape == (3 * 128 + 2 * 2, 4 * 128 + 3 * 2)
+        np.testing.assert_array_equal(sheet.pixels[:128:2, :128:2], np.round(255 * images[0, ::8, ::8]))
+        np.testing.assert_array_equal(shown(figures.reconstruction_figure(sheet, "vae")), sheet.pixels)
+
+
+def shown(figure: go.Figure) -> np.ndarray:
+    """Decode the picture of a figure."""
+    source = figure.data[0].source.removeprefix("data:image/png;base64,")
+    return np.asarray(Image.open(BytesIO(b64decode(source))))
+
 
 class TestSampleSheet:
     LABELS = np.array([1, 0, 1, 1, 1])
@@ -52,9 +76,16 @@ class TestSampleSheet:
         sheet = figures.sample_sheet_data(raw, prepared, self.LABELS, ["a", "b"], samples=1)
         np.testing.assert_array_equal(sheet.pixels[0, 0], raw[1, 0, 0])
         np.testing.assert_array_equal(sheet.pixels[55, 55], raw[1, -1, -1])
-        source = figures.sample_sheet_figure(sheet, "t").data[0].source
-        shown = Image.open(BytesIO(b64decode(source.removeprefix("data:image/png;base64,"))))
-        np.testing.assert_array_equal(np.asarray(shown), sheet.pixels)
+        np.testing.assert_array_equal(shown(figures.sample_sheet_figure(sheet, "t")), sheet.pixels)
+
+    def test_large_images_are_averaged_down_to_their_cell(self):
+        prepared = np.zeros((5, 224, 224, 3), dtype=np.uint8)
+        prepared[:, ::2] = 100
+        raw = np.zeros((5, 8, 112), dtype=np.uint8)
+        raw[:, :, 1::2] = 60
+        sheet = figures.sample_sheet_data(raw, prepared, self.LABELS, ["a", "b"], samples=1)
+        assert (sheet.pixels[:56, :56] == 30).all()
+        assert (sheet.pixels[:56, 58:] == 50).all()
 
 
 class TestClassCounts:
