@@ -12,7 +12,8 @@ from fanogan_mtl.errors import UserError
 SPELLING = {"token_normalize_func": lambda name: name.replace("_", "-")}  # --data_dir, as in MLproject, is --data-dir
 DATASET = click.option(
     "--dataset", default="sample", show_default=True,
-    help="Data sets: sample, paper, mnist, svhn, usps, NAME=npz:PATH, adbench:PATH, pools a+b, lists a,b.",
+    help="Data sets: sample, paper, mnist, svhn, usps, folder:PATH, NAME=npz:PATH, adbench:PATH, pools a+b, lists a,b; "
+    "after folder: and npz: settings such as folder:PATH?image_size=64&colour=rgb.",
 )  # fmt: skip
 DATA_DIR = click.option(
     "--data-dir", default="auto", show_default=True, help="Folder of prepared data; auto is the user's cache."

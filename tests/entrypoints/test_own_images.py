@@ -1,0 +1,113 @@
+"""A folder of anyone's own images, from preprocessing to models, as a person runs it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from project_runs import ROOT, environment, recorded, script, uri
+from torchvision.models import resnet18
+from toy_folders import mixed_pictures, write
+
+COUNTS = {f"{part}/{name}": count for part, count in (("train", 15), ("test", 5)) for name in ("nut", "bolt", "cog")}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty colour JPEGs of mixed sizes in three classes."""
+    folder = tmp_path_factory.mktemp("own")
+    write(folder / "parts", mixed_pictures(COUNTS))
+    torch.manual_seed(0)
+    torch.save(resnet18().state_dict(), folder / "resnet18.pth")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def spec(place: Path) -> str:
+    return f"folder:{place / 'parts'}?image_size=20&colour=rgb"
+
+
+def page(place: Path, run_id: str, name: str, target: Path) -> str:
+    return Path(mlflow.MlflowClient(uri(place)).download_artifacts(run_id, name, str(target))).read_text()
+
+
+def test_preprocess_shows_them(place: Path, spec: str, tmp_path: Path) -> None:
+    process = script(place, "preprocess", "--dataset", spec)
+    assert process.returncode == 0, process.stderr
+    (run,) = mlflow.MlflowClient(uri(place)).search_runs(["0"], "tags.level = 'preprocess'")
+    assert (run.data.metrics["train_images_parts"], run.data.metrics["test_images_parts"]) == (45, 15)
+    assert page(place, run.info.run_id, "data.html", tmp_path).count("raw and prepared</h2>") == 1
+
+
+def test_benchmark_trains_on_their_colours(place: Path, spec: str, tmp_path: Path) -> None:
+    process = script(
+        place, "benchmark", "--dataset", spec, "--detectors", "pca,vae", "--epochs", "3", "--classes", "nut,cog",
+        "--log-models", "none",
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    comparisons = {run.info.run_name: run for run in recorded(place).comparisons}
+    assert comparisons.keys() == {"parts · pca", "parts · vae"}
+    assert comparisons["parts · pca"].data.metrics["auroc_class_nut"] == 1  # each class has a colour of its own
+    client = mlflow.MlflowClient(uri(place))
+    (cell,) = [
+        run for run in recorded(place).cells
+        if (run.data.params["detector"], run.data.params["normal_class"]) == ("vae", "cog")
+    ]  # fmt: skip
+    with np.load(client.download_artifacts(cell.info.run_id, "cell.npz", str(tmp_path)), allow_pickle=False) as file:
+        assert file["example_images"].shape[1:] == (20, 20, 3)
+    assert "Reconstructions" in page(place, comparisons["parts · vae"].info.run_id, "figures.html", tmp_path)
+
+
+def test_hybrid_gives_each_extractor_its_own_size(place: Path, spec: str) -> None:
+    process = script(
+        place, "hybrid", "--dataset", spec, "--extractors", "pca,resnet18_frozen", "--detectors", "knn",
+        "--classes", "nut", "--log-models", "none", "--weights", str(place / "resnet18.pth"),
+        "--extractor-params", '{"resnet18_frozen": {"input_size": 32}, "pca": {"n_components": 8}}',
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    metrics = {run.info.run_name: run.data.metrics for run in recorded(place).comparisons}
+    assert metrics["parts · resnet18_frozen+knn"]["auroc"] > 0.7
+    assert 0 <= metrics["parts · pca+knn"]["auroc"] <= 1
+    (cell, other) = [run for run in recorded(place).cells if run.data.params["detector"] == "knn"]
+    assert cell.data.tags["extractor_key"] != other.data.tags["extractor_key"]
+
+
+def test_a_class_of_a_defect_is_found_without_a_normal_image_in_training(place: Path) -> None:
+    images = mixed_pictures({"train/good": 12, "test/good": 6, "test/nut": 6})
+    process = script(
+        place, "benchmark", "--dataset", f"folder:{write(place / 'bottle', images)}?colour=rgb&image_size=16",
+        "--detectors", "pca", "--log-models", "none",
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    (run,) = [run for run in recorded(place).comparisons if run.info.run_name == "bottle · pca"]
+    assert run.data.metrics["auroc"] == 1
+    assert "auroc_class_good" in run.data.metrics
+
+
+def test_the_pages_folder_has_jpegs_of_mixed_sizes(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "own-images.md").read_text()
+    code = page.split("```python\n")[1].split("```")[0]
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(tmp_path), check=True, timeout=100)
+    files = sorted((tmp_path / "digits").rglob("*.jpg"))
+    assert [sum(file.parent.name == name for file in files) for name in "012"] == [100, 100, 100]
+    images = [Image.open(file) for file in files]
+    assert {image.mode for image in images} == {"RGB"}
+    assert len({image.size for image in images}) > 100
+
+
+@pytest.mark.parametrize(
+    ("dataset", "complaint"),
+    [
+        ("folder:{}/nowhere", "nowhere is not there; check the path after folder:"),
+        ("folder:{}/parts?image_size=20,optdigits", "mixes 'parts' 20x20 grey, 'optdigits' 28x28 grey"),
+    ],
+)
+def test_a_mistake_is_one_line(place: Path, dataset: str, complaint: str) -> None:
+    process = script(place, "hybrid", "--dataset", dataset.format(place), "--extractors", "pca", "--detectors", "knn")
+    assert process.returncode == 2
+    assert complaint in process.stderr.splitlines()[-1]
+    assert "Traceback" not in process.stderr
