@@ -14,6 +14,7 @@ from fanogan_mtl.data import cache
 from fanogan_mtl.data.cache import (
     default_data_dir,
     file_digest,
+    file_digests,
     key_of,
     published_folder,
     read_array,
@@ -156,6 +157,19 @@ def test_a_file_that_has_just_changed_is_read_again(tmp_path: Path):
     path.write_bytes(b"other")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # as on a file system with coarse time stamps
     assert file_digest(path, tmp_path) != first
+
+
+def test_a_folders_digests_are_its_files_and_read_again_while_they_have_just_changed(tmp_path: Path):
+    names = ["one", "two"]
+    for name in names:
+        (tmp_path / name).write_text(name)
+    status = (tmp_path / "two").stat()
+    first = file_digests(tmp_path, names, tmp_path / "data")
+    assert first == [file_digest(tmp_path / name, tmp_path / "data") for name in names]
+    (tmp_path / "two").write_text("owt")
+    os.utime(tmp_path / "two", ns=(status.st_atime_ns, status.st_mtime_ns))
+    again = file_digests(tmp_path, names, tmp_path / "data")
+    assert [one == other for one, other in zip(first, again, strict=True)] == [True, False]
 
 
 def test_data_live_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch):

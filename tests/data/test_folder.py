@@ -136,6 +136,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "added": lambda root: write(root, {"test/nut/99.jpg": picture(99)}),
     "removed": lambda root: (root / "test/nut/0.jpg").unlink(),
     "another class": lambda root: (root / "train/nut/0.jpg").rename(root / "train/bolt/99.jpg"),
+    "class renamed": lambda root: [(root / part / "cog").rename(root / part / "cow") for part in ("train", "test")],
     "two swapped": lambda root: [
         shutil.copy(root / "train/nut/0.jpg", root / "spare"),
         shutil.copy(root / "train/bolt/0.jpg", root / "train/nut/0.jpg"),

@@ -82,7 +82,7 @@ def test_images_are_the_data_sets_own_where_they_fit_and_made_of_the_raw_ones_el
 
 
 def test_features_and_accuracy_are_of_what_the_extractor_wants(spec: DatasetSpec, data_dir: Path) -> None:
-    key = trained(spec, data_dir, "lenet5", epochs=1)
+    key = trained(spec, data_dir, "lenet5", epochs=12, batch_size=8)
     dataset, source = load_dataset(spec, data_dir), parse_source(spec.sources[0])
     raw = load_raw(source, data_dir)
     extractor = load_extractor(extractor_folder(data_dir, key), "cpu")
@@ -94,6 +94,7 @@ def test_features_and_accuracy_are_of_what_the_extractor_wants(spec: DatasetSpec
     np.testing.assert_array_equal(features, extractor.transform(images))
     right = extractor.predict(images[48:]) == np.array(dataset.classes)[dataset.test.labels]
     assert description_of(data_dir, key)["test_accuracy"] == {"parts": right.mean()}
+    assert right.mean() > 0.5
 
 
 def test_frozen_networks_get_the_original_files(spec: DatasetSpec, data_dir: Path, tmp_path: Path) -> None:

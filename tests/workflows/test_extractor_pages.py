@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toy_folders import mixed_pictures, write
 
 from fanogan_mtl import figures
 from fanogan_mtl.data.catalog import load_dataset
@@ -40,3 +41,18 @@ def test_counts_are_of_the_images_that_were_learned_from(tmp_path: Path, monkeyp
     largest = np.maximum(counts["optdigits"], counts["handwritten"])
     np.testing.assert_array_equal(counts["joint set"], 2 * largest)
     assert "Principal components" in page.read_text()
+
+
+def test_a_joint_batch_of_large_colour_images_is_shown_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {f"{part}/{name}": 10 for part in ("train", "test") for name in ("nut", "bolt")}
+    (pool,) = parse_datasets(f"folder:{write(tmp_path / 'parts', mixed_pictures(counts))}?image_size=112&colour=rgb")
+    dataset = load_dataset(pool, tmp_path)
+    digest = rows_digest(dataset, learnable_rows(dataset, [dataset], 0))
+    pretraining = Pretraining("pca", '{"n_components": 5}', pool, (pool,), digest, 0)
+    key = run_pretraining(pretraining, tmp_path)
+    shapes = []
+    lay = figures.joint_batch_data
+    monkeypatch.setattr(figures, "joint_batch_data", lambda *given: shapes.append(given[0].shape) or lay(*given))
+    extractor = load_extractor(extractor_folder(tmp_path, key))
+    write_extractor_page(pretraining, description_of(tmp_path, key), extractor, dataset, tmp_path, tmp_path)
+    assert [shape[1:] for shape in shapes] == [(56, 56, 3)]
