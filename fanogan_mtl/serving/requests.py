@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from fanogan_mtl.data.decode import MOST_PIXELS, ImageError, decode_image
 from fanogan_mtl.serving.explain import heat_maps, png_of
 from fanogan_mtl.serving.heads import Head, Model
-from fanogan_mtl.serving.scoring import Pixels, choose_heads, score_images
+from fanogan_mtl.serving.scoring import Pixels, choose_heads, head_scores, score_images
 
 COLUMN = "image"
 NOTHING = "there is no image in the request"
@@ -69,8 +70,8 @@ def answer(model: Model, model_input: Any, parameters: Mapping[str, Any]) -> pd.
             return _answer_vectors(heads, model_input, threshold, explain)
         cells = _cells(model_input)
         scores = score_images(model, heads, _images(cells))
-    except ValueError as error:  # scores that come out as infinity, as of pixels that training never saw
-        raise RequestError(" ".join(str(error).split())) from None
+    except ValueError as error:
+        raise RequestError(str(error)) from None
     table = answer_table(heads, scores, threshold)
     if explain:
         maps = [png_of(each) for image in _images(cells) for each in heat_maps(model, heads, image)]
@@ -113,7 +114,7 @@ def read_image(cell: Any) -> Pixels:
     if isinstance(cell, (list, np.ndarray)):
         return _pixels(cell)
     missing = cell is None or (isinstance(cell, float) and np.isnan(cell))
-    raise ImageError("missing" if missing else f"a {type(cell).__name__}; {COLUMN} is base64 text or pixels")
+    raise ImageError("missing" if missing else f"of type {type(cell).__name__}; base64 text or pixels, please")
 
 
 def _heads(model: Model, names: str) -> tuple[Head, ...]:
@@ -152,10 +153,9 @@ def _images(cells: list[Any]) -> Iterator[Pixels]:
 
 
 def _pixels(values: Any) -> Pixels:
-    try:
-        pixels = np.asarray(values)
-    except (ValueError, OverflowError, RecursionError):
-        raise ImageError("rows of different lengths, or too deep") from None
+    if isinstance(values, list) or values.dtype == object:
+        values = _from_lists(values)
+    pixels = np.asarray(values)
     if pixels.dtype.kind not in "iuf":
         raise ImageError("pixels that are no numbers")
     if pixels.ndim == 3 and pixels.shape[2] == 1:
@@ -168,9 +168,27 @@ def _pixels(values: Any) -> Pixels:
         return pixels
     if not np.isfinite(pixels).all():
         raise ImageError("pixels that are NaN or infinity")
-    if (pixels < 0).any() or (pixels > 255).any() or (pixels % 1 != 0).any():
+    if pixels.min() < 0 or pixels.max() > 255 or (pixels.dtype.kind == "f" and (pixels % 1 != 0).any()):
         raise ImageError("pixels that are no whole numbers from 0 to 255")
     return pixels.astype(np.uint8)
+
+
+def _from_lists(values: Any) -> NDArray[Any]:
+    """Nested lists of numbers as an array. NumPy alone would make terabytes of texts of different lengths."""
+    shape: list[int] = []
+    level = [values]
+    while (types := set(map(type, level))) & {list, np.ndarray}:
+        lengths = set(map(len, level)) if types <= {list, np.ndarray} else set()
+        if len(lengths) != 1 or len(shape) == 3:
+            raise ImageError("rows of different lengths, or too deep")
+        shape += lengths
+        level = list(chain.from_iterable(level))
+    if not all(issubclass(each, (int, float, np.number)) and each is not bool for each in types):
+        raise ImageError("pixels that are no numbers")
+    try:
+        return np.array(level).reshape(shape)
+    except OverflowError:
+        raise ImageError("pixels that are no whole numbers from 0 to 255") from None
 
 
 def _answer_vectors(heads: tuple[Head, ...], model_input: Any, threshold: float | None, explain: bool) -> pd.DataFrame:
@@ -182,7 +200,7 @@ def _answer_vectors(heads: tuple[Head, ...], model_input: Any, threshold: float 
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(bad):
         raise RequestError(f"vector {bad[0]}: NaN, infinity or a number too large for float32")
-    scores = np.stack([head.detector.decision_function(rows) for head in heads], axis=1)
+    scores = np.stack([head_scores(head, rows, "vector") for head in heads], axis=1)
     return answer_table(heads, scores, threshold)
 
 

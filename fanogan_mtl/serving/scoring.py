@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fanogan_mtl.data.rows import pixel_rows
-from fanogan_mtl.data.transforms import Preparation, prepare
-from fanogan_mtl.extractors.base import InputSpec
+from fanogan_mtl.data.transforms import Preparation, extractor_preparation, prepare
 from fanogan_mtl.serving.heads import Head, Model
 
 CHUNK_IMAGES = 64  # held prepared at once; extractors work in batches of as many
+SMALL_VALUES = 2**16  # pixel values of an image that waits for others of its shape: a call of PyTorch costs as much
 
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.float32]
@@ -53,6 +52,11 @@ def score_images(model: Model, heads: Sequence[Head], images: Iterable[Pixels]) 
     Returns
     -------
     array of shape (images, heads), float64
+
+    Raises
+    ------
+    ValueError
+        For an image that a head can't score, in one line that names both.
     """
     scores = [np.empty((0, len(heads)))]
     remaining = iter(images)
@@ -60,9 +64,22 @@ def score_images(model: Model, heads: Sequence[Head], images: Iterable[Pixels]) 
     preparations = {preparation for _, preparation in inputs}
     while len(prepared := _prepared(islice(remaining, CHUNK_IMAGES), preparations)):
         rows = rows_of(model, inputs, prepared)
-        columns = [head.detector.decision_function(rows[input_of(model, head)]) for head in heads]
+        first = sum(map(len, scores))
+        columns = [head_scores(head, rows[input_of(model, head)], "image", first) for head in heads]
         scores.append(np.stack(columns, axis=1))
     return np.concatenate(scores)
+
+
+def head_scores(head: Head, rows: Rows, what: str, first: int = 0) -> NDArray[np.float64]:
+    """One head's scores of rows; an error names the row that can't be scored, the first being `what` number `first`."""
+    try:
+        scores: NDArray[np.float64] = head.detector.decision_function(rows)
+    except ValueError as error:  # scores that come out as infinity, as of pixels that training never saw
+        if len(rows) == 1:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{what} {first}: head {head.spec.name} can't score it ({reason})") from None
+        return np.concatenate([head_scores(head, rows[at : at + 1], what, first + at) for at in range(len(rows))])
+    return scores
 
 
 def input_of(model: Model, head: Head) -> Input:
@@ -70,13 +87,6 @@ def input_of(model: Model, head: Head) -> Input:
     key, preparation = head.spec.extractor, head.spec.preparation
     assert preparation is not None
     return key, preparation if key is None else extractor_preparation(preparation, model.extractors[key].input_spec)
-
-
-def extractor_preparation(preparation: Preparation, wanted: InputSpec) -> Preparation:
-    """How images are prepared for an extractor."""
-    if wanted.original:
-        return Preparation(wanted.image_size, wanted.colour)
-    return replace(preparation, image_size=wanted.image_size, colour=wanted.colour)
 
 
 def rows_of(model: Model, inputs: Iterable[Input], prepared: dict[Preparation, Pixels]) -> dict[Input, Rows]:
@@ -96,9 +106,28 @@ def rows_of(model: Model, inputs: Iterable[Input], prepared: dict[Preparation, P
 
 
 def _prepared(images: Iterator[Pixels], preparations: set[Preparation]) -> dict[Preparation, Pixels]:
-    """Prepare images one by one, so that only one is held as it came; empty without images."""
-    stacks: dict[Preparation, list[Pixels]] = {}
-    for image in images:
-        for each in preparations:
-            stacks.setdefault(each, []).append(prepare(image[None], each))
-    return {each: np.concatenate(stack) for each, stack in stacks.items()}
+    """Prepare images; empty without any. Small ones of a shape go together, a large one alone as it comes."""
+    number = 0
+    small: dict[tuple[int, ...], list[tuple[int, Pixels]]] = {}
+    parts: dict[Preparation, list[tuple[list[int], Pixels]]] = {each: [] for each in preparations}
+
+    def add(positions: list[int], same: Pixels) -> None:
+        for each, own in parts.items():
+            own.append((positions, prepare(same, each)))
+
+    for position, image in enumerate(images):
+        number += 1
+        if image.size > SMALL_VALUES:
+            add([position], image[None])
+        else:
+            small.setdefault(image.shape, []).append((position, image))
+    for group in small.values():
+        add([position for position, _ in group], np.stack([image for _, image in group]))
+    return {each: _in_order(own, number) for each, own in parts.items()} if number else {}
+
+
+def _in_order(parts: list[tuple[list[int], Pixels]], number: int) -> Pixels:
+    whole = np.empty((number, *parts[0][1].shape[1:]), np.uint8)
+    for positions, pixels in parts:
+        whole[positions] = pixels
+    return whole

@@ -1,0 +1,128 @@
+"""Images and answers as requests hold them, without a server; `test_server` sends the hostile ones."""
+
+from __future__ import annotations
+
+import tracemalloc
+from base64 import b64decode
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from served_heads import CALIBRATION, encoded
+
+from fanogan_mtl.data.rows import pixel_rows
+from fanogan_mtl.data.transforms import Preparation, prepare
+from fanogan_mtl.detectors import make_detector
+from fanogan_mtl.serving.heads import Head, HeadSpec, Model
+from fanogan_mtl.serving.requests import RequestError, answer, read_image
+
+COLOUR = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+GREY = np.ascontiguousarray(COLOUR[..., 0])
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    preparation = Preparation(8)
+    rows = pixel_rows(prepare(np.random.default_rng(1).integers(0, 256, (40, 8, 8), dtype=np.uint8), preparation))
+    heads = [
+        Head(HeadSpec(name, name, 0, 1, preparation, CALIBRATION), make_detector(name).fit(rows))
+        for name in ("knn", "lof")
+    ]
+    return Model(tuple(heads), {})
+
+
+def _arrays_of_arrays(pixels: Any) -> Any:
+    """Nested arrays of objects, as Parquet's lists come."""
+    if pixels.ndim == 1:
+        return pixels
+    nested = np.empty(len(pixels), object)
+    nested[:] = [_arrays_of_arrays(each) for each in pixels]
+    return nested
+
+
+@pytest.mark.parametrize("pixels", [COLOUR, GREY], ids=["colour", "grey"])
+def test_an_image_is_the_same_in_every_form(pixels: Any) -> None:
+    png = encoded(pixels)
+    forms = [
+        png,
+        f"data:image/png;base64,{png}",
+        b64decode(png),
+        pixels,
+        pixels.astype(np.int64),
+        pixels.astype(np.float32),
+        pixels.tolist(),
+        list(pixels),
+        _arrays_of_arrays(pixels),
+    ]
+    for form in forms:
+        read = read_image(form)
+        np.testing.assert_array_equal(read, pixels)
+        assert read.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        (COLOUR.astype(str), "no numbers"),
+        (COLOUR.astype(complex), "no numbers"),
+        (COLOUR > 5, "no numbers"),
+        (COLOUR.astype(np.int16) - 300, "no whole numbers from 0 to 255"),
+        (COLOUR / 255, "no whole numbers from 0 to 255"),
+        (np.full((2, 2), np.nan), "NaN or infinity"),
+        (np.array([[1, None]], object), "no numbers"),
+        (np.zeros((0, 5), np.uint8), r"shape \(0, 5\)"),
+        (np.zeros(5, np.uint8), r"shape \(5,\)"),
+        (np.array(5, np.uint8), r"shape \(\)"),
+        (np.broadcast_to(np.uint8(0), (10_000, 10_000)), "at most 50,000,000 pixels"),
+        (None, "missing"),
+        (float("nan"), "missing"),
+        (pd.NA, "of type NAType"),
+        ({"b64": "x"}, "of type dict; base64 text or pixels, please"),
+    ],
+)
+def test_what_is_no_image_is_refused_in_a_line(cell: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as refusal:
+        read_image(cell)
+    assert "\n" not in str(refusal.value)
+
+
+def test_texts_of_many_lengths_take_no_memory() -> None:
+    """As an array of NumPy's they would take 4 bytes a character of the longest, each."""
+    cell = [["a"] * 1000 + ["x" * 1_000_000]]
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="pixels that are no numbers"):
+        read_image(cell)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1e6
+
+
+def test_answers_have_a_row_for_each_image_and_head(model: Model) -> None:
+    table = answer(model, pd.DataFrame({"image": [COLOUR, encoded(GREY), GREY.tolist()]}), {})
+    assert table["image"].tolist() == [0, 0, 1, 1, 2, 2]
+    assert table["head"].tolist() == ["knn", "lof"] * 3
+    own = ["image", "head", "score", "threshold", "probability", "is_anomaly"]
+    assert list(table) == own
+    assert table.iloc[2:4][own[1:]].values.tolist() == table.iloc[4:6][own[1:]].values.tolist()
+    for head in model.heads:
+        rows = table[table["head"] == head.spec.name]
+        assert (rows["threshold"] == head.threshold).all()
+        np.testing.assert_array_equal(rows["is_anomaly"], rows["score"] > head.threshold)
+        np.testing.assert_array_equal(rows["probability"], CALIBRATION.probabilities(rows["score"]))
+
+
+def test_the_bad_image_is_named_wherever_it_is(model: Model) -> None:
+    for position in (0, 3, 63, 64, 150):
+        cells: list[Any] = [GREY] * 151
+        cells[position] = [[-1]]
+        with pytest.raises(RequestError, match=f"^image {position}: pixels that are no whole numbers"):
+            answer(model, pd.DataFrame({"image": cells}), {"explain": position == 0})
+
+
+def test_a_refusal_keeps_its_line_whatever_mlflow_puts_before_it() -> None:
+    refusal = RequestError("image 3: not base64")
+    refusal.message = f"Failed to predict data '{'x' * 10_000}'"
+    assert refusal.message == "image 3: not base64"
+    assert refusal.get_http_status_code() == 400
+    assert '"message": "image 3: not base64"' in refusal.serialize_as_json()
