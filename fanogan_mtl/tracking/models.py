@@ -86,6 +86,52 @@ def log_extractor(
     return _log(run_id, name, "extractor_pyfunc.py", {"extractor": str(folder)}, example, signature, {})
 
 
+def find_version(tracking: Tracking, name: str, key: str) -> str | None:
+    """The version of a registered model that has this `model_key`, if there is one.
+
+    Raises
+    ------
+    UserError
+        For a name that breaks MLflow's rules.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        tracking.client.get_registered_model(name)
+        versions = tracking.client.search_model_versions(f"name = '{name}'")
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise UserError(f"name {name!r}: {' '.join(str(error).split())[:200]}") from None
+    return next((str(each.version) for each in versions if each.tags.get("model_key") == key), None)
+
+
+def register_model(tracking: Tracking, uri: str, name: str, alias: str, key: str, text: str) -> tuple[str, bool]:
+    """Make a logged model a version of a registered one, and give it an alias; twice, it changes nothing.
+
+    Parameters
+    ----------
+    key : str
+        What the model is made of: a version of the same key is the same model.
+    text : str
+        The version's description.
+
+    Returns
+    -------
+    version : str
+    is_new : bool
+    """
+    import mlflow
+
+    version = find_version(tracking, name, key)
+    is_new = version is None
+    if version is None:
+        version = str(mlflow.register_model(uri, name, tags={"model_key": key}).version)
+        tracking.client.update_model_version(name, version, text)
+    tracking.client.set_registered_model_alias(name, alias, version)
+    return version, is_new
+
+
 def download_model(uri: str, folder: Path) -> Path:
     """Fetch a logged model's files into a folder.
 

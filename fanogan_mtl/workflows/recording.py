@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec
+from fanogan_mtl.errors import UserError
 from fanogan_mtl.sweep.cell import Cell, CellResult, Comparison
 from fanogan_mtl.sweep.run import Failure
 from fanogan_mtl.tracking import records
@@ -89,6 +90,23 @@ def done_cells(tracking: Tracking, comparison: Comparison) -> tuple[list[DoneCel
             cells.append(DoneCell(of["normal_class"], int(of["seed"]), CellResult.load(file), anomalous, key))
     cells.sort(key=lambda cell: (cell.seed, cell.normal_class, cell.anomalous_class or ""))
     return cells, max((run.info.end_time for run in runs), default=0)
+
+
+def comparison_of(run: Run) -> Comparison:
+    """Read back what a comparison's run compares.
+
+    Raises
+    ------
+    UserError
+        For a run that another version recorded.
+    """
+    fields = json.loads(run.data.tags.get(SPEC_TAG, "null"))
+    if fields:
+        spec = DatasetSpec(fields["dataset"]["name"], tuple(fields["dataset"]["sources"]))
+        comparison = Comparison(**{**fields, "dataset": spec, "budgets": tuple(fields["budgets"])})
+        if comparison.key == run.data.tags["comparison_key"]:
+            return comparison
+    raise UserError(f"run {run.info.run_id} was recorded by another version of this project: run its benchmark again")
 
 
 class Sweep:
@@ -240,4 +258,4 @@ def _grouping(planned: PlannedComparison) -> dict[str, object]:
     }
 
 
-__all__ = ["SPEC_TAG", "State", "Sweep", "data_input", "done_cells", "read_state"]
+__all__ = ["SPEC_TAG", "State", "Sweep", "comparison_of", "data_input", "done_cells", "read_state"]

@@ -11,12 +11,14 @@ import pytest
 import yaml
 from project_runs import ROOT, environment
 
-from entrypoints import benchmark, hybrid, preprocess, pretrain
+from entrypoints import benchmark, hybrid, preprocess, pretrain, register, score
 from fanogan_mtl.extractors import REGISTRY
 from fanogan_mtl.workflows.hybrid import HybridOptions
 from fanogan_mtl.workflows.plan import BenchmarkOptions
 from fanogan_mtl.workflows.preprocess import PreprocessOptions
 from fanogan_mtl.workflows.pretrain import PretrainOptions
+from fanogan_mtl.workflows.register import RegisterOptions
+from fanogan_mtl.workflows.score import ScoreOptions
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
@@ -48,6 +50,8 @@ ENTRIES = {
     "hybrid": (hybrid.main, HybridOptions(), ("quickstart", "extractors")),
     "pretrain": (pretrain.main, PretrainOptions(), ("quickstart", "extractors")),
     "preprocess": (preprocess.main, PreprocessOptions(), ("quickstart",)),
+    "register": (register.main, RegisterOptions(), ("serving",)),
+    "score": (score.main, ScoreOptions(), ("score",)),
 }
 
 

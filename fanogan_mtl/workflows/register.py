@@ -1,0 +1,202 @@
+"""Registering: runs become a version of a registered model that MLflow serves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import click
+
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.evaluation.statistics import percent
+from fanogan_mtl.sweep.cell import Comparison
+from fanogan_mtl.sweep.run import LocalWorkers
+from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking.connection import Tracking, connect
+from fanogan_mtl.tracking.environment import environment_tags
+from fanogan_mtl.tracking.models import find_version, register_model
+from fanogan_mtl.tracking.records import Record
+from fanogan_mtl.workflows import options as read
+from fanogan_mtl.workflows.models import ChosenHead, choose_heads, logged_model, make_model, model_key
+from fanogan_mtl.workflows.plan import Execution
+from fanogan_mtl.workflows.recording import comparison_of, done_cells
+from fanogan_mtl.workflows.summary import DoneCell, validation_auroc
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+ALIAS = re.compile(r"(?!v\d+$|latest$)[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class RegisterOptions:
+    """What a person may choose, as text; `python -m entrypoints.register --help` says what each means."""
+
+    run: str = "none"
+    name: str = "anomaly-detector"
+    alias: str = "champion"
+    data_dir: str = "auto"
+    device: str = "auto"
+    workers: str = "auto"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A comparison as MLflow has it."""
+
+    run: Run
+    comparison: Comparison
+    cells: Sequence[DoneCell]
+
+    @property
+    def setting(self) -> str:
+        """What tables group it by, data sets aside."""
+        of = self.comparison
+        return str((of.label, of.parameters, of.budgets, of.limit, of.common_scale))
+
+
+def register(options: RegisterOptions) -> int:
+    """Register the model of a run's cells; made again from them where it wasn't kept.
+
+    Returns
+    -------
+    int
+        Exit status 0.
+
+    Raises
+    ------
+    UserError
+        For a run that is none of ours or has nothing to serve, a name or alias against MLflow's rules, and for
+        detectors that, trained again, score otherwise than recorded.
+    """
+    if options.run == "none":
+        raise UserError("run: which one? Give the id of a sweep, a comparison or a cell, as its page in MLflow shows")
+    if not ALIAS.fullmatch(options.alias):
+        raise UserError(f"alias {options.alias!r}: letters, digits, '_' and '-', but neither latest nor v1, v2, ...")
+    execution = Execution(
+        read.parse_data_dir(options.data_dir), read.parse_device(options.device), read.parse_workers(options.workers)
+    )
+    own = connect()
+    find_version(own, options.name, "")  # says so if the name breaks MLflow's rules
+    source, chosen = _read(own, options.run)
+    heads = choose_heads([(each.comparison, each.cells) for each in chosen])
+    record = Record({name: str(value) for name, value in asdict(options).items()}, tags=environment_tags("cpu"))
+    run_id = records.start_run(own, "register", f"register {options.name}", record)
+    try:
+        uri = _obtain(source, options.run, chosen, heads, execution)
+        version, is_new = register_model(source, uri, options.name, options.alias, model_key(heads), _text(heads))
+    except BaseException as error:
+        records.finish(own, run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    records.write(own, run_id, Record(tags={"model_uri": uri, "registered_model": f"{options.name}/{version}"}))
+    records.finish(own, run_id)
+    _print(own, options, version, is_new, heads)
+    return 0
+
+
+def _read(tracking: Tracking, run_id: str) -> tuple[Tracking, list[Recorded]]:
+    """The comparisons that a run stands for: one, or of a sweep those of its best setting."""
+    try:
+        run = tracking.client.get_run(run_id)
+    except Exception as error:  # each kind of store fails in ways of its own
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"run {run_id!r} can't be read ({reason})") from None
+    tracking = replace(tracking, experiment_id=run.info.experiment_id)
+    level = run.data.tags.get("level", "none")
+    if level == "sweep":
+        runs = [
+            each
+            for each in records.find_runs(tracking, "comparison")
+            if run_id in each.data.tags.get("sweeps", "").split(",")
+        ]
+        return tracking, _best(run_id, [each for each in (_recorded(tracking, one) for one in runs) if each.cells])
+    if level == "comparison":
+        recorded = _recorded(tracking, run)
+    elif level == "cell":
+        (parent,) = records.find_runs(tracking, "comparison", comparison_key=run.data.tags["comparison_key"])
+        recorded = _recorded(tracking, parent)
+        of = run.data.params
+        own = [
+            cell
+            for cell in recorded.cells
+            if (cell.normal_class, cell.seed) == (of["normal_class"], int(of["seed"]))
+            and (cell.anomalous_class or "all") == of["anomalous_class"]
+        ]
+        recorded = replace(recorded, cells=own)
+    else:
+        raise UserError(f"run {run_id} is no sweep, comparison or cell (its level: {level}): it has nothing to serve")
+    if recorded.comparison.protocol == "unseen-class":
+        raise UserError(f"run {run_id} is of protocol unseen-class, which has an extractor for each pair of classes")
+    if not recorded.cells:
+        raise UserError(f"run {run_id} has no finished cell: run its benchmark again, with retry=true if it failed")
+    return tracking, [recorded]
+
+
+def _recorded(tracking: Tracking, run: Run) -> Recorded:
+    comparison = comparison_of(run)
+    return Recorded(run, comparison, done_cells(tracking, comparison)[0])
+
+
+def _best(run_id: str, comparisons: Sequence[Recorded]) -> list[Recorded]:
+    """The setting that covers most data sets, and of those the one with the best mean validation AUROC."""
+    settings: dict[str, list[Recorded]] = {}
+    for each in comparisons:
+        if each.comparison.protocol != "unseen-class":
+            settings.setdefault(each.setting, []).append(each)
+    if not settings:
+        raise UserError(f"run {run_id} has no finished comparison to serve: see its cells in MLflow")
+    ranked = {
+        setting: (len(own), fmean(validation_auroc(each.cells) for each in own)) for setting, own in settings.items()
+    }
+    best = max(ranked, key=lambda setting: ranked[setting])
+    label = settings[best][0].comparison.label
+    click.echo(
+        f"{label} is the best of {len(ranked)} by mean validation AUROC, {percent(ranked[best][1], None)} % "
+        f"on {ranked[best][0]} data sets"
+    )
+    return sorted(settings[best], key=lambda each: each.comparison.dataset.name)
+
+
+def _obtain(
+    tracking: Tracking, run_id: str, chosen: Sequence[Recorded], heads: Sequence[ChosenHead], execution: Execution
+) -> str:
+    """The model of these heads: the one that is logged already, or a new one under the run."""
+    for each in (run_id, *(one.run.info.run_id for one in chosen)):
+        if uri := logged_model(tracking, each, heads):
+            return uri
+    with LocalWorkers(execution.workers) as workers:
+        return make_model(tracking, run_id, heads, chosen[0].run.data.params["setting"], execution, workers)
+
+
+def _text(heads: Sequence[ChosenHead]) -> str:
+    """The version's description: where it is from, and its figures."""
+    comparison = heads[0].cell.comparison
+    lines = [f"**{comparison.label}**, AUROC in percent; validation data chose seed and epochs.", ""]
+    lines += ["| head | test | validation | epochs | seed |", "|---|---|---|---|---|"]
+    for head in heads:
+        test, validation = (percent(head.metrics[name], None) for name in ("auroc", "validation_auroc"))
+        lines.append(f"| {head.name} | {test} | {validation} | {head.budget} | {head.cell.seed} |")
+    test = percent(fmean(head.metrics["auroc"] for head in heads), None)
+    lines.insert(1, f"Mean test AUROC of {len(heads)} heads: {test}.")
+    return "\n".join(lines)
+
+
+def _print(
+    tracking: Tracking, options: RegisterOptions, version: str, is_new: bool, heads: Sequence[ChosenHead]
+) -> None:
+    what = f"{options.name} version {version}"
+    if is_new:
+        some = ", ".join(head.name for head in heads[:3]) + (", ..." if len(heads) > 3 else "")
+        click.echo(f"registered {what}, alias {options.alias}, with {len(heads)} head{'s' * (len(heads) > 1)}: {some}")
+    else:
+        click.echo(f"this is {what} already; its alias is {options.alias}")
+    click.echo(
+        f"Serve it: MLFLOW_TRACKING_URI={tracking.uri} "
+        f"mlflow models serve -m models:/{options.name}/{version} --env-manager local"
+    )
+
+
+__all__ = ["RegisterOptions", "register"]

@@ -1,0 +1,172 @@
+"""Runs become versions of a registered model, whose heads score what was recorded."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.entities import Run
+from project_runs import mlflow_run, recorded, script, uri
+from sklearn.metrics import roc_auc_score
+
+from fanogan_mtl.data.catalog import load_dataset
+from fanogan_mtl.data.specs import parse_datasets
+from fanogan_mtl.data.splits import one_vs_rest
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.workflows.register import RegisterOptions
+from fanogan_mtl.workflows.register import register as register_run
+
+SMALL = ["--dataset", "optdigits,handwritten", "--classes", "0,8", "--limit", "60", "--epochs", "1,3", "--seeds", "0,1"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a benchmark and a hybrid sweep have run, with no model kept."""
+    folder = tmp_path_factory.mktemp("register")
+    for entry, own in (
+        ("benchmark", ["--detectors", "vae,knn"]),
+        ("hybrid", ["--detectors", "knn", "--extractors", "pca", "--protocol", "paper,unseen-class"]),
+    ):
+        process = script(folder, entry, *SMALL, *own, "--log_models", "none")
+        assert process.returncode == 0, process.stderr
+    return folder
+
+
+def client(folder: Path) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(uri(folder))
+
+
+def register(folder: Path, run: Run | str, *arguments: str) -> str:
+    run_id = run if isinstance(run, str) else run.info.run_id
+    process = script(folder, "register", "--run", run_id, *arguments)
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+def sweep(folder: Path, entry: str) -> Run:
+    (found,) = [run for run in recorded(folder).sweeps if run.info.run_name.startswith(entry)]
+    return found
+
+
+def comparison(folder: Path, name: str) -> Run:
+    (found,) = [run for run in recorded(folder).comparisons if run.info.run_name == name]
+    return found
+
+
+def predict(folder: Path, model: str, table: pd.DataFrame, **parameters: object) -> pd.DataFrame:
+    mlflow.set_tracking_uri(uri(folder))
+    return mlflow.pyfunc.load_model(model).predict(table, params=parameters)
+
+
+def test_a_sweeps_best_setting_becomes_one_model_with_a_head_for_each_data_set_and_class(folder: Path) -> None:
+    run = sweep(folder, "benchmark")
+    said = register(folder, run, "--name", "best")
+    assert "best of 2 by mean validation AUROC" in said
+    assert (
+        "registered best version 1, alias champion, with 4 heads: optdigits/0, optdigits/8" in said or "4 heads" in said
+    )
+    version = client(folder).get_model_version_by_alias("best", "champion")
+    heads = {f"{data}/{digit}" for data in ("handwritten", "optdigits") for digit in (0, 8)}
+    for head in heads:
+        assert f"| {head} |" in version.description
+    model = client(folder).get_logged_model(version.source.rpartition("/")[2])
+    assert set(model.params["heads"].split(", ")) == heads
+    by_dataset = {(each.key, each.dataset_name): each.value for each in model.metrics}
+    detector = model.params["detector"]
+    for name in ("handwritten", "optdigits"):
+        recorded_best = comparison(folder, f"{name} · {detector}").data.metrics["validation_auroc"]
+        assert by_dataset["model_validation_auroc", name] >= recorded_best - 1e-9
+    again = register(folder, run, "--name", "best")
+    assert "this is best version 1 already" in again
+    assert len(client(folder).search_model_versions("name = 'best'")) == 1
+
+
+@pytest.mark.parametrize("name", ["optdigits · vae", "handwritten · pca+knn"])
+def test_a_model_made_again_scores_the_recorded_test(folder: Path, name: str) -> None:
+    run = comparison(folder, name)
+    registered = name.replace(" · ", "-").replace("+", "-")
+    register(folder, run, "--name", registered, "--alias", "tested")
+    dataset_name = name.partition(" · ")[0]
+    (spec,) = parse_datasets(dataset_name)
+    dataset = load_dataset(spec, folder / "cache" / "fanogan-mtl")
+    pixels = {"train": dataset.train.pixels, "test": dataset.test.pixels}
+    version = client(folder).get_model_version_by_alias(registered, "tested")
+    for digit in ("0", "8"):
+        (line,) = [line for line in version.description.splitlines() if line.startswith(f"| {dataset_name}/{digit} |")]
+        test, _, _, seed = (cell.strip() for cell in line.split("|")[2:6])
+        part = one_vs_rest(dataset, digit, int(seed), 60).test
+        images = np.concatenate([pixels["train"], pixels["test"]])[part.rows]
+        images = pd.DataFrame({"image": list(images)})
+        table = predict(folder, f"models:/{registered}@tested", images, heads=f"{dataset_name}/{digit}")
+        assert f"{100 * roc_auc_score(part.anomaly, table['score']):.1f}" == test
+        assert f"{100 * roc_auc_score(part.anomaly, table['probability']):.1f}" == test
+        np.testing.assert_array_equal(table["is_anomaly"], table["score"] > table["threshold"])
+
+
+def test_heads_on_features_share_one_extractor(folder: Path) -> None:
+    register(folder, sweep(folder, "hybrid"), "--name", "shared")
+    path = Path(mlflow.artifacts.download_artifacts("models:/shared@champion", tracking_uri=uri(folder)))
+    assert len(list(path.glob("artifacts/*/extractors/*"))) == 1
+    assert len(list(path.glob("artifacts/*/heads/*"))) == 4
+
+
+def test_a_cell_becomes_one_head_by_mlflow_run(folder: Path) -> None:
+    cell = next(run for run in recorded(folder).cells if run.info.run_name == "optdigits/8 knn seed 1")
+    process = mlflow_run(folder, "register", {"run": cell.info.run_id, "name": "single"})
+    assert process.returncode == 0, process.stderr
+    blank = pd.DataFrame({"image": [np.zeros((8, 8), np.uint8)]})
+    assert predict(folder, "models:/single/1", blank)["head"].tolist() == ["optdigits/8"]
+
+
+def test_scores_other_than_recorded_stop_the_registration(folder: Path, tmp_path: Path) -> None:
+    cell = next(run for run in recorded(folder).cells if run.info.run_name == "optdigits/0 knn seed 0")
+    path = Path(client(folder).download_artifacts(cell.info.run_id, "cell.npz", str(tmp_path)))
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez_compressed(tmp_path / "cell.npz", **{**arrays, "scores": arrays["scores"] + 1e-3})
+    client(folder).log_artifact(cell.info.run_id, str(tmp_path / "cell.npz"))
+    process = script(folder, "register", "--run", cell.info.run_id, "--name", "changed")
+    np.savez_compressed(tmp_path / "cell.npz", **arrays)
+    client(folder).log_artifact(cell.info.run_id, str(tmp_path / "cell.npz"))
+    assert process.returncode == 2
+    assert "trained again it has AUROC" in process.stderr
+    assert client(folder).search_registered_models("name = 'changed'") == []
+
+
+def test_mistakes_are_one_line_and_leave_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = recorded(folder)
+    unseen = next(run for run in runs.comparisons if "unseen-class" in run.info.run_name)
+    (extractor, *_) = client(folder).search_runs(["0"], "tags.level = 'extractor'")
+    cell = runs.cells[0].info.run_id
+    mlflow.set_tracking_uri(uri(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    before = len(client(folder).search_registered_models()), len(client(folder).search_runs(["0"]))
+    for options, words in (
+        ({}, "run: which one?"),
+        ({"run": "nonsense"}, "run 'nonsense' can't be read"),
+        ({"run": unseen.info.run_id}, "unseen-class"),
+        ({"run": extractor.info.run_id}, "(its level: extractor)"),
+        ({"run": cell, "name": "a/b"}, "Names cannot contain"),
+        ({"run": cell, "name": " "}, "name ' '"),
+        ({"run": cell, "alias": "latest"}, "alias 'latest'"),
+        ({"run": cell, "alias": "a b"}, "alias 'a b'"),
+        ({"run": cell, "device": "tpu"}, "device 'tpu'"),
+    ):
+        with pytest.raises(UserError, match=re.escape(words)) as caught:
+            register_run(RegisterOptions(**options))
+        assert "\n" not in str(caught.value)
+    assert before == (len(client(folder).search_registered_models()), len(client(folder).search_runs(["0"])))
+
+
+def test_a_run_of_an_earlier_version_is_named(folder: Path) -> None:
+    run = comparison(folder, "optdigits · knn")
+    spec = run.data.tags["comparison"]
+    client(folder).delete_tag(run.info.run_id, "comparison")
+    process = script(folder, "register", "--run", run.info.run_id)
+    client(folder).set_tag(run.info.run_id, "comparison", spec)
+    assert process.returncode == 2
+    assert "recorded by another version" in process.stderr
