@@ -1,0 +1,58 @@
+"""What the pages on serving say, done."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pages import run_page
+from project_runs import ROOT, script
+
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the project, in which a page may make files."""
+    ignored = shutil.ignore_patterns(".git", ".venv", ".*cache*", "__pycache__", "mlruns", "mlflow.db")
+    return Path(shutil.copytree(ROOT, tmp_path / "project", ignore=ignored))
+
+
+def answers(text: str) -> pd.DataFrame:
+    return pd.DataFrame(json.loads(text)["predictions"])
+
+
+@pytest.mark.timeout(900)
+def test_own_images_go_from_a_folder_to_a_service(project: Path, tmp_path: Path) -> None:
+    printed = run_page(DOCS / "own-images.md", project, tmp_path)
+    asked = answers(printed[-2])
+    assert asked["head"].tolist() == ["digits/0", "digits/1", "digits/2"]
+    table = pd.read_csv(project / "digits-scores.csv")
+    assert len(table) == 900
+    assert table["error"].isna().all()
+    one = table[table["head"] == "digits/0"]
+    others = ~one["path"].str.startswith("0/")
+    assert one["score"][others].median() > one["score"][~others].median()
+    of_asked = table[table["path"] == min(path for path in table["path"] if path.startswith("1/"))]
+    assert of_asked["score"].to_numpy() == pytest.approx(asked["score"].to_numpy(), rel=1e-6)
+    assert "data:image/" in (project / "digits-scores.html").read_text()
+
+
+@pytest.mark.timeout(600)
+def test_the_serving_page(project: Path, tmp_path: Path) -> None:
+    small = ["--dataset", "optdigits", "--classes", "0,8", "--limit", "60", "--epochs", "2", "--detectors", "vae"]
+    assert script(tmp_path, "benchmark", *small).returncode == 0
+    printed = run_page(DOCS / "serving.md", project, tmp_path)
+    curl, python, in_process = printed[-3:]
+    (first, second) = answers(curl).to_dict("records")
+    example = json.loads((DOCS / "serving.md").read_text().split("```json\n")[1].split("```")[0])
+    assert first.keys() == example["predictions"][0].keys()
+    head, score, probability, _ = python.splitlines()[0].split()
+    assert (head, float(score), float(probability)) == (first["head"], first["score"], first["probability"])
+    assert python.splitlines()[1] == "4 rows"
+    assert second["head"] in in_process
+
+
+def test_the_page_on_thresholds(project: Path, tmp_path: Path) -> None:
+    assert run_page(DOCS / "thresholds.md", project, tmp_path) == ["0.308\n"]
