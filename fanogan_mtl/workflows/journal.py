@@ -1,0 +1,212 @@
+"""The table of scores while it is made: whole chunks of images are appended, so that a crash loses one chunk at most.
+
+`OUTPUT.partial.csv` holds the rows, and `OUTPUT.partial.json` says what they are scores of. Both go when the table is
+complete and has its own name.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import StringIO
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.serving.scoring import CHUNK_IMAGES
+
+PARQUET_ROWS = 50_000  # written at a time
+
+
+class Row(NamedTuple):
+    """What one head says of one image; an image that can't be read has one row, with its error and nothing else."""
+
+    path: str
+    head: str = ""
+    score: float | None = None
+    threshold: float | None = None
+    probability: float | None = None
+    is_anomaly: bool | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Journal:
+    """An open journal.
+
+    Attributes
+    ----------
+    path, facts_path : Path
+    file : file
+        Locked, and open for appending.
+    done : frozenset of str
+        Paths of the images whose rows are there already.
+    """
+
+    path: Path
+    facts_path: Path
+    file: BinaryIO
+    done: frozenset[str]
+
+
+@contextmanager
+def open_journal(output: Path, facts: Mapping[str, Any], heads: Sequence[str]) -> Iterator[Journal]:
+    """Begin a table or go on with it.
+
+    Parameters
+    ----------
+    output : Path
+        Where the table will be.
+    facts : mapping
+        What it is made of, as JSON values: another run must give the same to go on.
+    heads : sequence of str
+        In the order of an image's rows.
+
+    Raises
+    ------
+    UserError
+        If the journal is of something else, or another process writes it.
+    """
+    path, facts_path = output.with_suffix(".partial.csv"), output.with_suffix(".partial.json")
+    with path.open("a+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another process writes {path}: wait for it, or choose another output") from None
+        if path.stat().st_size:
+            _check_facts(path, facts_path, facts)
+        facts_path.write_text(json.dumps(facts, indent=1))  # before the first row, so that no row is without
+        images = _complete_images(file, heads)
+        images = images[: len(images) // CHUNK_IMAGES * CHUNK_IMAGES]  # chunks stay those of an uninterrupted run
+        header = _encoded([Row._fields])
+        file.truncate(images[-1][1] if images else 0)
+        journal = Journal(path, facts_path, file, frozenset(name for name, _ in images))
+        if not images:
+            _write(journal, header)
+        yield journal
+
+
+def append(journal: Journal, rows: Iterable[Row]) -> None:
+    """Add all rows of some images."""
+    _write(journal, _encoded(rows))
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Read the rows of a journal or of a table in CSV, one by one."""
+    with path.open("rb") as file:
+        for fields, _ in _records(file):
+            if fields != list(Row._fields):
+                yield _row(fields)
+
+
+def complete(journal: Journal, output: Path) -> None:
+    """Give the finished table its name, in the format of its suffix."""
+    try:
+        os.fsync(journal.file.fileno())
+        if output.suffix.lower() == ".parquet":
+            written = output.with_suffix(".partial.parquet")
+            _write_parquet(read_rows(journal.path), written)
+            written.replace(output)
+            journal.path.unlink()
+        else:
+            journal.path.replace(output)
+        journal.facts_path.unlink()
+    except OSError as error:
+        raise _no_room(output, error) from None
+
+
+def _check_facts(path: Path, facts_path: Path, facts: Mapping[str, Any]) -> None:
+    try:
+        found = json.loads(facts_path.read_text())
+    except (OSError, ValueError):
+        found = {}
+    for name, value in facts.items():
+        if found.get(name) != value:
+            was = f"{name} {found[name]}" if name in found else f"an unknown {name}"
+            raise UserError(
+                f"{path} holds unfinished scores of {was}, not {value}: "
+                "delete it to start anew, or give the same options to go on"
+            )
+
+
+def _complete_images(file: BinaryIO, heads: Sequence[str]) -> list[tuple[str, int]]:
+    """The images whose rows are complete, up to the first that aren't, each with the place where its rows end."""
+    file.seek(0)
+    records = _records(file)
+    images: list[tuple[str, int]] = []
+    if next(records, ([], 0))[0] != list(Row._fields):
+        return images
+    waiting: list[str] = []
+    for fields, end in records:
+        if len(fields) != len(Row._fields):
+            break
+        name, head = fields[:2]
+        if not waiting:
+            waiting = [head] if not head else list(heads)
+            current = name
+        if (name, head) != (current, waiting.pop(0)):
+            break
+        if not waiting:
+            images.append((name, end))
+    return images
+
+
+def _records(file: BinaryIO) -> Iterator[tuple[list[str], int]]:
+    """The records of a CSV file, each with the place where it ends; a last one without an end of line is torn."""
+    end = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal end
+        for line in file:
+            if line.endswith(b"\n"):
+                end += len(line)
+                yield line.decode("utf-8", "replace")
+
+    for fields in csv.reader(lines()):
+        yield fields, end
+
+
+def _row(fields: list[str]) -> Row:
+    path, head, *numbers, is_anomaly, error = fields
+    score, threshold, probability = (float(number) if number else None for number in numbers)
+    return Row(path, head, score, threshold, probability, is_anomaly == "True" if is_anomaly else None, error)
+
+
+def _encoded(rows: Iterable[Iterable[Any]]) -> bytes:
+    text = StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)  # floats as their repr, which reads back to the bit
+    return text.getvalue().encode("utf-8")
+
+
+def _write(journal: Journal, content: bytes) -> None:
+    try:
+        journal.file.write(content)
+        journal.file.flush()
+    except OSError as error:
+        raise _no_room(journal.path, error) from None
+
+
+def _no_room(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} can't be written ({error.strerror}): mend that and start the same command again to go on")
+
+
+def _write_parquet(rows: Iterator[Row], path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    text, number = pa.string(), pa.float64()
+    kinds = (text, text, number, number, number, pa.bool_(), text)
+    schema = pa.schema(list(zip(Row._fields, kinds, strict=True)))
+    with parquet.ParquetWriter(path, schema) as writer:
+        while batch := list(islice(rows, PARQUET_ROWS)):
+            columns = [
+                pa.array([None if value == "" else value for value in column], kind)
+                for column, kind in zip(zip(*batch, strict=True), kinds, strict=True)
+            ]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))

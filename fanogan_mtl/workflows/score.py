@@ -1,0 +1,179 @@
+"""Scoring: a folder of images through a model's heads, into a table and a page."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from fanogan_mtl.data.decode import ImageError
+from fanogan_mtl.detectors.threads import one_thread
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.serving.heads import Head, Model
+from fanogan_mtl.serving.requests import answer_table
+from fanogan_mtl.serving.scoring import CHUNK_IMAGES, Pixels, choose_heads, score_images
+from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking.connection import Tracking, connect
+from fanogan_mtl.tracking.environment import environment_tags
+from fanogan_mtl.tracking.records import Record
+from fanogan_mtl.workflows.contact_sheet import Summary, contact_sheet, summarise
+from fanogan_mtl.workflows.image_list import list_images, read_image
+from fanogan_mtl.workflows.journal import Journal, Row, append, complete, open_journal, read_rows
+from fanogan_mtl.workflows.served import load_served
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """What a person may choose, as text; `python -m entrypoints.score --help` says what each means."""
+
+    model: str = "none"
+    input: str = "none"
+    output: str = "scores.csv"
+    heads: str = "all"
+
+
+def score(options: ScoreOptions) -> int:
+    """Score images by a model out of MLflow; what an interrupted run has finished is kept, and it goes on.
+
+    Returns
+    -------
+    int
+        Exit status 0, also where some images couldn't be read.
+
+    Raises
+    ------
+    UserError
+        For an unknown model or head, no images, or an output that can't be written.
+    """
+    if options.model == "none":
+        raise UserError("model: which one? Give its address, as models:/NAME/VERSION")
+    files = list_images(options.input)
+    output = _parse_output(options.output)
+    tracking = connect()
+    model = load_served(options.model)
+    heads = _heads(model, options)
+    facts = {
+        "model": options.model,
+        "heads": ", ".join(head.spec.name for head in heads),
+        "input": str(Path(options.input).expanduser().resolve()),
+        "heads' digest": _digest(heads),
+    }
+    with open_journal(output, facts, [head.spec.name for head in heads]) as journal:
+        record = Record({name: str(value) for name, value in asdict(options).items()}, tags=environment_tags("cpu"))
+        run_id = records.start_run(tracking, "score", f"score {Path(options.input).name}", record)
+        try:
+            with one_thread():  # as in training and in service, for the same scores to the bit
+                _score_files(journal, model, heads, files)
+                summary = summarise(read_rows(journal.path), [head.spec.name for head in heads])
+                page = output.with_suffix(".html")
+                _write_page(page, contact_sheet(_title(options), summary, model, heads, files))
+            complete(journal, output)
+            values = [records.Value("images", summary.images, 0), records.Value("errors", summary.errors, 0)]
+            records.write(tracking, run_id, Record(values=values, files=[page], time=records.now()))
+        except BaseException as error:
+            records.finish(tracking, run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            raise
+    records.finish(tracking, run_id)
+    _print(tracking, run_id, output, summary, heads)
+    return 0
+
+
+def _parse_output(text: str) -> Path:
+    """Where the table goes; its folder is made, and tried."""
+    output = Path(text).expanduser().absolute()
+    if output.suffix.lower() not in (".csv", ".parquet"):
+        raise UserError(f"output {text!r}: a name that ends in .csv or .parquet, please")
+    if output.is_dir():
+        raise UserError(f"output {text!r} is a folder: give the name of a file")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        probe = output.with_name(f".writable-{os.getpid()}")
+        probe.touch()
+        probe.unlink()
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"output {text!r}: {str(output.parent)!r} is no folder: choose another place") from None
+    except OSError as error:
+        raise UserError(f"output {text!r} can't be written ({error.strerror}): choose another place") from None
+    return output
+
+
+def _heads(model: Model, options: ScoreOptions) -> tuple[Head, ...]:
+    if not model.takes_images:
+        raise UserError(f"model {options.model} scores vectors: name one of images")
+    try:
+        return choose_heads(model, options.heads)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def _digest(heads: Sequence[Head]) -> str:
+    """What tells a model's heads from those of another under the same address, as an alias may be moved."""
+    content = [(asdict(head.spec), head.threshold) for head in heads]
+    return sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def _score_files(journal: Journal, model: Model, heads: Sequence[Head], files: dict[str, Path]) -> None:
+    """Score what the journal lacks, chunk by chunk."""
+    remaining = iter([name for name in files if name not in journal.done])
+    interval = 0.1 if os.isatty(2) else 10
+    with tqdm(total=len(files), initial=len(journal.done), unit="image", mininterval=interval) as bar:
+        while names := list(islice(remaining, CHUNK_IMAGES)):
+            append(journal, _rows(model, heads, {name: files[name] for name in names}))
+            bar.update(len(names))
+
+
+def _rows(model: Model, heads: Sequence[Head], files: dict[str, Path]) -> list[Row]:
+    errors: dict[str, str] = {}
+
+    def images() -> Iterator[Pixels]:
+        for name, path in files.items():
+            try:
+                yield read_image(path)
+            except ImageError as error:
+                errors[name] = str(error)
+
+    try:
+        scores = score_images(model, heads, images())
+    except ValueError as error:  # a score of infinity, as of pixels that training never saw
+        if len(files) == 1:
+            return [Row(name, error=str(error).removeprefix("image 0: ")) for name in files]
+        return [row for name, path in files.items() for row in _rows(model, heads, {name: path})]
+    scored = answer_table(tuple(heads), scores).drop(columns="image").itertuples(index=False, name=None)
+    return [
+        row
+        for name in files
+        for row in ([Row(name, error=errors[name])] if name in errors else [Row(name, *next(scored)) for _ in heads])
+    ]
+
+
+def _title(options: ScoreOptions) -> str:
+    return f"{Path(options.input).name}, scored by {options.model}"
+
+
+def _write_page(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"{path} can't be written ({error.strerror}): mend that and start the same command again to go on"
+        ) from None
+
+
+def _print(tracking: Tracking, run_id: str, output: Path, summary: Summary, heads: Sequence[Head]) -> None:
+    for head in heads:
+        name = head.spec.name
+        click.echo(f"{name:40} {summary.anomalies[name]:9,} of {summary.images:,} images above the threshold")
+    if summary.errors:
+        some = f"{summary.errors:,} image{'s' * (summary.errors != 1)}"
+        click.echo(f"{some} could not be read: see the column error")
+    click.echo(
+        f"\nScores are in {output}, the most anomalous images in {output.with_suffix('.html')} "
+        f"and in run {run_id} in {tracking.uri}"
+    )

@@ -1,0 +1,386 @@
+"""Folders and lists of images become tables and pages of scores, whatever lies in them and whatever interrupts."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from project_runs import mlflow_run, recorded, script, start_script, uri
+
+from fanogan_mtl.data.decode import ImageError
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.serving.scoring import CHUNK_IMAGES
+from fanogan_mtl.workflows import image_list
+from fanogan_mtl.workflows.contact_sheet import MOST_IMAGES, summarise
+from fanogan_mtl.workflows.journal import Row, append, complete, open_journal, read_rows
+from fanogan_mtl.workflows.score import ScoreOptions, score
+
+COLUMNS = ["path", "head", "score", "threshold", "probability", "is_anomaly", "error"]
+HEADS = ["optdigits/0", "optdigits/8"]
+FACTS = {"model": "models:/m/1", "heads": "a, b", "input": "in"}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with small models of two heads."""
+    folder = tmp_path_factory.mktemp("store")
+    arguments = ["--detectors", "vae,knn", "--classes", "0,8", "--epochs", "2", "--limit", "60", "--log_models", "all"]
+    process = script(folder, "benchmark", "--dataset", "optdigits", *arguments)
+    assert process.returncode == 0, process.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(store: Path) -> str:
+    return next(
+        run.data.tags["model_uri"] for run in recorded(store).comparisons if run.data.params["detector"] == "vae"
+    )
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More images than two chunks, of several sizes and kinds, in a tree."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for number in range(2 * CHUNK_IMAGES + 6):
+        shape = [(8, 8), (20, 31), (9, 7, 3)][number % 3]
+        below = folder / f"part {number % 2}"
+        below.mkdir(exist_ok=True)
+        Image.fromarray(random.integers(0, 256, shape, np.uint8)).save(
+            below / f"{number:03}.{'pngJPG'[number % 2 * 3 :][:3]}"
+        )
+    (folder / "notes.txt").write_text("no image")
+    (folder / ".hidden.png").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scores(store: Path, model: str, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The table of all photos, by a run without interruption."""
+    output = tmp_path_factory.mktemp("scores") / "made" / "scores.csv"
+    process = mlflow_run(store, "score", {"model": model, "input": str(photos), "output": str(output)})
+    assert process.returncode == 0, process.stderr
+    assert "Scores are in" in process.stdout.splitlines()[-1]
+    assert str(output) in process.stdout.splitlines()[-1]
+    return output
+
+
+@pytest.fixture
+def in_store(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(store))
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def table_of(path: Path) -> pd.DataFrame:
+    """A table in CSV, read to the last bit by any pandas."""
+    numbers = dict.fromkeys(COLUMNS[2:5], float)
+    read = pd.DataFrame(rows(path)).astype(numbers)
+    return read.assign(is_anomaly=read["is_anomaly"].map({"True": True, "False": False}))
+
+
+def score_runs(store: Path) -> list[mlflow.entities.Run]:
+    return mlflow.MlflowClient(uri(store)).search_runs(["0"], "tags.level = 'score'")
+
+
+def test_scores_are_the_served_models_to_the_bit(store: Path, model: str, photos: Path, scores: Path) -> None:
+    mlflow.set_tracking_uri(uri(store))
+    served = mlflow.pyfunc.load_model(model)
+    files = sorted([*photos.rglob("[0-9]*.png"), *photos.rglob("*.JPG")])
+    expected = served.predict(pd.DataFrame({"image": [file.read_bytes() for file in files]}))
+    table = table_of(scores)
+    assert list(table.columns) == COLUMNS
+    assert table["path"].tolist() == [file.relative_to(photos).as_posix() for file in files for _ in HEADS]
+    assert (table["error"] == "").all()
+    for name in ("head", "score", "threshold", "probability", "is_anomaly"):
+        assert table[name].tolist() == expected[name].tolist(), name
+
+
+def test_the_run_of_mlflow_has_the_page_and_the_counts(store: Path, model: str, scores: Path, tmp_path: Path) -> None:
+    run = min(score_runs(store), key=lambda run: run.info.start_time)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["output"] == str(scores)
+    assert run.data.params["model"] == model
+    assert run.data.metrics == {"images": 2 * CHUNK_IMAGES + 6, "errors": 0}
+    page = mlflow.MlflowClient(uri(store)).download_artifacts(run.info.run_id, "scores.html", str(tmp_path))
+    assert Path(page).read_bytes() == scores.with_suffix(".html").read_bytes()
+
+
+def test_nothing_but_table_and_page_is_left(scores: Path) -> None:
+    assert sorted(path.name for path in scores.parent.iterdir()) == ["scores.csv", "scores.html"]
+
+
+def test_the_page_shows_each_heads_highest_scores(scores: Path) -> None:
+    page = scores.with_suffix(".html").read_text()
+    assert page.count("<figure") == MOST_IMAGES * len(HEADS)
+    assert page.count("data:image/jpeg") == 2 * MOST_IMAGES * len(HEADS)
+    table = table_of(scores)
+    for head in HEADS:
+        section = page.partition(f"<h2>{head}: highest scores</h2>")[2].partition("</section>")[0]
+        best = table[table["head"] == head].sort_values("score", ascending=False, kind="stable").head(MOST_IMAGES)
+        shown = [part.partition("</span>")[0] for part in section.split('<span class="path">')[1:]]
+        assert shown == best["path"].tolist()
+    assert "http" not in page
+    assert "src=" in page
+
+
+@pytest.mark.usefixtures("in_store")
+def test_one_head_into_parquet(model: str, photos: Path, scores: Path, tmp_path: Path) -> None:
+    output = tmp_path / "one.parquet"
+    assert score(ScoreOptions(model, str(photos), str(output), HEADS[1])) == 0
+    table = pd.read_parquet(output)
+    assert list(table.columns) == COLUMNS
+    of_csv = table_of(scores).query("head == @HEADS[1]")
+    for name in COLUMNS[:-1]:
+        assert table[name].tolist() == of_csv[name].tolist(), name
+    assert table["error"].isna().all()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.html", "one.parquet"]
+
+
+@pytest.mark.usefixtures("in_store")
+def test_what_can_not_be_read_is_a_row_and_the_others_are_scored(
+    store: Path, model: str, photos: Path, scores: Path, tmp_path: Path
+) -> None:
+    good = sorted((photos / "part 0").iterdir())[:2]
+    folder = tmp_path / "in"
+    (folder / "directory.png").mkdir(parents=True)
+    os.mkfifo(folder / "pipe.png")
+    shutil.copy(good[0], folder / "a.png")
+    shutil.copy(good[1], folder / 'z, "quoted".png')
+    (folder / "cut.png").write_bytes(good[0].read_bytes()[:-30])
+    (folder / "text.png").write_text("no image at all")
+    listed = ["a.png", "absent.png", "cut.png", "text.png", "pipe.png", "directory.png", "", 'z, "quoted".png', "a.png"]
+    (folder / "list.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(listed).encode())
+    assert score(ScoreOptions(model, str(folder / "list.txt"), str(tmp_path / "out.csv"))) == 0
+    made = rows(tmp_path / "out.csv")
+    errors = {row["path"]: row for row in made if row["error"]}
+    assert list(errors) == listed[1:6]
+    assert all(list(row.values())[1:6] == [""] * 5 for row in errors.values())
+    assert "No such file" in errors["absent.png"]["error"]
+    assert "damaged" in errors["cut.png"]["error"]
+    assert "neither a PNG nor a JPEG" in errors["text.png"]["error"]
+    assert errors["pipe.png"]["error"] == "not a file"
+    others = [row for row in made if not row["error"]]
+    assert [(row["path"], row["head"]) for row in others] == [
+        (path, head) for path in (listed[0], listed[7]) for head in HEADS
+    ]
+    expected = {(row["path"], row["head"]): row["score"] for row in rows(scores)}
+    names = {"a.png": good[0], listed[7]: good[1]}
+    for row in others:
+        assert row["score"] == expected[f"part 0/{names[row['path']].name}", row["head"]]
+    page = (tmp_path / "out.html").read_text()
+    assert "z, &quot;quoted&quot;.png" in page
+    assert "5 images could not be read" in page
+    run = max(score_runs(store), key=lambda run: run.info.start_time)
+    assert run.data.metrics == {"images": 2, "errors": 5}
+
+
+def test_a_file_without_permission_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"")
+    path.chmod(0)
+    if os.geteuid() == 0:  # who may read everything
+
+        def refuse(_: Path) -> bytes:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ImageError, match="Permission denied"):
+        image_list.read_image(path)
+
+
+@pytest.mark.usefixtures("in_store")
+def test_killed_in_the_middle_it_goes_on_to_the_same_files(
+    store: Path, model: str, photos: Path, scores: Path, tmp_path: Path
+) -> None:
+    output, journal = tmp_path / "scores.csv", tmp_path / "scores.partial.csv"
+    process = start_script(store, "score", *arguments(model, photos, output))
+    while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < CHUNK_IMAGES):
+        time.sleep(0.001)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    finished = rows(journal)
+    assert len(finished) >= CHUNK_IMAGES
+    assert finished == rows(scores)[: len(finished)]
+    marked = journal.read_text().splitlines()
+    marked[1] = marked[1].replace(finished[0]["score"], "1234.5")
+    journal.write_text("\n".join(marked) + "\npart 1/torn")
+    assert score(ScoreOptions(model, str(photos), str(output))) == 0
+    made = rows(output)
+    assert made[0]["score"] == "1234.5"  # not scored again
+    assert made[1:] == rows(scores)[1:]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.csv", "scores.html"]
+
+
+@pytest.mark.usefixtures("in_store")
+def test_ctrl_c_ends_the_run_as_killed_and_another_model_is_refused(
+    store: Path, model: str, photos: Path, tmp_path: Path
+) -> None:
+    output, journal = tmp_path / "scores.csv", tmp_path / "scores.partial.csv"
+    many = tmp_path / "list.txt"
+    files = sorted((photos / "part 0").iterdir())
+    many.write_text("\n".join(f"{'./' * number}{file}" for number in range(0, 40) for file in files))
+    process = start_script(store, "score", *arguments(model, many, output))
+    while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < CHUNK_IMAGES):
+        time.sleep(0.001)
+    os.killpg(process.pid, signal.SIGINT)
+    printed = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, printed
+    assert "start the same command again to go on" in printed.splitlines()[-1]
+    assert max(score_runs(store), key=lambda run: run.info.start_time).info.status == "KILLED"
+    assert one_line(store, *arguments(model, many, output), "--heads", HEADS[0]) == (
+        f"Error: {journal} holds unfinished scores of heads {HEADS[0]}, {HEADS[1]}, not {HEADS[0]}: "
+        "delete it to start anew, or give the same options to go on"
+    )
+    other = next(run for run in recorded(store).comparisons if run.data.params["detector"] == "knn").data.tags[
+        "model_uri"
+    ]
+    with pytest.raises(UserError, match="holds unfinished scores of model"):
+        score(ScoreOptions(other, str(many), str(output)))
+
+
+def arguments(model: str, input_: Path | str, output: Path | str) -> list[str]:
+    return ["--model", model, "--input", str(input_), "--output", str(output)]
+
+
+def one_line(store: Path, *given: str) -> str:
+    """What is printed for a mistake: one line, before any run is made."""
+    before = len(score_runs(store))
+    process = script(store, "score", *given)
+    assert process.returncode == 2, process.stderr
+    (line,) = process.stderr.splitlines()
+    assert len(score_runs(store)) == before
+    return line
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model": "none"}, "model: which one?"),
+        ({"model": "models:/nobody/7"}, "models:/nobody/7 can't be fetched"),
+        ({"input": "none"}, "input: which images?"),
+        ({"input": "nowhere/at/all"}, "'nowhere/at/all' is not there"),
+        ({"input": "EMPTY"}, "has no image"),
+        ({"input": "IMAGE"}, "is one image"),
+        ({"input": "BINARY"}, "is no text"),
+        ({"output": "scores.xlsx"}, "ends in .csv or .parquet"),
+        ({"output": "IMAGE/scores.csv"}, "is no folder"),
+        ({"output": "/proc/scores.csv"}, "can't be written"),
+        ({"output": "FOLDER"}, "is a folder"),
+        ({"heads": "optdigits/5"}, "no head 'optdigits/5'; there are optdigits/0, optdigits/8"),
+    ],
+    ids=lambda value: "-".join(map("=".join, value.items())).replace("/", "_") if isinstance(value, dict) else "",
+)
+@pytest.mark.usefixtures("in_store")
+def test_a_mistake_is_one_line(
+    store: Path,
+    model: str,
+    photos: Path,
+    tmp_path: Path,
+    change: dict[str, str],
+    words: str,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "binary").write_bytes(b"a.png\0b.png")
+    image = next((photos / "part 0").iterdir())
+    places = {
+        "EMPTY": tmp_path / "empty",
+        "IMAGE": image,
+        "BINARY": tmp_path / "binary",
+        "FOLDER": tmp_path / "folder.csv",
+    }
+    given = {"model": model, "input": str(photos), "output": str(tmp_path / "scores.csv"), "heads": "all", **change}
+    for word, path in places.items():
+        given = {name: value.replace(word, str(path)) for name, value in given.items()}
+    before = len(score_runs(store))
+    with pytest.raises(UserError) as raised:
+        score(ScoreOptions(**given))
+    assert words in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+    assert len(score_runs(store)) == before
+    assert not list(tmp_path.glob("scores*"))
+
+
+@pytest.fixture
+def finished() -> list[list[Row]]:
+    """Rows of each of two chunks of images and a half; the second image can't be read."""
+    images = [
+        [Row(f"{at:03}", head, at + 0.1, 1.0, 0.5, at > 1) for head in "ab"] for at in range(CHUNK_IMAGES * 5 // 2)
+    ]
+    images[1] = [Row("001", error="no image")]
+    return images
+
+
+def whole(images: list[list[Row]]) -> Iterator[Row]:
+    return (row for image in images for row in image)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 20, 31, 45, 70])
+def test_a_torn_journal_is_whole_chunks_again(tmp_path: Path, finished: list[list[Row]], cut: int) -> None:
+    output = tmp_path / "t.csv"
+    with open_journal(output, FACTS, "ab") as journal:
+        append(journal, whole(finished[: 2 * CHUNK_IMAGES]))
+    with journal.path.open("r+b") as file:
+        file.truncate(journal.path.stat().st_size - cut)
+    with open_journal(output, FACTS, "ab") as journal:
+        assert sorted(journal.done) == [f"{at:03}" for at in range(CHUNK_IMAGES)]
+        append(journal, whole(finished[CHUNK_IMAGES:]))
+        complete(journal, output)
+    assert list(read_rows(output)) == list(whole(finished))
+
+
+def test_a_journal_of_something_else_stays_as_it_is(tmp_path: Path, finished: list[list[Row]]) -> None:
+    output = tmp_path / "t.csv"
+    with open_journal(output, FACTS, "ab") as journal:
+        append(journal, whole(finished[:CHUNK_IMAGES]))
+    before = journal.path.read_bytes()
+    with (
+        pytest.raises(Exception, match=r"t.partial.csv holds unfinished scores of input in, not out"),
+        open_journal(output, {**FACTS, "input": "out"}, "ab"),
+    ):
+        pass
+    journal.facts_path.unlink()
+    with pytest.raises(Exception, match="an unknown model"), open_journal(output, FACTS, "ab"):
+        pass
+    assert journal.path.read_bytes() == before
+
+
+def test_two_processes_do_not_write_one_journal(tmp_path: Path) -> None:
+    with open_journal(tmp_path / "t.csv", FACTS, "ab"):
+        with (
+            pytest.raises(Exception, match="another process writes"),
+            open_journal(tmp_path / "t.parquet", FACTS, "ab"),
+        ):
+            pass
+        assert json.loads((tmp_path / "t.partial.json").read_text()) == FACTS
+
+
+def test_names_are_one_line_of_text_whatever_their_bytes(tmp_path: Path) -> None:
+    for name in (b"caf\xe9.png", b"two\nlines.png", "größe.PNG".encode()):
+        (tmp_path / os.fsdecode(name)).write_bytes(b"")
+    found = image_list.list_images(str(tmp_path))
+    assert sorted(found) == ["caf\\xe9.png", "größe.PNG", "two\\nlines.png"]
+    assert all(path.exists() for path in found.values())
+
+
+def test_of_equal_scores_the_first_image_is_shown() -> None:
+    table = [Row(f"{at:02}", "a", 1.0, 0.5, 0.5, True) for at in range(40)]
+    summary = summarise(table, ["a"])
+    assert [row.path for row in summary.top["a"]] == [f"{at:02}" for at in range(MOST_IMAGES)]
+    assert (summary.images, summary.errors, summary.anomalies) == (40, 0, {"a": 40})
