@@ -37,8 +37,19 @@ class ModelMetric:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a model's page shows."""
+    """What a model's page shows.
 
+    Attributes
+    ----------
+    name : str
+    text : str
+        Its description, Markdown.
+    parameters : mapping
+    metrics : sequence of ModelMetric
+    """
+
+    name: str = "model"
+    text: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
     metrics: Sequence[ModelMetric] = ()
 
@@ -54,7 +65,7 @@ def log_model(tracking: Tracking, run_id: str, folder: Path, example: NDArray[An
     is_images = example.ndim > 2
     signature = _signature(None if is_images else example.shape[1])
     shown = _png_column(example) if is_images else example
-    uri = _log(run_id, "model", "pyfunc.py", {"model": str(folder)}, shown, signature, facts.parameters)
+    uri = _log(run_id, facts.name, "pyfunc.py", {"model": str(folder)}, shown, signature, facts)
     for metric in facts.metrics:
         tracking.client.log_metric(
             run_id,
@@ -83,7 +94,7 @@ def log_extractor(
     inputs = Schema([TensorSpec(np.dtype(example.dtype), (-1, *example.shape[1:]))])
     outputs = Schema([TensorSpec(np.dtype(np.float32), (-1, width))])
     signature = ModelSignature(inputs=inputs, outputs=outputs)
-    return _log(run_id, name, "extractor_pyfunc.py", {"extractor": str(folder)}, example, signature, {})
+    return _log(run_id, name, "extractor_pyfunc.py", {"extractor": str(folder)}, example, signature, ModelFacts())
 
 
 def find_version(tracking: Tracking, name: str, key: str) -> str | None:
@@ -189,7 +200,7 @@ def _log(
     artifacts: dict[str, str],
     example: Any,
     signature: ModelSignature,
-    parameters: Mapping[str, str],
+    facts: ModelFacts,
 ) -> str:
     import mlflow
 
@@ -205,6 +216,7 @@ def _log(
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS],
             signature=signature,
             input_example=example,
-            params=dict(parameters),
+            params=dict(facts.parameters),
+            tags={"mlflow.note.content": facts.text} if facts.text else None,
         )
     return str(logged.model_uri)

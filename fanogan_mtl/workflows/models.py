@@ -20,6 +20,7 @@ from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.data.transforms import Preparation
 from fanogan_mtl.detectors.persistence import UnsavableDetector
 from fanogan_mtl.evaluation.calibration import Calibration
+from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.serving.heads import HeadSpec, extractor_folder, head_folder, write_model
 from fanogan_mtl.sweep import pretraining
 from fanogan_mtl.sweep.cell import Cell, Comparison, drop_kept_detectors, kept_detector
@@ -36,6 +37,7 @@ from fanogan_mtl.workflows.recording import Sweep, done_cells
 from fanogan_mtl.workflows.results import ComparisonResult
 from fanogan_mtl.workflows.summary import DoneCell, best_heads
 
+WIDE = "\u2003"  # MLflow shows tables without a space between columns
 MODEL_METRICS = ("auroc", "auprc", "balanced_accuracy", "validation_auroc")
 
 
@@ -112,6 +114,18 @@ def logged_model(tracking: Tracking, run_id: str, heads: Sequence[ChosenHead]) -
     """URI of the model of these heads, if it is logged under that run."""
     tags = tracking.client.get_run(run_id).data.tags
     return tags["model_uri"] if tags.get("model_key") == model_key(heads) else None
+
+
+def description(heads: Sequence[ChosenHead]) -> str:
+    """What a model is and what its heads reach, as Markdown."""
+    label = heads[0].cell.comparison.label
+    test = percent(fmean(head.metrics["auroc"] for head in heads))
+    lines = [f"**{label}**: mean test AUROC of {len(heads)} heads {test} %. Validation data chose seed and epochs.", ""]
+    rows = [["head", "test AUROC", "validation AUROC", "epochs", "seed"], ["---"] * 5]
+    for head in heads:
+        figures = [percent(head.metrics[name]) for name in ("auroc", "validation_auroc")]
+        rows.append([head.name, *figures, str(head.budget), str(head.cell.seed)])
+    return "\n".join([*lines, *(f"| {f'{WIDE} | '.join(row)} |" for row in rows)])
 
 
 def make_model(
@@ -234,7 +248,7 @@ def _facts(heads: Sequence[ChosenHead], setting: str) -> ModelFacts:
         "protocol": comparison.protocol or "none",
         "heads": ", ".join(head.name for head in heads),
     }
-    return ModelFacts(parameters, metrics)
+    return ModelFacts(comparison.label, description(heads), parameters, metrics)
 
 
 def _example(head: ChosenHead, data_dir: Path) -> np.ndarray[Any, Any]:

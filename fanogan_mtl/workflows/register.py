@@ -20,7 +20,7 @@ from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.models import find_version, register_model
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows import options as read
-from fanogan_mtl.workflows.models import ChosenHead, choose_heads, logged_model, make_model, model_key
+from fanogan_mtl.workflows.models import ChosenHead, choose_heads, description, logged_model, make_model, model_key
 from fanogan_mtl.workflows.plan import Execution
 from fanogan_mtl.workflows.recording import comparison_of, done_cells
 from fanogan_mtl.workflows.summary import DoneCell, validation_auroc
@@ -87,7 +87,7 @@ def register(options: RegisterOptions) -> int:
     run_id = records.start_run(own, "register", f"register {options.name}", record)
     try:
         uri = _obtain(source, options.run, chosen, heads, execution)
-        version, is_new = register_model(source, uri, options.name, options.alias, model_key(heads), _text(heads))
+        version, is_new = register_model(source, uri, options.name, options.alias, model_key(heads), description(heads))
     except BaseException as error:
         records.finish(own, run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
@@ -169,19 +169,6 @@ def _obtain(
             return uri
     with LocalWorkers(execution.workers) as workers:
         return make_model(tracking, run_id, heads, chosen[0].run.data.params["setting"], execution, workers)
-
-
-def _text(heads: Sequence[ChosenHead]) -> str:
-    """The version's description: where it is from, and its figures."""
-    comparison = heads[0].cell.comparison
-    lines = [f"**{comparison.label}**, AUROC in percent; validation data chose seed and epochs.", ""]
-    lines += ["| head | test | validation | epochs | seed |", "|---|---|---|---|---|"]
-    for head in heads:
-        test, validation = (percent(head.metrics[name], None) for name in ("auroc", "validation_auroc"))
-        lines.append(f"| {head.name} | {test} | {validation} | {head.budget} | {head.cell.seed} |")
-    test = percent(fmean(head.metrics["auroc"] for head in heads), None)
-    lines.insert(1, f"Mean test AUROC of {len(heads)} heads: {test}.")
-    return "\n".join(lines)
 
 
 def _print(

@@ -65,7 +65,9 @@ def test_constant_scores() -> None:
     np.testing.assert_allclose(fit_calibration([False, True], [7.0, 7.0]).probabilities(7.0), 0.5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("anomaly", "scores"), [([True, True], [1, 2]), ([True, False], [1, np.nan]), ([True], [1, 2])])
+@pytest.mark.parametrize(
+    ("anomaly", "scores"), [([True, True], [1, 2]), ([True, False], [1, np.nan]), ([True], [1, 2])]
+)
 def test_what_cannot_be_learned_from_is_refused(anomaly: list[bool], scores: list[float]) -> None:
     with pytest.raises(ValueError, match=r"."):
         fit_calibration(anomaly, scores)
