@@ -96,6 +96,7 @@ def test_maps_have_the_size_of_the_prepared_image(preparation: Preparation) -> N
         assert heat_map.shape == (preparation.image_size,) * 2
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_png_is_white_where_the_map_is_strongest_and_black_where_there_is_nothing() -> None:
     half = np.zeros((6, 6), np.float32)
     half[2, 3], half[5, 5] = 0.25, 0.5

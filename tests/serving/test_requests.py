@@ -68,6 +68,7 @@ def test_an_image_is_the_same_in_every_form(pixels: Any) -> None:
         (COLOUR.astype(complex), "no numbers"),
         (COLOUR > 5, "no numbers"),
         (COLOUR.astype(np.int16) - 300, "no whole numbers from 0 to 255"),
+        ([[256, 0]], "no whole numbers from 0 to 255"),
         (COLOUR / 255, "no whole numbers from 0 to 255"),
         (np.full((2, 2), np.nan), "NaN or infinity"),
         (np.array([[1, None]], object), "no numbers"),

@@ -16,7 +16,7 @@ from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.extractors.base import InputSpec
 from fanogan_mtl.serving.heads import Head, HeadSpec, Model
-from fanogan_mtl.serving.scoring import CHUNK_IMAGES, SMALL_VALUES, choose_heads, score_images
+from fanogan_mtl.serving.scoring import CHUNK_IMAGES, choose_heads, score_images
 
 
 class Sums:
@@ -85,7 +85,7 @@ def test_an_extractor_is_called_once_a_chunk_for_all_heads() -> None:
     assert score_images(Model(tuple(heads), extractors), heads, images[:1])[0].tolist() == scores[0].tolist()
 
 
-@pytest.mark.parametrize(("side", "most"), [(2 * int(SMALL_VALUES**0.5), 2), (20, CHUNK_IMAGES + 1)])
+@pytest.mark.parametrize(("side", "most"), [(512, 2), (20, CHUNK_IMAGES + 1)])
 def test_images_are_let_go_as_they_are_read(side: int, most: int) -> None:
     alive: set[int] = set()
     counts = []
