@@ -11,8 +11,9 @@ import pytest
 import yaml
 from project_runs import ROOT, environment
 
-from entrypoints import benchmark, hybrid, preprocess, pretrain, register, score
+from entrypoints import benchmark, demo, hybrid, preprocess, pretrain, register, score
 from fanogan_mtl.extractors import REGISTRY
+from fanogan_mtl.workflows.demo import DemoOptions
 from fanogan_mtl.workflows.hybrid import HybridOptions
 from fanogan_mtl.workflows.plan import BenchmarkOptions
 from fanogan_mtl.workflows.preprocess import PreprocessOptions
@@ -52,6 +53,7 @@ ENTRIES = {
     "preprocess": (preprocess.main, PreprocessOptions(), ("quickstart",)),
     "register": (register.main, RegisterOptions(), ("serving",)),
     "score": (score.main, ScoreOptions(), ("score",)),
+    "demo": (demo.main, DemoOptions(), ("score",)),
 }
 
 

@@ -77,8 +77,8 @@ def scores(store: Path, model: str, photos: Path, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture
-def in_store(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(store))
+def in_store(store: Path) -> None:
+    mlflow.set_tracking_uri(uri(store))
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -97,8 +97,8 @@ def score_runs(store: Path) -> list[mlflow.entities.Run]:
     return mlflow.MlflowClient(uri(store)).search_runs(["0"], "tags.level = 'score'")
 
 
-def test_scores_are_the_served_models_to_the_bit(store: Path, model: str, photos: Path, scores: Path) -> None:
-    mlflow.set_tracking_uri(uri(store))
+@pytest.mark.usefixtures("in_store")
+def test_scores_are_the_served_models_to_the_bit(model: str, photos: Path, scores: Path) -> None:
     served = mlflow.pyfunc.load_model(model)
     files = sorted([*photos.rglob("[0-9]*.png"), *photos.rglob("*.JPG")])
     expected = served.predict(pd.DataFrame({"image": [file.read_bytes() for file in files]}))
