@@ -54,8 +54,8 @@ class Comparison:
         Name of what made the features; the detector sees pixels without.
     learned : str or None
         Digest of how and from what the extractor learned, the seed aside.
-    protocol : {"paper", "unseen-class", "unseen-domain"} or None
-        What the extractor had seen.
+    protocol : {"paper", "unseen-class", "unseen-domain", "logged"} or None
+        What the extractor had seen; a logged one says so itself.
     common_scale : bool
         Whether the features keep their scale to each other, as principal components do; see `Hybrid`.
     """

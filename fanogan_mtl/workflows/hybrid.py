@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
@@ -110,6 +111,8 @@ def make_hybrid_plan(options: HybridOptions) -> HybridPlan:
     for protocol in protocols:
         for choice in choices:
             layout.add(choice, protocol)
+    if not layout.comparisons:
+        raise UserError(f"protocol {options.protocol}: no domain of a pool is unseen; name its members, as in a,b")
     return HybridPlan(Plan(tuple(layout.comparisons), asked.execution), layout.pretrainings)
 
 
@@ -145,7 +148,8 @@ class _Layout:
         made = {(seed, name): self.make.make(choice, pool, seed, name) for seed in seeds for name in held_out}
         self.pretrainings |= {each.key: each for each in made.values()}
         extractors = {each: pretraining.key for each, pretraining in made.items()}
-        self._append(choice, protocol, data, learned, extractors, _sentence(choice, pool, protocol))
+        domains = [source.name for source in sources_of(pool)]
+        self._append(choice, protocol, data, learned, extractors, domains, _sentence(choice, pool, protocol))
 
     def _add_logged(self, choice: ExtractorChoice, protocol: str) -> None:
         assert choice.key is not None
@@ -154,17 +158,26 @@ class _Layout:
         data_dir = self.asked.execution.data_dir
         datasets = [dataset for _, dataset, _ in self.asked.datasets]
         check_unseen(choice, datasets, self.asked.seeds, self.asked.limit, data_dir)
-        seen = sentence(description_of(data_dir, choice.key))
+        description = description_of(data_dir, choice.key)
+        seen = sentence(description)
         for data in self.asked.datasets:
             extractors: Extractors = {(seed, None): choice.key for seed in self.asked.seeds}
-            self._append(choice, protocol, data, choice.key, extractors, seen)
+            self._append(choice, "logged", data, choice.key, extractors, description["domains"], seen)
 
     def _append(
-        self, choice: ExtractorChoice, protocol: str, data: Data, learned: str, extractors: Extractors, seen: str
+        self,
+        choice: ExtractorChoice,
+        protocol: str,
+        data: Data,
+        learned: str,
+        extractors: Extractors,
+        domains: Sequence[str],
+        seen: str,
     ) -> None:
         """Add the comparison of every detector on the features of a data set."""
         spec, dataset, classes = data
-        components = json.loads(choice.parameters)["n_components"] is not None
+        parameters = json.loads(choice.parameters)
+        of_extractor = json.dumps({**parameters, "data": "+".join(domains)})
         for detector in self.asked.detectors:
             comparison = Comparison(
                 spec,
@@ -176,7 +189,7 @@ class _Layout:
                 extractor=choice.name,
                 learned=learned,
                 protocol=protocol,
-                common_scale=components,
+                common_scale=parameters["n_components"] is not None,
             )
             cells = tuple(
                 Cell(comparison, normal_class, seed, extractors[seed, held_out], held_out)
@@ -184,7 +197,7 @@ class _Layout:
                 for seed, held_out in extractors
                 if held_out != normal_class
             )
-            planned = PlannedComparison(comparison, dataset, detector.setting, cells, choice.parameters, seen)
+            planned = PlannedComparison(comparison, dataset, detector.setting, cells, of_extractor, seen)
             self.comparisons.append(planned)
 
 

@@ -70,6 +70,7 @@ def write_comparison_page(
     lines = figures.auroc_by_epochs_data(
         {detector: {budget: each.mean for budget, each in auroc.items()}}, {detector: stds}
     )
+    others = "and the mean is over its pairs with each held-out class" if pairs else "the others are anomalies"
     sections: list[Section] = [
         (
             "AUROC against epochs",
@@ -79,7 +80,7 @@ def write_comparison_page(
         ),
         (
             "AUROC by class",
-            f"Each class in turn is normal, the others are anomalies. {budgets[-1]} epochs.",
+            f"Each class in turn is normal, {others}. {budgets[-1]} epochs.",
             figures.auroc_by_class_figure(figures.auroc_by_class_data({detector: last.by_class}), dataset),
         ),
     ]

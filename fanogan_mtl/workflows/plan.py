@@ -73,7 +73,7 @@ class PlannedComparison:
     Attributes
     ----------
     extractor_parameters : str
-        JSON object; of comparisons on features.
+        JSON object, and the domains that the extractor learned from as `data`; of comparisons on features.
     seen : str
         One sentence on what the extractor had seen.
     """

@@ -127,4 +127,5 @@ def _print(descriptions: Sequence[tuple[Pretraining, dict[str, Any]]], runs: dic
     for name, *values in rows:
         cells = [value.rjust(width) for value, width in zip(values, widths[1:], strict=True)]
         click.echo("  ".join([name.ljust(widths[0]), *cells]))
-    click.echo(f"\nCurves, weights and figures (extractor.html) are in these runs in {uri}")
+    click.echo("\nCurves, weights and figures (extractor.html) are in these runs")
+    click.echo(f"Look at them: {uri if uri.startswith('http') else f'mlflow ui --backend-store-uri {uri}'}")

@@ -124,10 +124,10 @@ def test_figures_are_self_contained_and_small(quiet: Quiet) -> None:
 
 
 SCORE = """
-import sys, mlflow, numpy as np
+import sys, mlflow, numpy as np, pandas as pd
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model(sys.argv[2])
-model.predict(np.load("images.npy")).to_pickle("answers.pkl")
+model.predict(pd.DataFrame({"image": list(np.load("images.npy"))})).to_pickle("answers.pkl")
 """
 
 

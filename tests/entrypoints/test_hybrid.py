@@ -6,15 +6,17 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torchvision
 from project_runs import environment, mlflow_run, recorded, script, uri
 
-from fanogan_mtl.data.catalog import load_dataset
+from fanogan_mtl.data.catalog import load_dataset, load_raw
 from fanogan_mtl.data.joint import hashes_tested
-from fanogan_mtl.data.specs import parse_datasets
+from fanogan_mtl.data.specs import parse_datasets, parse_source
 from fanogan_mtl.extractors.persistence import load_extractor
+from fanogan_mtl.sweep.cell import CellResult
 
 SMALL = {
     "dataset": "handwritten,optdigits", "extractors": "lenet5,pca", "extractor_epochs": "2", "detectors": "fanogan,knn",
@@ -140,7 +142,9 @@ def test_a_logged_extractor_is_used_by_its_address_and_never_on_what_it_has_seen
     del options["extractor_epochs"]
     used = script(folder, "hybrid", *arguments(options))
     assert used.returncode == 0, used.stderr
-    assert "lenet5+knn" in used.stdout
+    assert "lenet5+knn (logged)" in used.stdout
+    (logged, *_) = [run for run in recorded(folder).comparisons if run.data.params["protocol"] == "logged"]
+    assert logged.data.params["extractor_data"] == run.data.params["dataset"]
     both = script(folder, "hybrid", *arguments(options | {"extractors": f"{options['extractors']},lenet5"}))
     assert both.returncode == 2
     assert "tables could not tell two lenet5 apart" in both.stderr
@@ -164,14 +168,11 @@ def test_a_logged_model_scores_the_bits_of_the_sweep(ran: Ran, tmp_path: Path) -
         rows, scores = file["rows"], file["scores"][-1]
     (spec,) = parse_datasets("optdigits")
     dataset = load_dataset(spec, data_dir(folder))
-    raw = np.concatenate([dataset.train.pixels, dataset.test.pixels])[rows]
-    np.save(tmp_path / "images.npy", raw)
+    np.save(tmp_path / "images.npy", np.concatenate([dataset.train.pixels, dataset.test.pixels])[rows])
     code = (
-        "import sys, mlflow, numpy as np; model = mlflow.pyfunc.load_model(sys.argv[1]);"
-        "inner = model.unwrap_python_model(); from fanogan_mtl.data.transforms import Preparation;"
-        "from dataclasses import replace; from fanogan_mtl.serving.heads import score;"
-        "prepared = replace(inner.model, preparation=None); images = np.load(sys.argv[2]);"
-        "np.save(sys.argv[3], [scores for spec, scores, _ in score(prepared, images) if spec.name == 'optdigits/8'][0])"
+        "import sys, mlflow, numpy as np, pandas as pd; model = mlflow.pyfunc.load_model(sys.argv[1]);"
+        "images = pd.DataFrame({'image': list(np.load(sys.argv[2]))});"
+        "np.save(sys.argv[3], model.predict(images, params={'heads': 'optdigits/8'})['score'])"
     )
     uri_ = comparison.data.tags["model_uri"]
     words = ["python", "-c", code, uri_, str(tmp_path / "images.npy"), str(tmp_path / "scores.npy")]
@@ -235,6 +236,7 @@ def other_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"extractor_epochs": "0"}, "extractor_epochs '0'"),
         ({"protocol": "fair"}, "protocol 'fair': one of paper, unseen-class, unseen-domain"),
         ({"protocol": "unseen-domain", "dataset": "optdigits"}, "'optdigits' is the only domain"),
+        ({"protocol": "unseen-domain", "dataset": "optdigits+handwritten"}, "no domain of a pool is unseen"),
         ({"extractors": "resnet18_frozen", "weights": "nowhere.pth"}, "there is no such file"),
         ({"dataset": "adbench:nowhere.npz"}, "can't open nowhere.npz"),
     ],
@@ -265,7 +267,7 @@ def test_weights_of_another_network_name_the_first_key(tmp_path: Path, other_wei
     assert "don't fit resnet18: it has no 'layer1.2.conv1.weight'" in process.stderr
 
 
-def test_frozen_features_of_original_images_are_served_for_single_data_sets_only(tmp_path: Path) -> None:
+def test_models_on_frozen_features_of_original_images_score_what_was_recorded(tmp_path: Path) -> None:
     torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "resnet18.pth")
     options = {
         "dataset": "optdigits,optdigits+handwritten", "extractors": "resnet18_frozen", "detectors": "knn",
@@ -274,10 +276,23 @@ def test_frozen_features_of_original_images_are_served_for_single_data_sets_only
     }  # fmt: skip
     process = script(tmp_path, "hybrid", *arguments(options))
     assert process.returncode == 0, process.stderr
-    assert "optdigits+handwritten · resnet18_frozen+knn is left out: a pool's model takes prepared" in process.stdout
-    models = {run.info.run_name: run.data.tags.get("model_uri") for run in recorded(tmp_path).comparisons}
-    assert models.pop("optdigits+handwritten · resnet18_frozen+knn") is None
-    assert all(models.values())
+    client = mlflow.MlflowClient(uri(tmp_path))
+    raw = [load_raw(parse_source(name), data_dir(tmp_path)) for name in ("optdigits", "handwritten")]
+    parts = [each.train.images for each in raw] + [each.test.images for each in raw]
+    mlflow.set_tracking_uri(uri(tmp_path))
+    for run in recorded(tmp_path).comparisons:
+        dataset = run.data.params["dataset"]
+        images = [image for part in (parts if "+" in dataset else parts[::2]) for image in part]
+        (cell,) = [
+            each
+            for each in recorded(tmp_path).cells
+            if each.data.params["dataset"] == dataset and each.data.params["normal_class"] == "1"
+        ]
+        result = CellResult.load(Path(client.download_artifacts(cell.info.run_id, "cell.npz", str(tmp_path))))
+        model = mlflow.pyfunc.load_model(run.data.tags["model_uri"])
+        tested = pd.DataFrame({"image": [images[row] for row in result.rows]})
+        table = model.predict(tested, params={"heads": f"{dataset}/1"})
+        np.testing.assert_array_equal(table["score"], result.scores[-1])
 
 
 def test_a_dry_run_says_what_is_missing_and_trains_nothing(tmp_path: Path) -> None:
