@@ -8,10 +8,14 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import mlflow
+import pytest
 from mlflow.entities import Run
+
+from entrypoints import command
 
 ROOT = Path(__file__).parents[1]
 TIMES = ("fit_seconds", "score_seconds")
@@ -51,6 +55,22 @@ def script(folder: Path, entry: str, *arguments: str, **variables: str) -> subpr
     command = [sys.executable, "-m", f"entrypoints.{entry}", *arguments]
     env = {**environment(folder), **variables}
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=280)
+
+
+def script_here(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], entry: str, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """The same within this process, for mistakes: a process of its own takes seconds until it notices one."""
+    for name, value in environment(folder).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", [f"entrypoints.{entry}", *arguments])
+    mlflow.set_tracking_uri(uri(folder))
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        command.run(import_module(f"entrypoints.{entry}").main)
+    assert isinstance(ended.value.code, int)
+    return subprocess.CompletedProcess(sys.argv, ended.value.code, *capfd.readouterr())
 
 
 def start_script(folder: Path, entry: str, *arguments: str) -> subprocess.Popen[str]:
@@ -112,8 +132,10 @@ def cell_numbers(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
 
 
 def comparison_numbers(folder: Path) -> dict[str, dict[str, float]]:
-    """The metrics of every comparison, times aside."""
+    """The metrics of every comparison, times aside, and those of its model, if it has one."""
     return {
-        run.data.tags["comparison_key"]: {name: value for name, value in run.data.metrics.items() if name not in TIMES}
+        run.data.tags["comparison_key"]: {
+            name: value for name, value in run.data.metrics.items() if name not in TIMES and name[:6] != "model_"
+        }
         for run in recorded(folder).comparisons
     }

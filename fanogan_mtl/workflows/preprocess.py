@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -17,9 +17,9 @@ from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
 from fanogan_mtl.page import html_page
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
-from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows import options as read
+from fanogan_mtl.workflows.entry_run import entry_run
 from fanogan_mtl.workflows.pages import Section
 from fanogan_mtl.workflows.recording import data_input
 
@@ -55,16 +55,12 @@ def preprocess(options: PreprocessOptions) -> int:
         click.echo(f"preparing {spec.name}", err=True)
         datasets.append(load_dataset(spec, data_dir))
     tracking = connect()
-    record = Record({name: str(value) for name, value in asdict(options).items()}, tags=environment_tags("cpu"))
-    run_id = records.start_run(tracking, "preprocess", f"preprocess {options.dataset}", record)
-    records.log_data(
-        tracking, run_id, [data_input(spec, dataset) for spec, dataset in zip(specs, datasets, strict=True)]
-    )
-    with TemporaryDirectory() as folder:
+    inputs = [data_input(spec, dataset) for spec, dataset in zip(specs, datasets, strict=True)]
+    with entry_run(tracking, "preprocess", options.dataset, options) as run_id, TemporaryDirectory() as folder:
+        records.log_data(tracking, run_id, inputs)
         page = Path(folder) / "data.html"
         page.write_text(html_page("The data sets", _sections(specs, datasets, data_dir)))
         records.write(tracking, run_id, Record(values=_values(datasets), files=[page], time=records.now()))
-    records.finish(tracking, run_id)
     _print(datasets, data_dir, tracking, run_id)
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -16,10 +16,9 @@ from fanogan_mtl.sweep.pretraining import Pretraining, description_of
 from fanogan_mtl.sweep.run import LocalWorkers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import connect
-from fanogan_mtl.tracking.environment import environment_tags
-from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows import DEFAULT_PRETRAINED
 from fanogan_mtl.workflows import options as read
+from fanogan_mtl.workflows.entry_run import entry_run
 from fanogan_mtl.workflows.extractor_choices import Pretrainings, parse_extractors
 from fanogan_mtl.workflows.extractors import obtain_extractors
 from fanogan_mtl.workflows.plan import Execution
@@ -62,21 +61,13 @@ def pretrain(options: PretrainOptions) -> int:
         read.parse_data_dir(options.data_dir), read.parse_device(options.device), read.parse_workers(options.workers)
     )
     pretrainings = _plan(options, execution)
-    record = Record(
-        {name: str(value) for name, value in asdict(options).items()}, tags=environment_tags(options.device)
-    )
-    run_id = records.start_run(tracking, "pretrain", f"pretrain {options.dataset}", record)
     inputs = {each.pool.name: each.pool for each in pretrainings}
     data = [data_input(spec, load_dataset(spec, execution.data_dir)) for spec in inputs.values()]
-    try:
+    with entry_run(tracking, "pretrain", options.dataset, options, options.device) as run_id:
         records.log_data(tracking, run_id, data)
         with LocalWorkers(execution.workers) as workers:
             by_key = {each.key: each for each in pretrainings}
             runs = obtain_extractors(tracking, run_id, by_key, execution, workers)
-    except BaseException as error:
-        records.finish(tracking, run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-        raise
-    records.finish(tracking, run_id)
     descriptions = [(each, description_of(execution.data_dir, each.key)) for each in pretrainings]
     _print(descriptions, runs, tracking.uri)
     return 0

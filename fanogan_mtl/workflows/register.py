@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,10 @@ from fanogan_mtl.sweep.cell import Comparison
 from fanogan_mtl.sweep.run import LocalWorkers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
-from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.models import find_version, register_model
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows import options as read
+from fanogan_mtl.workflows.entry_run import entry_run
 from fanogan_mtl.workflows.models import ChosenHead, choose_heads, description, logged_model, make_model, model_key
 from fanogan_mtl.workflows.plan import Execution
 from fanogan_mtl.workflows.recording import comparison_of, done_cells
@@ -83,16 +83,10 @@ def register(options: RegisterOptions) -> int:
     find_version(own, options.name, "")  # says so if the name breaks MLflow's rules
     source, chosen = _read(own, options.run)
     heads = choose_heads([(each.comparison, each.cells) for each in chosen])
-    record = Record({name: str(value) for name, value in asdict(options).items()}, tags=environment_tags("cpu"))
-    run_id = records.start_run(own, "register", f"register {options.name}", record)
-    try:
+    with entry_run(own, "register", options.name, options, options.device) as run_id:
         uri = _obtain(source, options.run, chosen, heads, execution)
         version, is_new = register_model(source, uri, options.name, options.alias, model_key(heads), description(heads))
-    except BaseException as error:
-        records.finish(own, run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-        raise
-    records.write(own, run_id, Record(tags={"model_uri": uri, "registered_model": f"{options.name}/{version}"}))
-    records.finish(own, run_id)
+        records.write(own, run_id, Record(tags={"model_uri": uri, "registered_model": f"{options.name}/{version}"}))
     _print(own, options, version, is_new, heads)
     return 0
 

@@ -21,9 +21,9 @@ from fanogan_mtl.serving.requests import answer_table
 from fanogan_mtl.serving.scoring import CHUNK_IMAGES, Pixels, choose_heads, score_images
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
-from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows.contact_sheet import Summary, contact_sheet, summarise
+from fanogan_mtl.workflows.entry_run import entry_run
 from fanogan_mtl.workflows.image_list import list_images, read_image
 from fanogan_mtl.workflows.journal import Journal, Row, append, complete, open_journal, read_rows
 from fanogan_mtl.workflows.served import load_served
@@ -65,22 +65,18 @@ def score(options: ScoreOptions) -> int:
         "input": str(Path(options.input).expanduser().resolve()),
         "heads' digest": _digest(heads),
     }
-    with open_journal(output, facts, [head.spec.name for head in heads]) as journal:
-        record = Record({name: str(value) for name, value in asdict(options).items()}, tags=environment_tags("cpu"))
-        run_id = records.start_run(tracking, "score", f"score {Path(options.input).name}", record)
-        try:
-            with one_thread():  # as in training and in service, for the same scores to the bit
-                _score_files(journal, model, heads, files)
-                summary = summarise(read_rows(journal.path), [head.spec.name for head in heads])
-                page = output.with_suffix(".html")
-                _write_page(page, contact_sheet(_title(options), summary, model, heads, files))
-            complete(journal, output)
-            values = [records.Value("images", summary.images, 0), records.Value("errors", summary.errors, 0)]
-            records.write(tracking, run_id, Record(values=values, files=[page], time=records.now()))
-        except BaseException as error:
-            records.finish(tracking, run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-            raise
-    records.finish(tracking, run_id)
+    with (
+        open_journal(output, facts, [head.spec.name for head in heads]) as journal,
+        entry_run(tracking, "score", Path(options.input).name, options) as run_id,
+    ):
+        with one_thread():  # as in training and in service, for the same scores to the bit
+            _score_files(journal, model, heads, files)
+            summary = summarise(read_rows(journal.path), [head.spec.name for head in heads])
+            page = output.with_suffix(".html")
+            _write_page(page, contact_sheet(_title(options), summary, model, heads, files))
+        complete(journal, output)
+        values = [records.Value("images", summary.images, 0), records.Value("errors", summary.errors, 0)]
+        records.write(tracking, run_id, Record(values=values, files=[page], time=records.now()))
     _print(tracking, run_id, output, summary, heads)
     return 0
 

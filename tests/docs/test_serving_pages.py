@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from pages import run_page
+from PIL import Image
 from project_runs import ROOT, script
 
 DOCS = ROOT / "docs"
@@ -26,6 +27,9 @@ def answers(text: str) -> pd.DataFrame:
 @pytest.mark.timeout(900)
 def test_own_images_go_from_a_folder_to_a_service(project: Path, tmp_path: Path) -> None:
     printed = run_page(DOCS / "own-images.md", project, tmp_path)
+    pictures = [Image.open(file) for file in (project / "digits").rglob("*.jpg")]
+    assert (len(pictures), {picture.mode for picture in pictures}) == (300, {"RGB"})
+    assert len({picture.size for picture in pictures}) > 100
     asked = answers(printed[-2])
     assert asked["head"].tolist() == ["digits/0", "digits/1", "digits/2"]
     table = pd.read_csv(project / "digits-scores.csv")

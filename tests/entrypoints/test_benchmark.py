@@ -20,6 +20,7 @@ from project_runs import (
     mlflow_run,
     recorded,
     script,
+    script_here,
     start_script,
     uri,
     wait_for_line,
@@ -251,8 +252,14 @@ def test_dry_run_tells_the_plan_and_writes_no_run(tmp_path: Path) -> None:
         (["--classes", "11"], "no training images of class '11'"),
     ],
 )
-def test_a_mistake_is_one_line_and_a_status(tmp_path: Path, wrong: list[str], message: str) -> None:
-    process = script(tmp_path, "benchmark", *wrong)
+def test_a_mistake_is_one_line_and_a_status(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    wrong: list[str],
+    message: str,
+) -> None:
+    process = script_here(tmp_path, monkeypatch, capfd, "benchmark", *wrong)
     assert process.returncode == 2
     assert process.stdout == ""
     (line,) = process.stderr.splitlines()

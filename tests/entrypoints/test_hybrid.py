@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import torchvision
-from project_runs import environment, mlflow_run, recorded, script, uri
+from project_runs import environment, mlflow_run, recorded, script, script_here, uri
 
 from fanogan_mtl.data.catalog import load_dataset, load_raw
 from fanogan_mtl.data.joint import hashes_tested
@@ -241,9 +241,15 @@ def other_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"dataset": "adbench:nowhere.npz"}, "can't open nowhere.npz"),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path: Path, options: dict[str, str], complaint: str) -> None:
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    options: dict[str, str],
+    complaint: str,
+) -> None:
     given = {"dataset": "optdigits", "extractors": "lenet5", "detectors": "knn", "limit": "30", **options}
-    process = script(tmp_path, "hybrid", *arguments(given))
+    process = script_here(tmp_path, monkeypatch, capfd, "hybrid", *arguments(given))
     assert process.returncode == 2
     assert complaint in process.stderr.splitlines()[-1]
     assert "Traceback" not in process.stderr
@@ -251,18 +257,23 @@ def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path: Path, options: dict[
     assert not runs_of(tmp_path, "sweep")
 
 
-def test_vectors_are_refused(tmp_path: Path) -> None:
+def test_vectors_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     labels = np.repeat([0, 1], [40, 10])
     np.savez(tmp_path / "vectors.npz", X=np.random.default_rng(0).normal(size=(50, 4)), y=labels)
     for entry in ("hybrid", "pretrain"):
-        process = script(tmp_path, entry, "--dataset", f"adbench:{tmp_path / 'vectors.npz'}", "--extractors", "lenet5")
+        options = ["--dataset", f"adbench:{tmp_path / 'vectors.npz'}", "--extractors", "lenet5"]
+        process = script_here(tmp_path, monkeypatch, capfd, entry, *options)
         assert process.returncode == 2
         assert "data set 'vectors' holds vectors, extractors take images" in process.stderr
 
 
-def test_weights_of_another_network_name_the_first_key(tmp_path: Path, other_weights: Path) -> None:
+def test_weights_of_another_network_name_the_first_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], other_weights: Path
+) -> None:
     options = {"dataset": "optdigits", "extractors": "resnet18_imagenet", "weights": str(other_weights)}
-    process = script(tmp_path, "hybrid", *arguments(options))
+    process = script_here(tmp_path, monkeypatch, capfd, "hybrid", *arguments(options))
     assert process.returncode == 2
     assert "don't fit resnet18: it has no 'layer1.2.conv1.weight'" in process.stderr
 

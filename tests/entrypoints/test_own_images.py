@@ -1,15 +1,12 @@
 """A folder of anyone's own images, from preprocessing to models, as a person runs it."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from project_runs import ROOT, environment, recorded, script, uri
+from project_runs import recorded, script, script_here, uri
 from torchvision.models import resnet18
 from toy_folders import mixed_pictures, write
 
@@ -88,17 +85,6 @@ def test_a_class_of_a_defect_is_found_without_a_normal_image_in_training(place: 
     assert "auroc_class_good" in run.data.metrics
 
 
-def test_the_pages_folder_has_jpegs_of_mixed_sizes(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "own-images.md").read_text()
-    code = page.split("```python\n")[1].split("```")[0]
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(tmp_path), check=True, timeout=100)
-    files = sorted((tmp_path / "digits").rglob("*.jpg"))
-    assert [sum(file.parent.name == name for file in files) for name in "012"] == [100, 100, 100]
-    images = [Image.open(file) for file in files]
-    assert {image.mode for image in images} == {"RGB"}
-    assert len({image.size for image in images}) > 100
-
-
 @pytest.mark.parametrize(
     ("dataset", "complaint"),
     [
@@ -106,8 +92,11 @@ def test_the_pages_folder_has_jpegs_of_mixed_sizes(tmp_path: Path) -> None:
         ("folder:{}/parts?image_size=20,optdigits", "mixes 'parts' 20x20 grey, 'optdigits' 28x28 grey"),
     ],
 )
-def test_a_mistake_is_one_line(place: Path, dataset: str, complaint: str) -> None:
-    process = script(place, "hybrid", "--dataset", dataset.format(place), "--extractors", "pca", "--detectors", "knn")
+def test_a_mistake_is_one_line(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], dataset: str, complaint: str
+) -> None:
+    given = ["--dataset", dataset.format(place), "--extractors", "pca", "--detectors", "knn"]
+    process = script_here(place, monkeypatch, capfd, "hybrid", *given)
     assert process.returncode == 2
     assert complaint in process.stderr.splitlines()[-1]
     assert "Traceback" not in process.stderr

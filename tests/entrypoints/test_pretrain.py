@@ -8,7 +8,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from project_runs import environment, kill_group, script, start_script, uri
+from project_runs import environment, kill_group, script, script_here, start_script, uri
 from safetensors.numpy import load_file
 
 from fanogan_mtl.data.catalog import load_dataset
@@ -119,8 +119,15 @@ def test_what_is_held_out_is_not_learned(tmp_path: Path) -> None:
         (("--limit", "0"), "limit '0'"),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path: Path, options: tuple[str, ...], complaint: str) -> None:
-    process = script(tmp_path, "pretrain", "--dataset", "optdigits", "--extractors", "lenet5", *options)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    complaint: str,
+) -> None:
+    given = ["--dataset", "optdigits", "--extractors", "lenet5", *options]
+    process = script_here(tmp_path, monkeypatch, capfd, "pretrain", *given)
     assert process.returncode == 2
     assert complaint in process.stderr.splitlines()[-1]
     assert "Traceback" not in process.stderr

@@ -1,0 +1,46 @@
+"""The run of an entry point in MLflow: what was asked for, on what it ran, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking.connection import Tracking
+from fanogan_mtl.tracking.environment import environment_tags
+from fanogan_mtl.tracking.records import Record
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+@contextmanager
+def entry_run(
+    tracking: Tracking, entry: str, subject: str, options: DataclassInstance, device: str = "cpu"
+) -> Iterator[str]:
+    """Within, the entry's run goes on; then it is FINISHED, after an error FAILED, after Ctrl-C KILLED.
+
+    Parameters
+    ----------
+    entry : str
+        The entry point's name, which is the run's level.
+    subject : str
+        What it is about, for the run's name.
+    options : dataclass
+        The options as typed: they become the run's parameters.
+
+    Yields
+    ------
+    str
+        The run's id.
+    """
+    record = Record({name: str(value) for name, value in asdict(options).items()}, tags=environment_tags(device))
+    run_id = records.start_run(tracking, entry, f"{entry} {subject}", record)
+    try:
+        yield run_id
+    except BaseException as error:
+        records.finish(tracking, run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    records.finish(tracking, run_id)
