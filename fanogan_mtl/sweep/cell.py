@@ -173,6 +173,17 @@ class CellResult:
         return cls(metrics=metrics, examples=Examples(**examples) if examples else None, **arrays)
 
 
+@dataclass(frozen=True)
+class DoneCell:
+    """A finished cell: which it was, and what came out (see `Cell`)."""
+
+    normal_class: str
+    seed: int
+    result: CellResult
+    anomalous_class: str | None = None
+    extractor_key: str | None = None
+
+
 def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None = None) -> CellResult:
     """Train and evaluate a cell on one thread.
 

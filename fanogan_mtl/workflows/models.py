@@ -23,7 +23,7 @@ from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.serving.heads import HeadSpec, extractor_folder, head_folder, write_model
 from fanogan_mtl.sweep import pretraining
-from fanogan_mtl.sweep.cell import Cell, Comparison, drop_kept_detectors, kept_detector
+from fanogan_mtl.sweep.cell import Cell, Comparison, DoneCell, drop_kept_detectors, kept_detector
 from fanogan_mtl.sweep.head import HeadTask, make_head
 from fanogan_mtl.sweep.run import LocalWorkers
 from fanogan_mtl.tracking import records
@@ -35,7 +35,7 @@ from fanogan_mtl.workflows.plan import Execution, PlannedComparison
 from fanogan_mtl.workflows.progress import TaskProgress
 from fanogan_mtl.workflows.recording import Sweep, done_cells
 from fanogan_mtl.workflows.results import ComparisonResult
-from fanogan_mtl.workflows.summary import DoneCell, best_heads
+from fanogan_mtl.workflows.summary import best_heads
 
 WIDE = "\u2003"  # MLflow shows tables without a space between columns
 MODEL_METRICS = ("auroc", "auprc", "balanced_accuracy", "validation_auroc")

@@ -14,10 +14,10 @@ import numpy as np
 from fanogan_mtl import figures
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.page import html_page
-from fanogan_mtl.sweep.cell import CellResult
+from fanogan_mtl.sweep.cell import CellResult, DoneCell
 from fanogan_mtl.workflows.plan import PlannedComparison
 from fanogan_mtl.workflows.results import ComparisonResult
-from fanogan_mtl.workflows.summary import DoneCell, summaries
+from fanogan_mtl.workflows.summary import summaries
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.sweep.cell import Cell, CellResult, Comparison
+from fanogan_mtl.sweep.cell import Cell, CellResult, Comparison, DoneCell
 from fanogan_mtl.sweep.run import Failure
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
@@ -21,7 +21,7 @@ from fanogan_mtl.tracking.records import DataInput, Record
 from fanogan_mtl.workflows.pages import write_cell_figures, write_comparison_page, write_overview
 from fanogan_mtl.workflows.plan import Plan, PlannedComparison
 from fanogan_mtl.workflows.results import ComparisonResult
-from fanogan_mtl.workflows.summary import DoneCell, cell_values, comparison_values
+from fanogan_mtl.workflows.summary import cell_values, comparison_values
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -12,7 +12,7 @@ import click
 
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.statistics import percent
-from fanogan_mtl.sweep.cell import Comparison
+from fanogan_mtl.sweep.cell import Comparison, DoneCell
 from fanogan_mtl.sweep.run import LocalWorkers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
@@ -23,7 +23,7 @@ from fanogan_mtl.workflows.entry_run import entry_run
 from fanogan_mtl.workflows.models import ChosenHead, choose_heads, description, logged_model, make_model, model_key
 from fanogan_mtl.workflows.plan import Execution
 from fanogan_mtl.workflows.recording import comparison_of, done_cells
-from fanogan_mtl.workflows.summary import DoneCell, validation_auroc
+from fanogan_mtl.workflows.summary import validation_auroc
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
 from fanogan_mtl.evaluation.statistics import Summary, summarise
-from fanogan_mtl.sweep.cell import CellResult
+from fanogan_mtl.sweep.cell import CellResult, DoneCell
 from fanogan_mtl.tracking.records import Value
 
 NOT_AVERAGED = {"threshold"}  # a score's unit differs from class to class
 WITHOUT_DEVIATION = ("fit_seconds", "score_seconds")
-
-
-@dataclass(frozen=True)
-class DoneCell:
-    """A finished cell: which it was, and what came out (see `Cell`)."""
-
-    normal_class: str
-    seed: int
-    result: CellResult
-    anomalous_class: str | None = None
-    extractor_key: str | None = None
 
 
 def summaries(cells: Sequence[DoneCell], budget: int) -> dict[str, Summary]:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fanogan_mtl.sweep.cell import CellResult
-from fanogan_mtl.workflows.summary import DoneCell, best_heads, comparison_values, validation_auroc
+from fanogan_mtl.sweep.cell import CellResult, DoneCell
+from fanogan_mtl.workflows.summary import best_heads, comparison_values, validation_auroc
 
 
 def done(normal_class: str, seed: int, test: tuple[float, float], validation: tuple[float, float]) -> DoneCell:
