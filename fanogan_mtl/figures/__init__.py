@@ -34,6 +34,12 @@ from fanogan_mtl.figures.scores import (
     score_histogram_data,
     score_histogram_figure,
 )
+from fanogan_mtl.figures.statistics import (
+    critical_difference_data,
+    critical_difference_figure,
+    pareto_data,
+    pareto_figure,
+)
 
 __all__ = [
     "accuracy_by_epochs_data",
@@ -44,10 +50,14 @@ __all__ = [
     "auroc_by_epochs_figure",
     "class_counts_data",
     "class_counts_figure",
+    "critical_difference_data",
+    "critical_difference_figure",
     "feature_maps_data",
     "feature_maps_figure",
     "joint_batch_data",
     "joint_batch_figure",
+    "pareto_data",
+    "pareto_figure",
     "pca_curves_data",
     "pca_curves_figure",
     "projection_data",

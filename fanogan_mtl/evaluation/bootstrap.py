@@ -1,0 +1,153 @@
+"""How far the AUROC of scored tests would move with other test images: bootstrap percentile intervals (Efron 1979)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fanogan_mtl.evaluation.checks import checked
+
+FEW_ANOMALIES = 30  # of so many or more, a resample that misses all has a probability below exp(-30)
+_CELLS = 1_000_000  # images times resamples of one chunk, 8 MB
+
+Weights = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Test:
+    """One test: positions of its images among all images, normal rows by score, and where each anomaly falls there."""
+
+    normal: NDArray[np.int64]
+    anomalous: NDArray[np.int64]
+    below: NDArray[np.int64]  # normal rows with a lower score than the anomaly
+    not_above: NDArray[np.int64]  # those, and the normal rows of its own score
+
+    @classmethod
+    def of(cls, anomaly: NDArray[np.bool_], scores: NDArray[np.float64], images: NDArray[np.int64]) -> _Test:
+        order = np.flatnonzero(~anomaly)[np.argsort(scores[~anomaly], kind="stable")]
+        below, not_above = (np.searchsorted(scores[order], scores[anomaly], side) for side in ("left", "right"))
+        return cls(images[order], images[anomaly], below, not_above)
+
+    def aurocs(self, weights: Weights) -> NDArray[np.float64]:
+        """AUROC under each column of the weights (images, m)."""
+        ranks = np.zeros((len(self.normal) + 1, weights.shape[1]))
+        np.cumsum(weights[self.normal], axis=0, out=ranks[1:])
+        anomalous = weights[self.anomalous]
+        won = sum(np.einsum("am,am->m", anomalous, ranks[rows]) for rows in (self.below, self.not_above))
+        areas: NDArray[np.float64] = won / (2 * ranks[-1] * anomalous.sum(axis=0))
+        return areas
+
+
+def auroc_interval(
+    tests: Sequence[tuple[ArrayLike, ArrayLike, ArrayLike]], resamples: int = 1000, level: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """Interval of the mean AUROC over tests, were other images drawn. It is of the images alone, not of the training.
+
+    A resample gives each image a weight, how often it is drawn with replacement, and the weight is the same in all
+    tests that have the image. Images are drawn within strata: those that are normal in the same tests, which in tests
+    of one class against the rest is a class. So each test keeps its number of normal rows, which the split fixed. Its
+    anomalies vary in number, as tests draw different ones of the same classes, and strata by every test's draw would be
+    of single images. In a test with fewer than `FEW_ANOMALIES` they are strata of their own, so that none is left
+    without.
+
+    Parameters
+    ----------
+    tests : sequence of (anomaly (n,) bool, scores (n,) real, rows (n,) int)
+        `rows` says which image of the data set each row is; n can differ.
+    resamples : int
+        At least 1.
+    level : float
+        Share of the resamples in the interval, in (0, 1); equal shares lie on both sides.
+    seed : int
+        The same arguments give the same interval; no global random state is touched.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper limit in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        For no test, rows of another shape, no integers or an image twice in a test, and as in `detection_metrics`.
+    """
+    if not len(tests):
+        raise ValueError("needs at least one test")
+    if resamples < 1 or not 0 < level < 1:
+        raise ValueError(f"needs 1 resample or more and a level in (0, 1), got {resamples} and {level}")
+    numbers, scored = [], []
+    for anomaly, scores, rows in tests:
+        scored.append(checked(anomaly, scores))
+        numbers.append(_checked_rows(rows, len(scored[-1][0])))
+    images = np.unique(np.concatenate(numbers))
+    positions = [np.searchsorted(images, rows) for rows in numbers]
+    prepared = [_Test.of(*test, where) for test, where in zip(scored, positions, strict=True)]
+    strata = _strata(prepared, len(images))
+    random = np.random.default_rng(seed)
+    means = np.concatenate([
+        np.mean([test.aurocs(weights) for test in prepared], axis=0)
+        for weights in _weights(strata, len(images), resamples, random)
+    ])  # fmt: skip
+    low, high = np.quantile(means, ((1 - level) / 2, (1 + level) / 2))
+    return float(low), float(high)
+
+
+def weighted_aurocs(anomaly: ArrayLike, scores: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
+    """AUROC under many weights at once, each as scikit-learn's `roc_auc_score` with `sample_weight`.
+
+    Parameters
+    ----------
+    anomaly : (n,) bool, both values present
+    scores : (n,) real, finite
+    weights : (n, m), not negative; some of each class above 0
+
+    Returns
+    -------
+    array of shape (m,), in [0, 1]
+
+    Raises
+    ------
+    ValueError
+        As in `detection_metrics`, and for weights of another shape.
+    """
+    anomaly, scores = checked(anomaly, scores)
+    weights = np.asarray(weights, np.float64)
+    if weights.ndim != 2 or len(weights) != len(scores):
+        raise ValueError(f"weights must have shape ({len(scores)}, m), got {weights.shape}")
+    return _Test.of(anomaly, scores, np.arange(len(scores))).aurocs(weights)
+
+
+def _checked_rows(rows: ArrayLike, length: int) -> NDArray[np.int64]:
+    rows = np.asarray(rows)
+    if rows.shape != (length,) or rows.dtype.kind not in "iu":
+        raise ValueError(f"rows must be {length} integers, got shape {rows.shape} of {rows.dtype}")
+    if len(np.unique(rows)) < length:
+        raise ValueError("an image is in one test twice")
+    return rows.astype(np.int64)
+
+
+def _strata(tests: Sequence[_Test], n_images: int) -> list[NDArray[np.int64]]:
+    patterns = np.zeros((n_images, len(tests)), np.int8)
+    for column, test in enumerate(tests):
+        patterns[test.normal, column] = 1
+        if len(test.anomalous) < FEW_ANOMALIES:
+            patterns[test.anomalous, column] = 2
+    _, stratum = np.unique(patterns, axis=0, return_inverse=True)
+    return np.split(np.argsort(stratum, kind="stable"), np.cumsum(np.bincount(stratum))[:-1])
+
+
+def _weights(
+    strata: Sequence[NDArray[np.int64]], n_images: int, resamples: int, random: np.random.Generator
+) -> Iterator[Weights]:
+    """Yield multinomial weights (images, m), one column a resample, for as many chunks as that takes."""
+    chunk = max(1, _CELLS // n_images)
+    for start in range(0, resamples, chunk):
+        m = min(chunk, resamples - start)
+        weights = np.empty((n_images, m))
+        for images in strata:
+            drawn = random.integers(len(images), size=(len(images), m)) * m + np.arange(m)
+            weights[images] = np.bincount(drawn.ravel(), minlength=len(images) * m).reshape(-1, m)
+        yield weights
