@@ -11,6 +11,9 @@ are exactly nine anomalies to a normal image. Percentages count different images
 Where no training image is anomalous, `train` is all of the class's training images, and a fifth of each class's test
 images is `validation` and leaves the test.
 
+Who chooses (a hyperparameter, say) asks for `choosing_parts`, which hands out `train` and `validation` alone. Where the
+data have training anomalies, as the digit sets do, it reads nothing of the test images.
+
 Vectors are split as ADBench does, row for row: `test` is the 30 % that scikit-learn's stratified `train_test_split`
 draws, and our seeds 0, 1, 2 are ADBench's 1, 2, 3. Copies of tested rows leave the 70 %; a fifth of each class there is
 `validation`, and `train` is the rest without its anomalies, unless the data set is contaminated.
@@ -103,32 +106,73 @@ def one_vs_rest(
     return Split(*(_part(dataset, part, normal) for part in (rows.train, rows.validation, rows.test)))
 
 
+def choosing_parts(
+    dataset: Dataset, normal_class: str, seed: int, limit: int | None = None, anomalous_class: str | None = None
+) -> tuple[Part, Part]:
+    """Give the training and the validation part of `one_vs_rest`, and nothing that is tested.
+
+    With training anomalies, both depend on training images alone: other test images or labels change no bit of them.
+    Without, and for vectors, test rows are what the split leaves over, so that it has to see whose copies they are.
+    """
+    asked = _Asked.of(dataset, normal_class, seed, limit, anomalous_class)
+    if dataset.is_images and len(asked.others):
+        train, validation = _of_training_images(asked.table, asked.own, asked.others)
+    else:
+        train, validation, _ = _split(asked)
+    normal = dataset.classes.index(normal_class)
+    return _part(dataset, np.sort(train), normal), _part(dataset, np.sort(validation), normal)
+
+
 def split_rows(
     dataset: Dataset, normal_class: str, seed: int, limit: int | None = None, anomalous_class: str | None = None
 ) -> SplitRows:
     """Make the split of `one_vs_rest` as row numbers alone, without touching a pixel."""
-    for name in (normal_class, anomalous_class):
-        if name is not None and name not in dataset.classes:
-            known = ", ".join(dataset.classes)
-            raise UserError(f"data set '{dataset.name}' has no class '{name}'; one of: {known}")
-    if not dataset.is_images and normal_class not in dataset.normal_classes:
-        known = ", ".join(dataset.normal_classes)
-        raise UserError(f"class '{normal_class}' of data set '{dataset.name}' can't be the normal one; one of: {known}")
-    table = _Table.of(dataset, normal_class, seed, limit)
-    usable = limited_rows(dataset, limit)
-    if anomalous_class is not None:
-        pair = [dataset.classes.index(name) for name in (normal_class, anomalous_class)]
-        usable = usable[np.isin(table.labels[usable], pair)]
-    in_train, normal = usable < table.n_train, table.labels[usable] == dataset.classes.index(normal_class)
-    own, others = usable[in_train & normal], usable[in_train & ~normal]
-    own_test, other_test = usable[~in_train & normal], usable[~in_train & ~normal]
-    if not dataset.is_images:
-        rows = _of_vectors(table, own, others, seed, dataset.contaminated)
-    elif len(others):
-        rows = _with_training_anomalies(table, own, others, own_test, other_test)
-    else:
-        rows = _without_training_anomalies(table, own, own_test, other_test)
-    return SplitRows(*(np.sort(part) for part in rows))
+    asked = _Asked.of(dataset, normal_class, seed, limit, anomalous_class)
+    return SplitRows(*(np.sort(part) for part in _split(asked)))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The rows that a split is made of, by what they are."""
+
+    dataset: Dataset
+    seed: int
+    table: _Table
+    own: Rows
+    others: Rows
+    own_test: Rows
+    other_test: Rows
+
+    @classmethod
+    def of(
+        cls, dataset: Dataset, normal_class: str, seed: int, limit: int | None, anomalous_class: str | None
+    ) -> _Asked:
+        for name in (normal_class, anomalous_class):
+            if name is not None and name not in dataset.classes:
+                known = ", ".join(dataset.classes)
+                raise UserError(f"data set '{dataset.name}' has no class '{name}'; one of: {known}")
+        if not dataset.is_images and normal_class not in dataset.normal_classes:
+            known = ", ".join(dataset.normal_classes)
+            raise UserError(
+                f"class '{normal_class}' of data set '{dataset.name}' can't be the normal one; one of: {known}"
+            )
+        table = _Table.of(dataset, normal_class, seed, limit)
+        usable = limited_rows(dataset, limit)
+        if anomalous_class is not None:
+            pair = [dataset.classes.index(name) for name in (normal_class, anomalous_class)]
+            usable = usable[np.isin(table.labels[usable], pair)]
+        in_train, normal = usable < table.n_train, table.labels[usable] == dataset.classes.index(normal_class)
+        groups = (in_train & normal, in_train & ~normal, ~in_train & normal, ~in_train & ~normal)
+        return cls(dataset, seed, table, *(usable[group] for group in groups))
+
+
+def _split(asked: _Asked) -> list[Rows]:
+    """Rows of training, validation and test, in any order."""
+    if not asked.dataset.is_images:
+        return _of_vectors(asked.table, asked.own, asked.others, asked.seed, asked.dataset.contaminated)
+    if len(asked.others):
+        return _with_training_anomalies(asked.table, asked.own, asked.others, asked.own_test, asked.other_test)
+    return _without_training_anomalies(asked.table, asked.own, asked.own_test, asked.other_test)
 
 
 @dataclass(frozen=True)
@@ -198,21 +242,28 @@ def _cuts(number: int) -> tuple[int, int]:
     return n_train, n_train + (number - n_train) // 2
 
 
-def _with_training_anomalies(table: _Table, own: Rows, others: Rows, own_test: Rows, other_test: Rows) -> list[Rows]:
+def _of_training_images(table: _Table, own: Rows, others: Rows) -> list[Rows]:
+    """Training and validation, where other classes have training images."""
     position, number = table.positions(own)
     if number < _NEEDED:
         raise table.lack(f"has {number} different training images; at least {_NEEDED} are needed")
     n_train, n_seen = _cuts(number)
-    train, held_out = own[position < n_train], own[position >= n_seen]
     validation_anomalies = table.without(others, own)
     if not len(validation_anomalies):
         raise table.lack(
             "has no anomaly to validate on; another class needs training images that are no copies of its own"
         )
-    validation = table.balanced(own[(position >= n_train) & (position < n_seen)], validation_anomalies)
+    validation_normal = own[(position >= n_train) & (position < n_seen)]
+    return [own[position < n_train], table.balanced(validation_normal, validation_anomalies)]
+
+
+def _with_training_anomalies(table: _Table, own: Rows, others: Rows, own_test: Rows, other_test: Rows) -> list[Rows]:
+    train, validation = _of_training_images(table, own, others)
     test_anomalies = table.without(other_test, train, validation)
     if not len(test_anomalies):
         raise table.lack("has no anomaly to test on; another class needs test images that are no training images")
+    position, number = table.positions(own)
+    held_out = own[position >= _cuts(number)[1]]
     test_normal = np.concatenate([held_out, table.without(own_test, train, validation)])
     return [train, validation, table.balanced(test_normal, test_anomalies)]
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from pyod.models.base import BaseDetector
 
 from fanogan_mtl.data.catalog import load_dataset
+from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
-from fanogan_mtl.data.splits import Part, Split, one_vs_rest
+from fanogan_mtl.data.splits import Part, Split, choosing_parts, one_vs_rest
 from fanogan_mtl.detectors.registry import make_detector, takes
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.evaluation.metrics import auroc, detection_metrics
@@ -268,17 +269,39 @@ def build_detector(cell: Cell, device: str = "auto") -> BaseDetector:
 
 def split_of(cell: Cell, data_dir: Path) -> tuple[Split, Callable[[Part], NDArray[np.float32]]]:
     """The cell's split, and what gives the rows (n, d) of a part."""
+    dataset, rows_of = _data_of(cell, data_dir)
+    split = one_vs_rest(dataset, cell.normal_class, cell.seed, cell.comparison.limit, cell.anomalous_class)
+    if cell.extractor_key is not None:
+        tested = np.concatenate([dataset.train.hashes, dataset.test.hashes])[split.test.rows]
+        if np.isin(tested, learned_from(data_dir, cell.extractor_key)).any():
+            raise RuntimeError(f"extractor {cell.extractor_key} has learned from images that {cell} is tested on")
+    return split, rows_of
+
+
+def validation_stages(cell: Cell, data_dir: Path, device: str = "auto") -> Generator[tuple[int, float], None, None]:
+    """Train a cell; yield each budget with the validation AUROC there, the same bits as in `run_cell`.
+
+    Choices are made by it, so the test part isn't even cut out: see `choosing_parts`.
+    """
+    dataset, rows_of = _data_of(cell, data_dir)
+    train, validation = choosing_parts(
+        dataset, cell.normal_class, cell.seed, cell.comparison.limit, cell.anomalous_class
+    )
+    detector = build_detector(cell, device)
+    validation_rows = rows_of(validation)
+    for budget, _ in _stages(detector, rows_of(train), cell.comparison.budgets):
+        yield budget, _validation_auroc(detector, validation, validation_rows)
+
+
+def _data_of(cell: Cell, data_dir: Path) -> tuple[Dataset, Callable[[Part], NDArray[np.float32]]]:
+    """The cell's data set, and what gives the rows (n, d) of a part."""
     spec, key = cell.comparison.dataset, cell.extractor_key
     dataset = load_dataset(spec, data_dir)
     if dataset.digest != cell.comparison.data_digest:
         raise RuntimeError(f"data set {dataset.name!r} changed while the sweep ran: start the same command again")
-    split = one_vs_rest(dataset, cell.normal_class, cell.seed, cell.comparison.limit, cell.anomalous_class)
     if key is None:
-        return split, lambda part: pixel_rows(part.pixels)
-    tested = np.concatenate([dataset.train.hashes, dataset.test.hashes])[split.test.rows]
-    if np.isin(tested, learned_from(data_dir, key)).any():
-        raise RuntimeError(f"extractor {key} has learned from images that {cell} is tested on")
-    return split, lambda part: read_features(key, spec, dataset, part.rows, cell.comparison.limit, data_dir)
+        return dataset, lambda part: pixel_rows(part.pixels)
+    return dataset, lambda part: read_features(key, spec, dataset, part.rows, cell.comparison.limit, data_dir)
 
 
 def _stages(detector: BaseDetector, rows: NDArray[np.float32], budgets: tuple[int, ...]) -> Iterator[tuple[int, float]]:
@@ -308,9 +331,13 @@ def _evaluate(
         scores = detector.decision_function(test_rows)
     score_seconds = time.perf_counter() - start
     metrics = detection_metrics(split.test.anomaly, scores, float(detector.threshold_))
-    metrics["validation_auroc"] = auroc(split.validation.anomaly, detector.decision_function(validation_rows))
+    metrics["validation_auroc"] = _validation_auroc(detector, split.validation, validation_rows)
     metrics |= {f"auroc_{name}": auroc(split.test.anomaly, other) for name, other in others.items()}
     return {**metrics, "score_seconds": score_seconds}, scores
+
+
+def _validation_auroc(detector: BaseDetector, validation: Part, rows: NDArray[np.float32]) -> float:
+    return auroc(validation.anomaly, detector.decision_function(rows))
 
 
 def _examples(detector: BaseDetector, test: Part) -> Examples | None:

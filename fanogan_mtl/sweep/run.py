@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from fanogan_mtl.sweep import questions
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -74,13 +76,24 @@ class LocalWorkers:
         with suppress(AssertionError):  # Dask's, where a worker is just being restarted; all workers end with us anyway
             self._stack.close()
 
-    def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Outcome[Item, Result]]:
+    def run(
+        self, function: Callable[[Item], Result], items: Iterable[Item], ahead: bool = True
+    ) -> Iterator[Outcome[Item, Result]]:
         """Apply a function to every item; see `run_tasks`."""
-        if not items:
+        if isinstance(items, Sequence) and not items:
             return
+        yield from run_tasks(self._connected(), function, items, ahead)
+
+    @contextmanager
+    def answering(self, answer: Callable[[Any], Any]) -> Iterator[None]:
+        """Within, tasks may ask this process (see `fanogan_mtl.sweep.questions`)."""
+        with questions.answering(self._connected(), answer):
+            yield
+
+    def _connected(self) -> Client:
         if self._client is None:
             self._client = self._start()
-        yield from run_tasks(self._client, function, items)
+        return self._client
 
     def _start(self) -> Client:
         import dask
@@ -93,9 +106,12 @@ class LocalWorkers:
 
 
 def run_tasks(
-    client: Client, function: Callable[[Item], Result], items: Sequence[Item]
+    client: Client, function: Callable[[Item], Result], items: Iterable[Item], ahead: bool = True
 ) -> Iterator[Outcome[Item, Result]]:
     """Apply a function to every item on the workers; yield each outcome as it comes.
+
+    With `ahead`, a worker finds its next task waiting. Without, an item is asked for when a worker is free and the
+    outcomes before it are dealt with, as where items depend on those.
 
     A result is handed over and forgotten at once, and only a few tasks a worker are on the cluster at a time: memory
     does not grow with the number of items, and a worker that dies takes no finished result with it. Dask gives up a
@@ -103,18 +119,18 @@ def run_tasks(
     """
     from distributed import KilledWorker
 
-    width = 2 * max(1, len(client.scheduler_info()["workers"]))
+    width = (2 if ahead else 1) * max(1, len(client.scheduler_info()["workers"]))
     suspects = []
-    for outcome in _run_tasks(client, function, items, width):
+    for outcome in _run_tasks(client, function, items, width, ahead):
         if outcome.failure and isinstance(outcome.failure.error, KilledWorker):
             suspects.append(outcome.item)
         else:
             yield outcome
-    yield from _run_tasks(client, function, suspects, width=1)
+    yield from _run_tasks(client, function, suspects, 1, ahead)
 
 
 def _run_tasks(
-    client: Client, function: Callable[[Item], Result], items: Sequence[Item], width: int
+    client: Client, function: Callable[[Item], Result], items: Iterable[Item], width: int, ahead: bool
 ) -> Iterator[Outcome[Item, Result]]:
     """Run with at most `width` tasks on the cluster at a time."""
     from distributed import as_completed
@@ -130,11 +146,14 @@ def _run_tasks(
     completed = as_completed(submit(width))
     for future in completed:
         item = waiting.pop(future)
-        for new in submit(1):
-            completed.add(new)
+        if ahead:
+            completed.update(submit(1))
         result, failure = _wait_for(future)
         future.release()
-        yield Outcome(item, result, failure, tuple(islice(waiting.values(), (width + 1) // 2)))
+        running = (width + 1) // 2 if ahead else width
+        yield Outcome(item, result, failure, tuple(islice(waiting.values(), running)))
+        if not ahead:
+            completed.update(submit(1))
 
 
 def _wait_for(future: Any) -> tuple[Any, Failure | None]:

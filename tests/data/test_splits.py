@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 from toy_datasets import balanced_dataset, make_dataset, make_images, make_vectors
 
 from fanogan_mtl.data.dataset import Dataset
-from fanogan_mtl.data.splits import Part, Split, one_vs_rest, split_rows
+from fanogan_mtl.data.splits import Part, Split, choosing_parts, one_vs_rest, split_rows
 from fanogan_mtl.errors import UserError
 
 
@@ -92,6 +92,33 @@ def test_parts_share_no_content_however_often_the_source_repeats_itself(dataset,
         again.validation.tolist(),
         again.test.tolist(),
     ]
+
+
+@given(crowded_datasets(), st.integers(0, 5), st.sampled_from([None, 8, 20]))
+def test_who_chooses_gets_the_same_training_and_validation(dataset, seed, limit):
+    try:
+        split = one_vs_rest(dataset, "1", seed, limit)
+    except UserError:
+        return
+    train, validation = choosing_parts(dataset, "1", seed, limit)
+    for part, given_out in ((split.train, train), (split.validation, validation)):
+        for name, array in vars(part).items():
+            np.testing.assert_array_equal(array, getattr(given_out, name))
+
+
+@given(crowded_datasets(), crowded_datasets(), st.integers(0, 5), st.sampled_from([None, 8, 20]))
+def test_who_chooses_sees_nothing_of_another_test(dataset, other, seed, limit):
+    poisoned = replace(
+        dataset, test=replace(other.test, labels=np.minimum(other.test.labels, dataset.train.labels.max()))
+    )
+    try:
+        train, validation = choosing_parts(dataset, "1", seed, limit)
+    except UserError:
+        return
+    if len(np.unique(dataset.train.labels)) == 1:
+        return
+    again = choosing_parts(poisoned, "1", seed, limit)
+    assert [part.rows.tolist() for part in again] == [train.rows.tolist(), validation.rows.tolist()]
 
 
 @given(crowded_datasets(), st.integers(0, 5))
