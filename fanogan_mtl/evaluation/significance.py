@@ -155,11 +155,14 @@ def p_text(p: float) -> str:
     return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
 
 
-def sentence(significance: Significance) -> str:
-    """Say whether the methods differ, by Friedman's and Nemenyi's tests; of two methods, what their pair says."""
+def sentence(significance: Significance, metric: str = "AUROC") -> str:
+    """Say whether the methods differ, by Friedman's and Nemenyi's tests; of two methods, what their pair says.
+
+    `metric` names what the values are, for values in [0, 1] that are no AUROC.
+    """
     n_methods, n_blocks = len(significance.methods), len(significance.blocks)
     if n_methods == 2:
-        return pair_sentence(significance.pairs[0])
+        return pair_sentence(significance.pairs[0], metric)
     best = min(significance.methods, key=significance.mean_ranks.__getitem__)
     best_rank = f"{best} has the best mean rank, {significance.mean_ranks[best]:.2f} of {n_methods}."
     assert significance.kendall_w is not None
@@ -174,16 +177,21 @@ def sentence(significance: Significance) -> str:
     if not test.is_supported:
         return f"No difference between the {n_methods} methods is supported on {n_blocks} blocks ({evidence})."
     apart = _told_apart(significance.mean_ranks, test.critical_difference)
-    worse = [worse for better, worse in apart if better == best]  # of several pairs, the best and the worst are one
-    supported = f"{len(apart)} of {len(significance.pairs)} pairs, and {best} is better than {_listed(worse)}"
+    supported = "no pair is"
+    if apart:  # the best method's and the worst's mean ranks are then
+        worse = [worse for better, worse in apart if better == best]
+        supported = f"{len(apart)} of {len(significance.pairs)} pairs are, and {best} is better than {_listed(worse)}"
     return (
         f"The {n_methods} methods differ on {n_blocks} blocks ({evidence}). {best_rank} By Nemenyi's test, mean ranks "
-        f"that are {test.critical_difference:.2f} or more apart differ: {supported if apart else 'no pair is'}."
+        f"differ if they are {test.critical_difference:.2f} or more apart: {supported}."
     )
 
 
-def pair_sentence(pair: PairedDifference) -> str:
-    """Say how two methods differ, the better one first, with effect size and whether the difference is supported."""
+def pair_sentence(pair: PairedDifference, metric: str = "AUROC") -> str:
+    """Say how two methods differ, the better one first, with effect size and whether it is supported.
+
+    `metric` as in `sentence`.
+    """
     better, worse, wins, losses = pair.first, pair.second, pair.wins, pair.losses
     if (pair.rank_biserial, pair.wins - pair.losses) < (0, 0):
         better, worse, wins, losses = worse, better, losses, wins
@@ -193,7 +201,7 @@ def pair_sentence(pair: PairedDifference) -> str:
     sign = 1 if better == pair.first else -1
     ties = f" ({pair.ties} tied)" if pair.ties else ""
     numbers = (
-        f"median difference {round(sign * 100 * pair.median_difference, 1) + 0.0:.1f} points of AUROC, "
+        f"median difference {round(sign * 100 * pair.median_difference, 1) + 0.0:.1f} points of {metric}, "
         f"rank-biserial {abs(pair.rank_biserial):.2f} ({effect_word(pair.rank_biserial)})"
     )
     counts = f"{better} beats {worse} on {wins} of {n_blocks} blocks{ties}, {numbers}"
