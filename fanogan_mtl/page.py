@@ -111,11 +111,12 @@ def _figure_notes() -> str:
 
 
 def _scripts() -> str:
-    return f'<script type="text/plain" id="plotly">{_compressed_plotly()}</script>\n<script>{SCRIPT}</script>'
+    return f'<script type="text/plain" id="plotly">{compressed_plotly()}</script>\n<script>{SCRIPT}</script>'
 
 
 @cache
-def _compressed_plotly() -> str:
+def compressed_plotly() -> str:
+    """plotly.js, compressed by gzip, in base64."""
     from plotly.offline import get_plotlyjs
 
     return b64encode(gzip.compress(get_plotlyjs().encode("utf-8"), 9, mtime=0)).decode("ascii")

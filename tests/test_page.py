@@ -73,7 +73,7 @@ def test_page_without_figures_has_no_plotly():
 
 def test_page_is_the_same_bytes_at_any_time(monkeypatch):
     first = html_page("t", [("h", "p", figure())])
-    page_module._compressed_plotly.cache_clear()
+    page_module.compressed_plotly.cache_clear()
     monkeypatch.setattr(time, "time", lambda: 1e9)
     assert html_page("t", [("h", "p", figure())]) == first
 

@@ -212,6 +212,12 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
         """As PyOD's, which takes arrays only."""
         return super().predict_proba(np.asarray(X), method, return_confidence)
 
+    def parameter_count(self, n_features: int) -> int:
+        """Count the weights that training changes, for rows of that width."""
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            network = self._build(n_features)
+        return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
     def _score_raw(self, rows: Tensor) -> Tensor:
         return self._score(self._scaling()(rows))
 

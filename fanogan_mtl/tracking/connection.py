@@ -27,13 +27,16 @@ class Tracking:
     uri : str
     experiment_id : str
     adopted_run_id : str or None
-        The run that `mlflow run` made for this process: it becomes the sweep's own.
+        The run that `mlflow run` made for this process: it becomes the entry's own.
+    parent_run_id : str or None
+        The run that entries' runs are steps of.
     """
 
     client: MlflowClient
     uri: str
     experiment_id: str
     adopted_run_id: str | None
+    parent_run_id: str | None = None
 
 
 def connect() -> Tracking:

@@ -81,6 +81,8 @@ def find_runs(tracking: Tracking, level: str, **tags: str) -> list[Run]:
 def start_run(tracking: Tracking, level: str, name: str, record: Record) -> str:
     """Begin an entry point's run: the one that `mlflow run` made, or one of its own; give its id."""
     tags = {"level": level, **record.tags}
+    if tracking.parent_run_id:
+        tags["mlflow.parentRunId"] = tracking.parent_run_id
     run_id = tracking.adopted_run_id
     if run_id:
         given = tracking.client.get_run(run_id).data.params
@@ -103,6 +105,14 @@ def join_sweep(tracking: Tracking, comparison: Run, sweep_id: str) -> None:
     """Note in a comparison that a later sweep shares it."""
     sweeps = [run_id for run_id in comparison.data.tags.get("sweeps", "").split(",") if run_id and run_id != sweep_id]
     tracking.client.set_tag(comparison.info.run_id, "sweeps", ",".join([*sweeps, sweep_id][-SWEEPS_KEPT:]))
+
+
+def move(tracking: Tracking, run_id: str, parent_id: str) -> None:
+    """Put a run under another."""
+    from mlflow.entities import RunTag
+
+    tags = [RunTag("mlflow.parentRunId", parent_id), RunTag("sweeps", parent_id)]
+    tracking.client.log_batch(run_id, tags=tags)
 
 
 def write(tracking: Tracking, run_id: str, record: Record) -> None:

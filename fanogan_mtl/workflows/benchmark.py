@@ -12,14 +12,16 @@ from fanogan_mtl.sweep.cell import run_cell
 from fanogan_mtl.sweep.run import LocalWorkers
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.workflows.models import log_models
+from fanogan_mtl.workflows.options import STUDY
 from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, make_plan
 from fanogan_mtl.workflows.progress import CellProgress, duration, estimate_seconds
 from fanogan_mtl.workflows.recording import Sweep, read_state
 from fanogan_mtl.workflows.results import read_results
 from fanogan_mtl.workflows.tables import print_failures, print_results, print_where_to_look
+from fanogan_mtl.workflows.trial_runs import study_finder
 
 
-def benchmark(options: BenchmarkOptions) -> int:
+def benchmark(options: BenchmarkOptions, tracking: Tracking | None = None) -> int:
     """Run the benchmark and print its table.
 
     Returns
@@ -32,8 +34,10 @@ def benchmark(options: BenchmarkOptions) -> int:
     UserError
         For a mistake in the options or the data, before anything is trained.
     """
-    plan = make_plan(options)
-    tracking = connect()
+    if tracking is None and STUDY in options.detector_params:  # else a mistake is told before a database is made
+        tracking = connect()
+    plan = make_plan(options, study_finder(tracking))
+    tracking = tracking or connect()
     if plan.execution.dry_run:
         return print_plan(plan, tracking)
     return run_plan(plan, tracking, options, "benchmark")
@@ -60,7 +64,7 @@ def run_plan(
         with LocalWorkers(plan.execution.workers) as workers:
             if prepare:
                 prepare(sweep, workers)
-            _train(sweep, workers)
+            train(sweep, workers)
             results = read_results(tracking, plan.comparisons, sweep.comparison_runs)
             log_models(sweep, results, workers)
         sweep.add_overview(list(results.values()))
@@ -74,15 +78,15 @@ def run_plan(
     return 1 if sweep.failed else 0
 
 
-def _train(sweep: Sweep, workers: LocalWorkers) -> None:
+def train(sweep: Sweep, workers: LocalWorkers) -> None:
     """Train what is not done yet; each cell is recorded as it ends."""
     execution, cells = sweep.plan.execution, sweep.plan.cells
     click.echo(f"{len(cells)} cells, {len(cells) - len(sweep.pending)} of them done before")
     if not sweep.pending:
         return
-    train = partial(run_cell, data_dir=execution.data_dir, device=execution.device, keep=execution.kept_models)
+    run = partial(run_cell, data_dir=execution.data_dir, device=execution.device, keep=execution.kept_models)
     with CellProgress(sweep.pending, len(cells), execution.workers) as progress:
-        for outcome in workers.run(train, list(sweep.pending)):
+        for outcome in workers.run(run, list(sweep.pending)):
             progress.update(outcome.item, outcome.result, outcome.running)
             sweep.record(outcome.item, outcome.result, outcome.failure)
 

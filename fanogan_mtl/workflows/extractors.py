@@ -16,6 +16,7 @@ from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.specs import sources_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.persistence import load_extractor
+from fanogan_mtl.report.extractor_charts import Trained
 from fanogan_mtl.sweep.cell import Cell
 from fanogan_mtl.sweep.pretraining import (
     FeatureTask,
@@ -66,12 +67,10 @@ def obtain_extractors(
         If a training failed; the others are recorded.
     """
     data_dir = execution.data_dir
-    runs = {}
+    runs = recorded_extractors(tracking)
     for run in records.find_runs(tracking, "extractor"):
         key = run.data.tags["extractor_key"]
-        if run.info.status == "FINISHED":
-            runs[key] = run.info.run_id
-        elif key in pretrainings:  # a crash cut its recording short
+        if key in pretrainings and run.info.status != "FINISHED":  # a crash cut its recording short
             records.discard(tracking, run.info.run_id)
     fetch_extractors(tracking, pretrainings, data_dir)
     missing = [each for key, each in pretrainings.items() if not extractor_folder(data_dir, key).is_dir()]
@@ -92,6 +91,12 @@ def obtain_extractors(
     if failures:
         raise UserError(f"{len(failures)} extractors could not be trained: {'; '.join(failures)}")
     return {key: runs[key] for key in pretrainings}
+
+
+def recorded_extractors(tracking: Tracking) -> dict[str, str]:
+    """Key to run id of every extractor that is in MLflow."""
+    runs = records.find_runs(tracking, "extractor")
+    return {run.data.tags["extractor_key"]: run.info.run_id for run in runs if run.info.status == "FINISHED"}
 
 
 def fetch_extractors(tracking: Tracking, keys: Iterable[str], data_dir: Path) -> None:
@@ -178,7 +183,8 @@ def _record(tracking: Tracking, parent_id: str, pretraining: Pretraining, execut
     }
     with TemporaryDirectory() as temporary:
         pool = load_dataset(pretraining.pool, execution.data_dir)
-        files = write_extractor_page(pretraining, description, extractor, pool, Path(temporary), execution.data_dir)
+        trained = Trained(str(pretraining), pretraining.key, description, extractor, pretraining.pool, pool)
+        files = write_extractor_page(trained, Path(temporary), execution.data_dir)
         values = accuracy_values(description)
         records.write(tracking, run_id, Record(parameters, values, files=files, time=records.now()))
     example = np.zeros((1, *extractor.input_spec.shape), np.uint8)

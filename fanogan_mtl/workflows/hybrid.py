@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import click
@@ -17,7 +17,7 @@ from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.grid import comparison_parameters
 from fanogan_mtl.sweep.pretraining import Pretraining, description_of, extractor_folder
 from fanogan_mtl.sweep.run import LocalWorkers
-from fanogan_mtl.tracking.connection import connect
+from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.workflows import DEFAULT_EXTRACTORS, DEFAULT_HYBRID_DETECTORS
 from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.benchmark import print_plan, run_plan
@@ -29,8 +29,10 @@ from fanogan_mtl.workflows.extractor_choices import (
     sentence,
 )
 from fanogan_mtl.workflows.extractors import feature_tasks, features_there, obtain_extractors, obtain_features
-from fanogan_mtl.workflows.plan import Asked, BenchmarkOptions, Plan, PlannedComparison, read_options
+from fanogan_mtl.workflows.options import FindStudy
+from fanogan_mtl.workflows.plan import Asked, BenchmarkOptions, Execution, Plan, PlannedComparison, read_options
 from fanogan_mtl.workflows.recording import Sweep
+from fanogan_mtl.workflows.trial_runs import study_finder
 
 Data = tuple[DatasetSpec, Dataset, tuple[str, ...]]  # with the classes that are normal in turn
 Extractors = dict[tuple[int, str | None], str]  # seed and held-out class -> key
@@ -57,7 +59,7 @@ class HybridPlan:
     pretrainings: dict[str, Pretraining]
 
 
-def hybrid(options: HybridOptions) -> int:
+def hybrid(options: HybridOptions, tracking: Tracking | None = None) -> int:
     """Run detectors on features and print their table.
 
     Returns
@@ -70,8 +72,8 @@ def hybrid(options: HybridOptions) -> int:
     UserError
         For a mistake in the options or the data, before anything is trained.
     """
-    tracking = connect()
-    hybrid_plan = make_hybrid_plan(options)
+    tracking = tracking or connect()
+    hybrid_plan = make_hybrid_plan(options, study_finder(tracking))
     plan, execution = hybrid_plan.plan, hybrid_plan.plan.execution
     if execution.dry_run:
         missing = [key for key in hybrid_plan.pretrainings if not extractor_folder(execution.data_dir, key).is_dir()]
@@ -80,15 +82,27 @@ def hybrid(options: HybridOptions) -> int:
         return print_plan(plan, tracking, timed=len(tasks) == features_there(tasks, execution.data_dir))
 
     def prepare(sweep: Sweep, workers: LocalWorkers) -> None:
-        obtain_extractors(tracking, sweep.run_id, hybrid_plan.pretrainings, execution, workers)
-        tasks = feature_tasks(sweep.pending, execution.data_dir)
-        click.echo(f"{len(tasks)} feature files, {features_there(tasks, execution.data_dir)} of them there")
-        obtain_features(tasks, execution, workers)
+        prepare_features(tracking, sweep.run_id, hybrid_plan.pretrainings, sweep.pending, execution, workers)
 
     return run_plan(plan, tracking, options, "hybrid", prepare)
 
 
-def make_hybrid_plan(options: HybridOptions) -> HybridPlan:
+def prepare_features(
+    tracking: Tracking,
+    run_id: str,
+    pretrainings: Mapping[str, Pretraining],
+    cells: Sequence[Cell],
+    execution: Execution,
+    workers: LocalWorkers,
+) -> None:
+    """See to it that the extractors, recorded under that run, and the features that cells read are there."""
+    obtain_extractors(tracking, run_id, pretrainings, execution, workers)
+    tasks = feature_tasks(cells, execution.data_dir)
+    click.echo(f"{len(tasks)} feature files, {features_there(tasks, execution.data_dir)} of them there")
+    obtain_features(tasks, execution, workers)
+
+
+def make_hybrid_plan(options: HybridOptions, find_study: FindStudy | None = None) -> HybridPlan:
     """Check every option, prepare the data, and lay out extractors and cells.
 
     Raises
@@ -99,7 +113,7 @@ def make_hybrid_plan(options: HybridOptions) -> HybridPlan:
     protocols = [read.parse_choice("protocol", word.strip(), PROTOCOLS) for word in options.protocol.split(",")]
     if len(set(protocols)) < len(protocols):
         raise UserError(f"protocol {options.protocol!r}: one is there twice")
-    asked = read_options(options)
+    asked = read_options(options, find_study)
     for _, dataset, _ in asked.datasets:
         if not dataset.is_images:
             raise UserError(f"data set {dataset.name!r} holds vectors, extractors take images: use the entry benchmark")

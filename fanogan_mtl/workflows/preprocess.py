@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from fanogan_mtl import figures
-from fanogan_mtl.data.catalog import SampleSheet, load_dataset, sample_sheets
+from fanogan_mtl.data.catalog import load_dataset, sample_sheets
 from fanogan_mtl.data.dataset import Dataset, class_counts
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
 from fanogan_mtl.page import html_page
+from fanogan_mtl.report.data_charts import sample_figure
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import Record
@@ -22,9 +24,6 @@ from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.entry_run import entry_run
 from fanogan_mtl.workflows.pages import Section
 from fanogan_mtl.workflows.recording import data_input
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class PreprocessOptions:
     data_dir: str = "auto"
 
 
-def preprocess(options: PreprocessOptions) -> int:
+def preprocess(options: PreprocessOptions, tracking: Tracking | None = None) -> int:
     """Prepare data sets and record them as one run.
 
     Returns
@@ -54,15 +53,22 @@ def preprocess(options: PreprocessOptions) -> int:
     for spec in specs:
         click.echo(f"preparing {spec.name}", err=True)
         datasets.append(load_dataset(spec, data_dir))
-    tracking = connect()
+    tracking = tracking or connect()
     inputs = [data_input(spec, dataset) for spec, dataset in zip(specs, datasets, strict=True)]
     with entry_run(tracking, "preprocess", options.dataset, options) as run_id, TemporaryDirectory() as folder:
         records.log_data(tracking, run_id, inputs)
         page = Path(folder) / "data.html"
         page.write_text(html_page("The data sets", _sections(specs, datasets, data_dir)))
-        records.write(tracking, run_id, Record(values=_values(datasets), files=[page], time=records.now()))
+        tags = {"preprocess_key": preprocess_key(datasets)}
+        records.write(tracking, run_id, Record(values=_values(datasets), tags=tags, files=[page], time=records.now()))
     _print(datasets, data_dir, tracking, run_id)
     return 0
+
+
+def preprocess_key(datasets: Sequence[Dataset]) -> str:
+    """Digest of which data was prepared and under which names."""
+    facts = [(dataset.name, dataset.digest) for dataset in datasets]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
 def _sections(specs: tuple[DatasetSpec, ...], datasets: list[Dataset], data_dir: Path) -> list[Section]:
@@ -74,16 +80,8 @@ def _sections(specs: tuple[DatasetSpec, ...], datasets: list[Dataset], data_dir:
             (f"{dataset.name}: images of each class", "", figures.class_counts_figure(counts, dataset.name))
         )
         if len(spec.sources) == 1 and dataset.is_images:  # a pool's images are its members'
-            sections.append((f"{dataset.name}: raw and prepared", "", _sheet_figure(sample_sheets(spec, data_dir)[0])))
+            sections.append((f"{dataset.name}: raw and prepared", "", sample_figure(sample_sheets(spec, data_dir)[0])))
     return sections
-
-
-def _sheet_figure(sheet: SampleSheet) -> go.Figure:
-    classes, images = sheet.raw.shape[:2]
-    labels = np.repeat(np.arange(classes), images)
-    raw, prepared = (array.reshape(classes * images, *array.shape[2:]) for array in (sheet.raw, sheet.prepared))
-    data = figures.sample_sheet_data(raw, prepared, labels, sheet.classes)
-    return figures.sample_sheet_figure(data, sheet.name)
 
 
 def _values(datasets: list[Dataset]) -> list[records.Value]:

@@ -15,7 +15,7 @@ from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.sweep.pretraining import Pretraining, description_of
 from fanogan_mtl.sweep.run import LocalWorkers
 from fanogan_mtl.tracking import records
-from fanogan_mtl.tracking.connection import connect
+from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.workflows import DEFAULT_PRETRAINED
 from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.entry_run import entry_run
@@ -43,7 +43,7 @@ class PretrainOptions:
     workers: str = "auto"
 
 
-def pretrain(options: PretrainOptions) -> int:
+def pretrain(options: PretrainOptions, tracking: Tracking | None = None) -> int:
     """Train extractors and print their accuracies.
 
     Returns
@@ -56,7 +56,7 @@ def pretrain(options: PretrainOptions) -> int:
     UserError
         For a mistake in the options or the data, and if a training failed.
     """
-    tracking = connect()
+    tracking = tracking or connect()
     execution = Execution(
         read.parse_data_dir(options.data_dir), read.parse_device(options.device), read.parse_workers(options.workers)
     )

@@ -11,6 +11,7 @@ from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.joint import learnable_rows, rows_digest
 from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.extractors.persistence import load_extractor
+from fanogan_mtl.report.extractor_charts import Trained
 from fanogan_mtl.sweep.pretraining import Pretraining, description_of, extractor_folder, run_pretraining
 from fanogan_mtl.workflows.extractor_pages import write_extractor_page
 
@@ -32,7 +33,8 @@ def test_counts_are_of_the_images_that_were_learned_from(tmp_path: Path, monkeyp
     monkeypatch.setattr(figures, "class_counts_data", spied)
     extractor = load_extractor(extractor_folder(tmp_path, key))
     description = description_of(tmp_path, key)
-    (page,) = write_extractor_page(pretraining, description, extractor, dataset, tmp_path, tmp_path)
+    trained = Trained(str(pretraining), key, description, extractor, pool, dataset)
+    (page,) = write_extractor_page(trained, tmp_path, tmp_path)
     (counts,) = [data.counts for data in counted]
     assert sum(counts["optdigits"]) + sum(counts["handwritten"]) == len(rows)
     assert {name: of_class[3] for name, of_class in counts.items()} == {
@@ -54,5 +56,6 @@ def test_a_joint_batch_of_large_colour_images_is_shown_small(tmp_path: Path, mon
     lay = figures.joint_batch_data
     monkeypatch.setattr(figures, "joint_batch_data", lambda *given: shapes.append(given[0].shape) or lay(*given))
     extractor = load_extractor(extractor_folder(tmp_path, key))
-    write_extractor_page(pretraining, description_of(tmp_path, key), extractor, dataset, tmp_path, tmp_path)
+    trained = Trained(str(pretraining), key, description_of(tmp_path, key), extractor, pool, dataset)
+    write_extractor_page(trained, tmp_path, tmp_path)
     assert [shape[1:] for shape in shapes] == [(56, 56, 3)]

@@ -1,0 +1,63 @@
+"""The study's figures of the data: samples of each set (3.1) and class counts (3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+
+from fanogan_mtl import figures
+from fanogan_mtl.data.catalog import SampleSheet, sample_sheets
+from fanogan_mtl.data.dataset import Dataset, class_counts
+from fanogan_mtl.data.specs import DatasetSpec
+from fanogan_mtl.report.content import Block, Chart, Section, Table, Text, number
+
+
+def data_section(datasets: Mapping[str, tuple[DatasetSpec, Dataset | None]], data_dir: Path) -> Section:
+    """Show what the data sets are; `datasets` is name to spec and data, None where it isn't to be had as it was."""
+    blocks: list[Block] = []
+    for name, (spec, dataset) in datasets.items():
+        if dataset is None:
+            blocks.append(Text(f"{name}: the data isn't here as it was, so it isn't shown.", "note"))
+            continue
+        counts = class_counts(dataset)
+        blocks.append(_counts_chart(name, dataset, counts))
+        if len(spec.sources) == 1 and dataset.is_images:
+            (sheet,) = sample_sheets(spec, data_dir)
+            blocks.append(_samples_chart(name, sheet, counts))
+    return Section("data", "The data (study's figures 3.1 and 3.4)", tuple(blocks))
+
+
+def _counts_chart(name: str, dataset: Dataset, counts: Mapping[str, Mapping[str, int]]) -> Chart:
+    labels = {"train": dataset.train.labels, "test": dataset.test.labels}
+    figure = figures.class_counts_figure(
+        figures.class_counts_data(labels, dataset.classes), f"Images of each class: {name}"
+    )
+    rows = tuple(
+        (each, tuple(number(counts[part][each], "{:,.0f}") for part in ("train", "test"))) for each in dataset.classes
+    )
+    return Chart(figure, Table(f"class counts of {name}", "Images of each class.", ("class", "train", "test"), rows))
+
+
+def _samples_chart(name: str, sheet: SampleSheet, counts: Mapping[str, Mapping[str, int]]) -> Chart:
+    figure = sample_figure(sheet)
+    shown = sheet.raw.shape[1]
+    sizes = [" × ".join(map(str, images.shape[2:4])) for images in (sheet.raw, sheet.prepared)]
+    caption = (
+        f"First training images of each class, as they are ({sizes[0]} px) and as they are prepared ({sizes[1]} px)."
+    )
+    rows = tuple(
+        (each, (number(min(4, shown), "{:.0f}"), number(counts["train"][each], "{:,.0f}"))) for each in sheet.classes
+    )
+    return Chart(figure, Table(f"samples of {name}", caption, ("class", "shown", "training images"), rows))
+
+
+def sample_figure(sheet: SampleSheet) -> go.Figure:
+    """Draw a set's sample sheet."""
+    classes, images = sheet.raw.shape[:2]
+    labels = np.repeat(np.arange(classes), images)
+    raw, prepared = (array.reshape(classes * images, *array.shape[2:]) for array in (sheet.raw, sheet.prepared))
+    data = figures.sample_sheet_data(raw, prepared, labels, sheet.classes)
+    return figures.sample_sheet_figure(data, sheet.name)

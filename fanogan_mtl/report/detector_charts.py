@@ -1,0 +1,110 @@
+"""The study's figures of detectors: AUROC against epochs and by class (5.1, 5.5, A.1, A.2), ROC curves (5.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fanogan_mtl import figures
+from fanogan_mtl.evaluation.curves import roc_data
+from fanogan_mtl.report.content import Block, Chart, Section, Table, Text, best_marked, share
+from fanogan_mtl.report.evidence import Evidence, Result
+from fanogan_mtl.sweep.cell import DoneCell
+
+
+def detector_section(evidence: Evidence) -> Section:
+    """Draw every method on pixels: AUROC against epochs and by class."""
+    methods = [name for name in evidence.methods if evidence.of(name)[0].comparison.extractor is None]
+    blocks = [chart for name in methods for chart in _charts(name, evidence.of(name))]
+    return Section("detectors", "Detectors (study's figure 5.1)", tuple(blocks))
+
+
+def hybrid_section(evidence: Evidence) -> Section:
+    """Draw every method on features, and f-AnoGAN's ROC curves with and without an extractor."""
+    methods = [name for name in evidence.methods if evidence.of(name)[0].comparison.extractor is not None]
+    blocks: list[Block] = [chart for name in methods for chart in _charts(name, evidence.of(name))]
+    blocks += _roc_charts(evidence)
+    if not blocks:
+        blocks = [Text("No detector was run on features.")]
+    return Section("hybrids", "Detectors on features (study's figures 5.5, 5.6, A.1 and A.2)", tuple(blocks))
+
+
+def _charts(method: str, results: Sequence[Result]) -> list[Chart]:
+    budgets = sorted({budget for each in results for budget in each.budgets})
+    auroc = {each.dataset: {budget: each.summary("auroc", [budget]) for budget in each.budgets} for each in results}
+    means = {name: {budget: one.mean for budget, one in of.items()} for name, of in auroc.items()}
+    stds = {
+        name: {budget: one.std_over_seeds for budget, one in of.items() if one.std_over_seeds is not None}
+        for name, of in auroc.items()
+    }
+    lines = figures.auroc_by_epochs_data(means, stds)
+    rows = tuple(
+        (
+            name,
+            tuple(
+                share(of[budget].mean, of[budget].std_over_seeds) if budget in of else share(None) for budget in budgets
+            ),
+        )
+        for name, of in auroc.items()
+    )
+    epochs = Chart(
+        figures.auroc_by_epochs_figure(lines, f"every data set: {method}"),
+        Table(f"{method} by epochs", "Mean AUROC in percent at each budget.", ("data set", *map(str, budgets)), rows),
+    )
+    by_class = {each.dataset: each.summary("auroc", each.budgets[-1:]).by_class for each in results}
+    classes = list(dict.fromkeys(name for of in by_class.values() for name in of))
+    rows = tuple((name, tuple(share(of.get(each)) for each in classes)) for name, of in by_class.items())
+    bars = Chart(
+        figures.auroc_by_class_figure(figures.auroc_by_class_data(by_class), f"every data set: {method}"),
+        Table(f"{method} by class", "AUROC in percent by normal class, last budget.", ("data set", *classes), rows),
+    )
+    return [epochs, bars]
+
+
+def _roc_charts(evidence: Evidence) -> list[Chart]:
+    """f-AnoGAN's (or the first detector's) ROC curves with the best known extractor, on each single data set."""
+    charts = []
+    for dataset in evidence.datasets:
+        pairs = [
+            (each, alone)
+            for each in evidence.where("resnet18", pool=False) or _any_hybrid(evidence)
+            if each.dataset == dataset and (alone := _alone(evidence, each))
+        ]
+        if pairs:
+            hybrid, alone = min(pairs, key=lambda pair: pair[0].comparison.detector != "fanogan")
+            charts.append(_roc_chart(hybrid, alone))
+    return charts
+
+
+def _any_hybrid(evidence: Evidence) -> list[Result]:
+    return [each for each in evidence.results if each.main and each.comparison.protocol == "paper" and not each.is_pool]
+
+
+def _alone(evidence: Evidence, hybrid: Result) -> Result | None:
+    of = hybrid.comparison
+    found = [each for each in evidence.where(None, of.detector) if each.dataset == hybrid.dataset]
+    same = [each for each in found if each.comparison.parameters == of.parameters]
+    return same[0] if same else None
+
+
+def _roc_chart(hybrid: Result, alone: Result) -> Chart:
+    seed = min(hybrid.seeds)
+    tests = {}
+    without = {cell.normal_class: cell for cell in alone.cells if cell.seed == seed}
+    for cell in hybrid.cells:
+        if cell.seed == seed and cell.normal_class in without:
+            tests[cell.normal_class] = {"without": _test(without[cell.normal_class]), "with": _test(cell)}
+    rows = []
+    for name, pair in tests.items():
+        entries = [share(roc_data(*pair[which]).auroc) for which in ("without", "with")]
+        rows.append((name, best_marked(entries)))
+    title = f"{hybrid.method} and {alone.method} on {hybrid.dataset}"
+    figure = figures.roc_with_and_without_figure(figures.roc_with_and_without_data(tests), title)
+    caption = f"AUROC in percent by normal class, at {hybrid.budgets[-1]} epochs, seed {seed}."
+    return Chart(figure, Table(f"ROC: {title}", caption, ("class", alone.method, hybrid.method), tuple(rows)))
+
+
+def _test(cell: DoneCell) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    return cell.result.anomaly, cell.result.scores[-1]

@@ -1,0 +1,165 @@
+"""Figures of a trained extractor: a joint batch (3.3), feature maps (4.6), accuracy (5.2 to 5.4), components (5.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from fanogan_mtl import figures
+from fanogan_mtl.data.dataset import Dataset
+from fanogan_mtl.data.joint import JointSampler
+from fanogan_mtl.data.specs import DatasetSpec
+from fanogan_mtl.extractors.base import Extractor, Projection
+from fanogan_mtl.figures.extractors import JointBatch, PcaCurves
+from fanogan_mtl.figures.images import CELL, ClassCounts, shrunk
+from fanogan_mtl.report.content import Block, Chart, Section, Table, Text, number, share, words
+from fanogan_mtl.sweep.pretraining import images_of, learned_from
+
+SHOWN_BATCH = 48  # images of a joint batch
+COMPONENTS_SHOWN = (1, 2, 5, 10, 20, 50, 100, 150)  # rows of the table of components
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained extractor with what it learned from."""
+
+    title: str
+    key: str
+    description: Mapping[str, Any]
+    extractor: Extractor
+    spec: DatasetSpec
+    pool: Dataset
+
+
+def extractor_section(trained: Sequence[Trained], data_dir: Path) -> Section:
+    """Draw how extractors learned and what they make of images."""
+    blocks: list[Block] = []
+    if trained:
+        rows = learned_rows(trained[0], data_dir)
+        blocks.append(_batch_chart(trained[0].pool, rows, int(trained[0].description["seed"])))
+    for each in trained:
+        blocks += [*_accuracy_charts(each), *_component_charts(each), _maps_chart(each, data_dir)]
+    if not blocks:
+        blocks = [Text("No extractor of these runs is here.")]
+    return Section("extractors", "Extractors (study's figures 3.3, 4.6, 5.2 to 5.4 and 5.7)", tuple(blocks))
+
+
+def learned_rows(trained: Trained, data_dir: Path) -> NDArray[np.int64]:
+    """Training rows of the pool that the extractor learned from or chose its epoch by."""
+    learned = np.isin(trained.pool.train.hashes, learned_from(data_dir, trained.key))
+    if trained.extractor.uses_labels:  # a copy of what was learned may lie in a class that was held out
+        learned &= np.isin(np.array(trained.pool.classes)[trained.pool.train.labels], trained.extractor.classes_)
+    return np.flatnonzero(learned)
+
+
+def accuracy_curves(description: Mapping[str, Any]) -> dict[str, dict[int, float]]:
+    """What was measured, by name (as `validation mnist`) and epoch."""
+    curves: dict[str, dict[int, float]] = {}
+    for epoch, entry in enumerate(description["history"], start=1):
+        for name, value in entry.items():
+            measured, _, part = name.partition("_")
+            if measured != "accuracy":
+                continue
+            curves.setdefault(part.replace("_", " ", 1), {})[epoch] = value
+    return curves
+
+
+def accuracy_figure(description: Mapping[str, Any], title: str) -> go.Figure:
+    """Accuracy against epochs, of a description that has accuracies."""
+    final = {f"test {name}": value for name, value in description["test_accuracy"].items()}
+    data = figures.accuracy_by_epochs_data(accuracy_curves(description), final, description["best_epoch"])
+    return figures.accuracy_by_epochs_figure(data, title)
+
+
+def component_curves(projection: Projection) -> PcaCurves:
+    """Variance and residual over the number of components."""
+    total = float(projection.total_variance)
+    ratio = projection.explained_variance.double().numpy() / total
+    residual = total * (1 - np.cumsum(ratio)).clip(0) / projection.components.shape[1]
+    return figures.pca_curves_data(ratio, residual)
+
+
+def joint_set(pool: Dataset, rows: NDArray[np.int64], seed: int) -> tuple[ClassCounts, JointBatch]:
+    """Counts of what was learned from and of the joint set, and one of its batches."""
+    labels, domains = pool.train.labels[rows], pool.train.domains[rows]
+    joint = JointSampler(labels, domains, SHOWN_BATCH, seed).rows()
+    counts = {name: labels[domains == position] for position, name in enumerate(pool.domains)}
+    if len(pool.domains) > 1:
+        counts["joint set"] = labels[joint]
+    batch = np.sort(joint[:SHOWN_BATCH])  # domain by domain
+    sheet = figures.joint_batch_data(
+        shrunk(np.asarray(pool.train.pixels[rows[batch]]), CELL),
+        np.array(pool.classes)[labels[batch]].tolist(),
+        np.array(pool.domains)[domains[batch]].tolist(),
+    )
+    return figures.class_counts_data(counts, pool.classes), sheet
+
+
+def maps_figure(features: NDArray[np.float32], labels: Sequence[str], title: str) -> go.Figure:
+    """Features of an image of each class as maps."""
+    return figures.feature_maps_figure(figures.feature_maps_data(features, labels), title)
+
+
+def _batch_chart(pool: Dataset, rows: NDArray[np.int64], seed: int) -> Chart:
+    _, batch = joint_set(pool, rows, seed)
+    table = Table(
+        "a joint batch", "Classes of the images of one training batch.", ("domain", "classes"),
+        tuple((name, (words(" ".join(labels)),)) for name, labels in zip(batch.rows, batch.labels, strict=True)),
+    )  # fmt: skip
+    return Chart(figures.joint_batch_figure(batch, f"A joint batch of {pool.name}"), table)
+
+
+def _accuracy_charts(trained: Trained) -> list[Chart]:
+    curves = accuracy_curves(trained.description)
+    if not curves:
+        return []
+    best = trained.description["best_epoch"]
+    rows = [(name, (number(best, "{:.0f}"), share(by_epoch[best]))) for name, by_epoch in curves.items()]
+    rows += [
+        (f"test {name}", (number(best, "{:.0f}"), share(value)))
+        for name, value in trained.description["test_accuracy"].items()
+    ]
+    caption = "Accuracy in percent at the epoch chosen by validation; the test was measured once, there."
+    table = Table(f"accuracy of {trained.title}", caption, ("part", "epoch", "accuracy"), tuple(rows))
+    return [Chart(accuracy_figure(trained.description, f"Accuracy: {trained.title}"), table)]
+
+
+def _component_charts(trained: Trained) -> list[Chart]:
+    projection = trained.extractor.network_.projection
+    if not isinstance(projection, Projection):
+        return []
+    data = component_curves(projection)
+    rows = tuple(
+        (str(count), (share(data.explained[count - 1] / 100), number(data.residual[count - 1])))
+        for count in sorted({*COMPONENTS_SHOWN, len(data.components)})
+        if count <= len(data.components)
+    )
+    columns = ("components", "explained variance (%)", "mean squared error left")
+    table = Table(f"components of {trained.title}", "What is kept with the first components.", columns, rows)
+    return [Chart(figures.pca_curves_figure(data, f"Principal components: {trained.title}"), table)]
+
+
+def _maps_chart(trained: Trained, data_dir: Path) -> Chart:
+    rows = learned_rows(trained, data_dir)
+    labels = trained.pool.train.labels[rows]
+    _, first = np.unique(labels, return_index=True)
+    order = np.sort(rows[first])
+    names = np.array(trained.pool.classes)[trained.pool.train.labels[order]].tolist()
+    images = images_of(trained.spec, trained.pool, order, trained.extractor.input_spec, data_dir)
+    features = trained.extractor.transform(images)
+    figure = maps_figure(features, names, f"{features.shape[1]} features of an image of each class: {trained.title}")
+    table = Table(
+        f"features of {trained.title}", "Of the image shown of each class.",
+        ("class", "least", "mean", "greatest", "share of zeros (%)"),
+        tuple(
+            (name, (number(row.min()), number(row.mean()), number(row.max()), share(float((row == 0).mean()))))
+            for name, row in zip(names, features, strict=True)
+        ),
+    )  # fmt: skip
+    return Chart(figure, table)

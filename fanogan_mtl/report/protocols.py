@@ -1,0 +1,64 @@
+"""The three protocols side by side, and what each is honest for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fanogan_mtl import figures
+from fanogan_mtl.report.commands import missing
+from fanogan_mtl.report.content import Block, Chart, Section, Table, best_marked, share, words
+from fanogan_mtl.report.evidence import Evidence, Result
+
+PROTOCOLS = {
+    "paper": (
+        "all classes and domains, the anomalies' too",
+        "how well known classes are told apart; comparable to the study",
+    ),
+    "unseen-class": (
+        "all classes but the one that counts as anomaly",
+        "anomalies of a kind that nobody has labelled before",
+    ),
+    "unseen-domain": (
+        "all classes, in every domain but the tested one",
+        "a new domain of a known task",
+    ),
+}
+
+
+def protocol_section(evidence: Evidence) -> Section:
+    """Compare extractors with detectors under each protocol; say which were not run."""
+    explained = Table(
+        "protocols explained",
+        "What the extractor saw, and what each protocol is honest for.",
+        ("protocol", "the extractor learned from", "honest for"),
+        tuple((name, (words(seen), words(use))) for name, (seen, use) in PROTOCOLS.items()),
+    )
+    blocks: list[Block] = [explained]
+    results = [each for each in evidence.results if each.main and each.comparison.protocol in PROTOCOLS]
+    run = [name for name in PROTOCOLS if any(each.comparison.protocol == name for each in results)]
+    gaps = [name for name in PROTOCOLS if name not in run]
+    extractors = dict.fromkeys(each.comparison.extractor or "" for each in results)
+    chosen = ",".join(name for name in extractors if name) or "resnet18"
+    blocks += missing(evidence, gaps, "hybrid", extractors=chosen, protocol=",".join(gaps))
+    for dataset in evidence.datasets:
+        of = [each for each in results if each.dataset == dataset]
+        if of:
+            blocks.append(_chart(of, run, dataset))
+    return Section("protocols", "What the extractor had seen: three protocols", tuple(blocks))
+
+
+def _chart(results: Sequence[Result], protocols: Sequence[str], dataset: str) -> Chart:
+    values: dict[str, dict[str, float]] = {name: {} for name in protocols}
+    for each in results:
+        name = f"{each.comparison.extractor}+{each.comparison.detector}"
+        if each.recorded.setting != "default":
+            name += f" ({each.recorded.setting})"
+        values[str(each.comparison.protocol)].setdefault(name, each.summary().mean)
+    values = {protocol: of for protocol, of in values.items() if of}
+    methods = list(dict.fromkeys(name for of in values.values() for name in of))
+    rows = tuple((name, best_marked([share(values[each].get(name)) for each in values])) for name in methods)
+    table = Table(
+        f"protocols on {dataset}", "Mean AUROC in percent, mean over budgets; ★ is the best of its row.",
+        ("method", *values), rows,
+    )  # fmt: skip
+    return Chart(figures.protocols_figure(figures.protocols_data(values), f"Protocols on {dataset}"), table)

@@ -1,0 +1,274 @@
+"""The report: recorded comparisons become one HTML page beside the study's figures, with every number as a table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from fanogan_mtl.data.catalog import load_dataset
+from fanogan_mtl.data.dataset import Dataset
+from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.extractors.persistence import load_extractor
+from fanogan_mtl.report.compose import Material, compose
+from fanogan_mtl.report.content import Report
+from fanogan_mtl.report.evidence import Evidence, Recorded, evidence
+from fanogan_mtl.report.export import write_numbers
+from fanogan_mtl.report.extractor_charts import Trained
+from fanogan_mtl.report.page import render
+from fanogan_mtl.report.provenance import Origin
+from fanogan_mtl.sweep.cell import Comparison, DoneCell
+from fanogan_mtl.sweep.pretraining import description_of, extractor_folder
+from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking.connection import Tracking, connect
+from fanogan_mtl.tracking.environment import environment_tags
+from fanogan_mtl.tracking.records import Record
+from fanogan_mtl.workflows import options as read
+from fanogan_mtl.workflows.entry_run import entry_run
+from fanogan_mtl.workflows.extractors import fetch_extractors
+from fanogan_mtl.workflows.hybrid import HybridOptions
+from fanogan_mtl.workflows.plan import BenchmarkOptions
+from fanogan_mtl.workflows.recording import comparison_of, done_cells
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+PAGE = "report.html"
+KEY_TAG = "report_key"
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What a person may choose, as text; `python -m entrypoints.report --help` says what each means."""
+
+    runs: str = "all"
+    output: str = "report"
+    data_dir: str = "auto"
+
+
+def report(options: ReportOptions, tracking: Tracking | None = None) -> int:
+    """Write the report of an experiment's runs, and record it.
+
+    Returns
+    -------
+    int
+        Exit status 0.
+
+    Raises
+    ------
+    UserError
+        For an unknown run, one of another experiment, a folder that can't be written, and where no cell has finished.
+    """
+    data_dir = read.parse_data_dir(options.data_dir)
+    folder = _output_folder(options.output)
+    tracking = tracking or connect()
+    runs = chosen_comparisons(tracking, options.runs)
+    found = _read(tracking, runs, data_dir)
+    with entry_run(tracking, "report", options.runs, options) as run_id:
+        made = _compose(tracking, found, runs, data_dir)
+        files = write_report(made, folder)
+        record = Record(tags={KEY_TAG: report_key(runs)}, files=files, time=records.now())
+        records.write(tracking, run_id, record)
+    click.echo(f"\nThe report is {folder / PAGE}, its numbers are in results.csv and results.parquet beside it.")
+    return 0
+
+
+def write_report(made: Report, folder: Path) -> list[Path]:
+    """Write the page and the tables; each file appears whole or not at all."""
+    page = folder / f".{PAGE}.partial"
+    try:
+        page.write_text(render(made), encoding="utf-8")
+        files = write_numbers(made, folder)
+        page.replace(folder / PAGE)
+    except OSError as error:
+        raise UserError(f"{folder} can't be written ({error.strerror}): mend that or choose another output") from None
+    return [folder / PAGE, *files]
+
+
+def chosen_comparisons(tracking: Tracking, runs: str) -> list[Run]:
+    """Comparison runs that are asked for: `all` of the experiment, or those of certain runs.
+
+    Raises
+    ------
+    UserError
+        For a run that isn't there, is of another experiment, or has no comparisons.
+    """
+    comparisons = records.find_runs(tracking, "comparison")
+    if runs == "all":
+        if not comparisons:
+            where = f"experiment {tracking.experiment_id} of {tracking.uri}"
+            raise UserError(f"{where} has no comparison: run the entry benchmark first")
+        return comparisons
+    chosen: dict[str, Run] = {}
+    for run_id in [word.strip() for word in runs.split(",")]:
+        children = records.find_runs(tracking, "sweep", **{"`mlflow.parentRunId`": run_id})  # a study's
+        wanted = {run_id, *(child.info.run_id for child in children)}
+        own = [run for run in comparisons if wanted & {run.info.run_id, *run.data.tags["sweeps"].split(",")}]
+        if not own:
+            raise UserError(f"runs {run_id!r}: {_why_nothing(tracking, run_id)}")
+        chosen |= {each.info.run_id: each for each in own}
+    return list(chosen.values())
+
+
+def _why_nothing(tracking: Tracking, run_id: str) -> str:
+    try:
+        run = tracking.client.get_run(run_id)
+    except Exception:  # each kind of store fails in ways of its own
+        return f"{tracking.uri} has no such run; give the id of a sweep's run, or all"
+    if run.info.experiment_id != tracking.experiment_id:
+        return (
+            f"it belongs to experiment {run.info.experiment_id}, not {tracking.experiment_id}: "
+            "set MLFLOW_EXPERIMENT_ID to that"
+        )
+    return "it has no comparisons; give the id of a sweep's run (benchmark or hybrid), or all"
+
+
+def report_key(runs: Iterable[Run]) -> str:
+    """Digest of all that a report shows: which comparisons, and when each changed last; and of the code's version."""
+    tags = environment_tags("cpu")
+    facts = [sorted((run.info.run_id, run.info.status, run.info.end_time) for run in runs), tags.get("git_state", "")]
+    return hashlib.sha256(json.dumps([*facts, tags["version.fanogan-mtl"]]).encode()).hexdigest()[:32]
+
+
+def _output_folder(text: str) -> Path:
+    folder = Path(text).expanduser().resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".{PAGE}.partial"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"output {text!r}: no folder that can be written ({error.strerror}); choose another") from None
+    return folder
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was read of the comparisons."""
+
+    evidence: Evidence
+    datasets: Mapping[str, tuple[DatasetSpec, Dataset | None]]
+
+
+def _read(tracking: Tracking, runs: Sequence[Run], data_dir: Path) -> _Found:
+    recorded: list[tuple[Run, Comparison, list[DoneCell]]] = []
+    for run in tqdm(runs, desc="reading", unit="comparison"):
+        try:
+            comparison = comparison_of(run)
+        except UserError as error:
+            click.echo(f"left out: {error}", err=True)
+            continue
+        cells, _ = done_cells(tracking, comparison)
+        if cells:
+            recorded.append((run, comparison, cells))
+    if not recorded:
+        raise UserError("none of these runs has a finished cell: wait for the first, or run the entry benchmark")
+    data = {comparison.key: _dataset(comparison, data_dir) for _, comparison, _ in recorded}
+    widths = {
+        run.data.tags["extractor_key"]: int(run.data.params["n_features"])
+        for run in records.find_runs(tracking, "extractor")
+        if "n_features" in run.data.params
+    }
+    found = evidence(
+        Recorded(
+            run.info.run_id,
+            comparison,
+            run.data.params["setting"],
+            tuple(cells),
+            _width(cells[0], data[comparison.key], widths),
+            None if (dataset := data[comparison.key]) is None else len(dataset.normal_classes),
+        )
+        for run, comparison, cells in recorded
+    )
+    datasets = {each.dataset: (each.comparison.dataset, data[each.comparison.key]) for each in found.results}
+    return _Found(found, {name: datasets[name] for name in found.datasets})
+
+
+def _dataset(comparison: Comparison, data_dir: Path) -> Dataset | None:
+    """The comparison's data, if it is to be had as it was."""
+    try:
+        dataset = load_dataset(comparison.dataset, data_dir)
+    except UserError:
+        return None
+    return dataset if dataset.digest == comparison.data_digest else None
+
+
+def _width(cell: DoneCell, dataset: Dataset | None, widths: Mapping[str, int]) -> int | None:
+    if cell.extractor_key:
+        return widths.get(cell.extractor_key)
+    return None if dataset is None else int(np.prod(dataset.train.pixels.shape[1:]))
+
+
+def _compose(tracking: Tracking, found: _Found, runs: Sequence[Run], data_dir: Path) -> Report:
+    material = Material(found.datasets, _trained(tracking, found, data_dir), _origins(tracking, runs), data_dir)
+    with tqdm(desc="writing", bar_format="{desc} {postfix}") as bar:
+        return compose(found.evidence, material, lambda part: bar.set_postfix_str(part))
+
+
+def _trained(tracking: Tracking, found: _Found, data_dir: Path) -> list[Trained]:
+    """Extractors of the protocol `paper`, each at its first seed."""
+    keys: dict[str, str] = {}
+    for each in found.evidence.results:
+        if each.main and each.comparison.protocol == "paper" and each.comparison.extractor:
+            first = min(each.cells, key=lambda cell: cell.seed)
+            keys.setdefault(each.comparison.extractor, str(first.extractor_key))
+    fetch_extractors(tracking, keys.values(), data_dir)
+    sources = {source.name: source for spec, _ in found.datasets.values() for source in sources_of(spec)}
+    trained = []
+    for name, key in keys.items():
+        if not extractor_folder(data_dir, key).is_dir():
+            continue
+        description = description_of(data_dir, key)
+        if not all(domain in sources for domain in description["domains"]):
+            continue
+        pool = pool_of([sources[domain] for domain in description["domains"]])
+        extractor = load_extractor(extractor_folder(data_dir, key), "cpu")
+        trained.append(Trained(name, key, description, extractor, pool, load_dataset(pool, data_dir)))
+    return trained
+
+
+def _origins(tracking: Tracking, runs: Sequence[Run]) -> list[Origin]:
+    """The sweeps that comparisons were made in, one for each command."""
+    wanted = {run_id for run in runs for run_id in run.data.tags.get("sweeps", "").split(",")}
+    origins: dict[str, Origin] = {}
+    for run in records.find_runs(tracking, "sweep"):
+        if run.info.run_id in wanted:
+            origin = Origin(run.info.run_id, _command(run), _facts(run))
+            origins.setdefault(origin.command, origin)
+    return list(origins.values())
+
+
+def _command(run: Run) -> str:
+    """The command that does a sweep again, without what is as by default and what changes no number."""
+    entry = str(run.info.run_name).split()[0]
+    options = HybridOptions() if entry == "hybrid" else BenchmarkOptions()
+    defaults = {name: str(value) for name, value in asdict(options).items()}
+    how = {"data_dir", "workers", "dry_run", "retry", "log_models"}
+    chosen = [
+        f" -P {shlex.quote(f'{name}={run.data.params[name]}')}"
+        for name, default in defaults.items()
+        if name not in how and run.data.params.get(name, default) != default
+    ]
+    return f"mlflow run . -e {entry}{''.join(chosen)}"
+
+
+def _facts(run: Run) -> dict[str, str]:
+    tags = run.data.tags
+    versions = {name.removeprefix("version."): value for name, value in tags.items() if name.startswith("version.")}
+    return {
+        "commit": tags.get("git_state", ""),
+        "seeds": run.data.params.get("seeds", ""),
+        "device": tags.get("device", ""),
+        "processor": tags.get("processor", ""),
+        "cores": tags.get("cores", ""),
+        "versions": ", ".join(f"{name} {value}" for name, value in sorted(versions.items())),
+    }

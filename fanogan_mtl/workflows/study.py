@@ -1,0 +1,121 @@
+"""The study in one command: preprocess, benchmark, pretrain, hybrid, report; a step that is done is not done again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking.connection import Tracking, connect
+from fanogan_mtl.workflows import DEFAULT_DETECTORS, DEFAULT_HYBRID_DETECTORS, DEFAULT_PRETRAINED
+from fanogan_mtl.workflows import options as read
+from fanogan_mtl.workflows.benchmark import benchmark
+from fanogan_mtl.workflows.entry_run import entry_run
+from fanogan_mtl.workflows.extractors import recorded_extractors
+from fanogan_mtl.workflows.hybrid import HybridOptions, HybridPlan, hybrid, make_hybrid_plan
+from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, make_plan
+from fanogan_mtl.workflows.preprocess import PreprocessOptions, preprocess, preprocess_key
+from fanogan_mtl.workflows.pretrain import PretrainOptions, pretrain
+from fanogan_mtl.workflows.recording import read_state
+from fanogan_mtl.workflows.report import KEY_TAG, PAGE, ReportOptions, report, report_key
+
+STEPS = 5
+
+
+@dataclass(frozen=True)
+class StudyOptions(BenchmarkOptions):
+    """What a person may choose, as text; `python -m entrypoints.main --help` says what each means."""
+
+    extractors: str = DEFAULT_PRETRAINED
+    output: str = "report"
+
+
+def study(options: StudyOptions) -> int:
+    """Do the whole study.
+
+    Returns
+    -------
+    int
+        Exit status: 1 if a cell failed, else 0; the report is written all the same.
+
+    Raises
+    ------
+    UserError
+        For a mistake in the options or the data, before anything is trained.
+    """
+    tracking = connect()
+    plan = make_plan(_benchmark(options))
+    hybrid_plan = make_hybrid_plan(_hybrid(options)) if all(data.is_images for _, data in plan.datasets) else None
+    if plan.execution.dry_run:
+        return benchmark(_benchmark(options), tracking) or (hybrid(_hybrid(options), tracking) if hybrid_plan else 0)
+    with entry_run(tracking, "study", options.dataset, options, options.device) as run_id:
+        own = replace(tracking, adopted_run_id=None, parent_run_id=run_id)
+        return _steps(options, own, plan, hybrid_plan)
+
+
+def _steps(options: StudyOptions, tracking: Tracking, plan: Plan, hybrid_plan: HybridPlan | None) -> int:
+    status = 0
+
+    def step(number: int, name: str, done: bool, do: Callable[[], int]) -> None:
+        nonlocal status
+        click.echo(f"\n[{number}/{STEPS}] {name}{': done before' if done else ''}")
+        status |= 0 if done else do()
+
+    key = preprocess_key([data for _, data in plan.datasets])
+    step(1, "preprocess", bool(_finished(tracking, "preprocess", preprocess_key=key)),
+         lambda: preprocess(_chosen(PreprocessOptions(), options), tracking))  # fmt: skip
+    step(2, "benchmark", _is_done(tracking, plan), lambda: benchmark(_benchmark(options), tracking))
+    if hybrid_plan:
+        needed = hybrid_plan.pretrainings
+        step(3, "pretrain", set(needed) <= set(recorded_extractors(tracking)),
+             lambda: pretrain(_chosen(PretrainOptions(), options), tracking))  # fmt: skip
+        step(4, "hybrid", _is_done(tracking, hybrid_plan.plan), lambda: hybrid(_hybrid(options), tracking))
+    else:
+        click.echo(f"\n[3/{STEPS}] pretrain and [4/{STEPS}] hybrid: left out, extractors take images, not vectors")
+    comparisons = records.find_runs(tracking, "comparison")
+    page = Path(options.output).expanduser().resolve() / PAGE
+    written = bool(_finished(tracking, "report", **{KEY_TAG: report_key(comparisons)})) and page.is_file()
+    step(5, "report", written, lambda: report(_chosen(ReportOptions(), options), tracking))
+    if written:
+        click.echo(f"\nThe report is {page}, its numbers are in results.csv and results.parquet beside it.")
+    return status
+
+
+def _finished(tracking: Tracking, level: str, **tags: str) -> list[object]:
+    return [run for run in records.find_runs(tracking, level, **tags) if run.info.status == "FINISHED"]
+
+
+def _is_done(tracking: Tracking, plan: Plan) -> bool:
+    """Whether every cell has finished, and every comparison is complete."""
+    state = read_state(tracking, plan)
+    complete = all(run.info.status == "FINISHED" for run in state.comparisons.values())
+    return complete and all(cell.key in state.done for cell in plan.cells)
+
+
+def _chosen(defaults: Any, options: StudyOptions) -> Any:
+    """Another entry's options: what the study has of the same name."""
+    given = asdict(options)
+    return replace(defaults, **{each.name: given[each.name] for each in fields(defaults) if each.name in given})
+
+
+def _benchmark(options: StudyOptions) -> BenchmarkOptions:
+    chosen: BenchmarkOptions = _chosen(BenchmarkOptions(), options)
+    return chosen
+
+
+def _hybrid(options: StudyOptions) -> HybridOptions:
+    """The hybrid's options: its own detectors unless others were chosen, and the parameters of those."""
+    detectors = DEFAULT_HYBRID_DETECTORS if options.detectors == DEFAULT_DETECTORS else options.detectors
+    parameters = options.detector_params
+    if parameters.lstrip().startswith("{"):
+        names = [name.strip() for name in detectors.split(",")]
+        of_all = read.parse_object("detector_params", parameters, read.EXAMPLE)
+        own = {name: value for name, value in of_all.items() if name in names}
+        parameters = json.dumps(own) if own else "none"
+    chosen: HybridOptions = _chosen(HybridOptions(), options)
+    return replace(chosen, detectors=detectors, detector_params=parameters)
