@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.sweep.cell import Cell, validation_stages
+from fanogan_mtl.sweep.questions import ask
 
 
 @dataclass(frozen=True)
@@ -80,3 +81,8 @@ def run_trial(trial: Trial, data_dir: Path, device: str, is_hopeless: Callable[[
             reports.append(Report(trial.number, budget, tuple(values)))
             pruned = budget < last and is_hopeless(reports[-1])
     return TrialResult(tuple(reports), pruned, time.perf_counter() - start)
+
+
+def ask_whether_hopeless(report: Report) -> bool:
+    """From a worker, ask the process that started the trial."""
+    return bool(ask(f"trial {report.number} at {report.budget}", (report.number, report.budget, report.values)))

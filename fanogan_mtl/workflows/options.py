@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from fanogan_mtl.detectors.registry import check_parameters, detector_class, nam
 from fanogan_mtl.errors import UserError
 
 EXAMPLE = '{"fanogan": {"latent_dim": 32}, "vae": "tuned"}'
+STUDY = "study:"
+
+FindStudy = Callable[[str], tuple[str, Mapping[str, Any]]]  # name of a study -> its detector, and its best setting
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class DetectorChoice:
     name : str
         Of the registry, or `pyod:ClassName`.
     setting : str
-        `default`, a named setting such as `tuned`, or `custom` where single parameters were given.
+        `default`, a named setting such as `tuned`, a study's as `study:NAME`, or `custom` where single parameters were
+        given.
     parameters : dict
         What differs from the detector's defaults.
     """
@@ -52,12 +56,28 @@ def parse_integers(option: str, text: str, minimum: int) -> tuple[int, ...]:
 
 def parse_integer(option: str, text: str, minimum: int, absent: str) -> int | None:
     """Read one whole number of at least `minimum`, or the word that means none."""
-    if text == absent:
-        return None
+    return None if text == absent else parse_count(option, text, minimum, f", or {absent}")
+
+
+def parse_count(option: str, text: str, minimum: int, otherwise: str = "") -> int:
+    """Read one whole number of at least `minimum`."""
     numbers = parse_integers(option, text, minimum)
     if len(numbers) > 1:
-        raise UserError(f"{option} {text!r}: one whole number, please, or {absent}")
+        raise UserError(f"{option} {text!r}: one whole number, please{otherwise}")
     return numbers[0]
+
+
+def parse_seconds(option: str, text: str) -> float | None:
+    """Read a positive number of seconds, or `none`."""
+    if text == "none":
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise UserError(f"{option} {text!r}: a number of seconds over 0, please, or none")
+    return seconds
 
 
 def parse_flag(option: str, text: str) -> bool:
@@ -129,7 +149,10 @@ def parse_classes(text: str, known: Sequence[str], dataset: str) -> tuple[str, .
 
 
 def parse_detectors(
-    detectors: str, detector_params: str = "none", common: Mapping[str, str] | None = None
+    detectors: str,
+    detector_params: str = "none",
+    common: Mapping[str, str] | None = None,
+    find_study: FindStudy | None = None,
 ) -> list[DetectorChoice]:
     """Read which detectors, each with its parameters, and check every value.
 
@@ -138,62 +161,90 @@ def parse_detectors(
     detectors : str
         Names separated by commas.
     detector_params : str
-        `none`; a named setting for all that have it (`tuned`); or a JSON object such as
-        `{"fanogan": {"latent_dim": 32}, "vae": "tuned"}`.
+        `none`; a named setting for all that have it (`tuned`); a study's best setting (`study:NAME`); or a JSON object
+        such as `{"fanogan": {"latent_dim": 32}, "vae": "tuned"}`.
     common : mapping, optional
         Parameters for every detector that takes them (`batch_size`, `latent_dim`, `kappa`), as text; `default` leaves a
         detector's own.
+    find_study : callable, optional
+        Looks a tuning study up.
 
     Raises
     ------
     UserError
-        For an unknown detector, setting or parameter, or a value out of range.
+        For an unknown detector, setting, study or parameter, or a value out of range.
     """
     names = [name.strip() for name in detectors.split(",")]
     for name in names:
         detector_class(name)
     if len(set(names)) < len(names):
         raise UserError(f"detectors {detectors!r}: a detector is there twice")
-    given = _detector_params(detector_params, names)
+    given = _detector_params(detector_params, names, find_study)
     shared = {option: _number(option, text) for option, text in (common or {}).items() if text != "default"}
     for option in shared:
         if not any(takes(name, option) for name in names):
             raise UserError(f"{option}: none of the detectors {', '.join(names)} takes it")
-    return [_choice(name, given.get(name, {}), shared) for name in names]
+    return [_choice(name, *given.get(name, ("custom", {})), shared) for name in names]
 
 
-def _choice(name: str, given: str | Mapping[str, Any], shared: Mapping[str, Any]) -> DetectorChoice:
-    named = isinstance(given, str)
-    parameters = dict(named_settings(name)[given]) if isinstance(given, str) else dict(given)
-    parameters |= {option: value for option, value in shared.items() if takes(name, option)}
+def _choice(name: str, setting: str, given: Mapping[str, Any], shared: Mapping[str, Any]) -> DetectorChoice:
+    own = {option: value for option, value in shared.items() if takes(name, option)}
+    parameters = {**given, **own}
     for reserved, option in (("epochs", "epochs"), ("random_state", "seeds"), ("device", "device")):
         if reserved in parameters:
             raise UserError(f"detector_params of {name!r}: {reserved} is set by the option {option}")
     check_parameters(name, parameters)
-    plain = named and not any(takes(name, option) for option in shared)
-    return DetectorChoice(name, str(given) if plain else "custom" if parameters else "default", parameters)
+    return DetectorChoice(name, ("custom" if own else setting) if parameters else "default", parameters)
 
 
-def _detector_params(text: str, names: Sequence[str]) -> dict[str, str | Mapping[str, Any]]:
+def _detector_params(
+    text: str, names: Sequence[str], find_study: FindStudy | None
+) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """For each detector that is given parameters, the setting's name (`custom` if it has none) and what is in it."""
     if text == "none":
         return {}
+    if text.startswith(STUDY):
+        detector, parameters = _studied(text, find_study)
+        if detector not in names:
+            raise UserError(f"{text} tuned {detector}, which is not among the detectors {', '.join(names)}")
+        return {detector: (text, parameters)}
     if text.isidentifier():
-        having = {name: text for name in names if text in named_settings(name)}
+        having = {name: (text, settings[text]) for name in names if text in (settings := named_settings(name))}
         if not having:
             raise UserError(f"detector_params {text!r}: none of {', '.join(names)} has a setting of that name")
         return dict(having)
-    given = parse_object("detector_params", text, EXAMPLE)
-    for name, value in given.items():
-        if name not in names:
-            raise UserError(f"detector_params names {name!r}, which is not among the detectors {', '.join(names)}")
-        if isinstance(value, str) and value not in named_settings(name):
-            known = ", ".join(named_settings(name)) or "none"
-            raise UserError(f"detector_params: {name!r} has no setting {value!r}; it has: {known}")
-        if not isinstance(value, (str, dict)):
-            raise UserError(
-                f"detector_params of {name!r}: an object of parameters or a setting's name; write it like {EXAMPLE}"
-            )
-    return given
+    return {
+        name: _setting(name, value, names, find_study)
+        for name, value in parse_object("detector_params", text, EXAMPLE).items()
+    }
+
+
+def _setting(
+    name: str, value: object, names: Sequence[str], find_study: FindStudy | None
+) -> tuple[str, Mapping[str, Any]]:
+    if name not in names:
+        raise UserError(f"detector_params names {name!r}, which is not among the detectors {', '.join(names)}")
+    if isinstance(value, dict):
+        return "custom", value
+    if not isinstance(value, str):
+        raise UserError(
+            f"detector_params of {name!r}: an object of parameters or a setting's name; write it like {EXAMPLE}"
+        )
+    if value.startswith(STUDY):
+        detector, parameters = _studied(value, find_study)
+        if detector != name:
+            raise UserError(f"detector_params: {value} tuned {detector}, not {name}")
+        return value, parameters
+    if value not in named_settings(name):
+        known = ", ".join(named_settings(name)) or "none"
+        raise UserError(f"detector_params: {name!r} has no setting {value!r}; it has: {known}")
+    return value, named_settings(name)[value]
+
+
+def _studied(text: str, find_study: FindStudy | None) -> tuple[str, Mapping[str, Any]]:
+    if find_study is None:
+        raise UserError(f"detector_params {text!r}: studies aren't looked up here")
+    return find_study(text.removeprefix(STUDY))
 
 
 def _number(option: str, text: str) -> int | float:

@@ -13,7 +13,7 @@ from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.grid import cells_of, comparison_parameters
 from fanogan_mtl.workflows import DEFAULT_DETECTORS
 from fanogan_mtl.workflows import options as read
-from fanogan_mtl.workflows.options import DetectorChoice
+from fanogan_mtl.workflows.options import DetectorChoice, FindStudy
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,13 @@ class Asked:
     execution: Execution
 
 
-def read_options(options: BenchmarkOptions) -> Asked:
+def read_options(options: BenchmarkOptions, find_study: FindStudy | None = None) -> Asked:
     """Check every option and prepare the data.
+
+    Parameters
+    ----------
+    find_study : callable, optional
+        Looks up tuning studies that the options name.
 
     Raises
     ------
@@ -137,8 +142,7 @@ def read_options(options: BenchmarkOptions) -> Asked:
         For the first thing that is wrong.
     """
     specs = parse_datasets(options.dataset)
-    common = {name: getattr(options, name) for name in ("batch_size", "latent_dim", "kappa")}
-    detectors = tuple(read.parse_detectors(options.detectors, options.detector_params, common))
+    detectors = read_detectors(options, find_study)
     budgets = read.parse_integers("epochs", options.epochs, 1)
     seeds = read.parse_integers("seeds", options.seeds, 0)
     limit = read.parse_integer("limit", options.limit, 1, "none")
@@ -152,7 +156,13 @@ def read_options(options: BenchmarkOptions) -> Asked:
     return Asked(tuple(datasets), detectors, budgets, seeds, limit, execution)
 
 
-def make_plan(options: BenchmarkOptions) -> Plan:
+def read_detectors(options: BenchmarkOptions, find_study: FindStudy | None = None) -> tuple[DetectorChoice, ...]:
+    """Check the options that say which detectors, in which settings."""
+    common = {name: getattr(options, name) for name in ("batch_size", "latent_dim", "kappa")}
+    return tuple(read.parse_detectors(options.detectors, options.detector_params, common, find_study))
+
+
+def make_plan(options: BenchmarkOptions, find_study: FindStudy | None = None) -> Plan:
     """Read the options and lay out the cells.
 
     Raises
@@ -160,7 +170,7 @@ def make_plan(options: BenchmarkOptions) -> Plan:
     UserError
         For the first thing that is wrong.
     """
-    asked = read_options(options)
+    asked = read_options(options, find_study)
     comparisons = []
     for spec, dataset, classes in asked.datasets:
         for choice in asked.detectors:

@@ -78,11 +78,13 @@ class TaskProgress:
     total : int
     watch : callable, optional
         Gives a text.
+    done : int
+        Of the total, how many were done before.
     """
 
-    def __init__(self, what: str, total: int, watch: Callable[[], str] | None = None) -> None:
+    def __init__(self, what: str, total: int, watch: Callable[[], str] | None = None, done: int = 0) -> None:
         layout = "{n_fmt}/{total_fmt} " + what + " |{bar:20}| {elapsed}{postfix}"
-        self._bar = tqdm(total=total, bar_format=layout, disable=not total, leave=True, mininterval=0)
+        self._bar = tqdm(total=total, initial=done, bar_format=layout, disable=not total, leave=True, mininterval=0)
         self._watch, self._end = watch, threading.Event()
         self._now = ""
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -99,7 +101,7 @@ class TaskProgress:
     def update(self, running: Sequence[object]) -> None:
         """Count a task that has ended, and say what runs now."""
         self._now = ", ".join(map(str, running))
-        self._bar.set_postfix_str(self._now, refresh=False)
+        self._bar.set_postfix_str(self._watch() if self._watch else self._now, refresh=False)
         self._bar.update()
 
     def _follow(self) -> None:

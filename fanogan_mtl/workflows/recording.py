@@ -120,6 +120,8 @@ class Sweep:
         The options as typed: they become the sweep's parameters.
     entry : str
         The entry point's name.
+    run_id : str, optional
+        The sweep's run, if it has begun.
 
     Attributes
     ----------
@@ -130,14 +132,16 @@ class Sweep:
         Key of a failed cell to what went wrong.
     """
 
-    def __init__(self, tracking: Tracking, plan: Plan, options: Mapping[str, str], entry: str) -> None:
+    def __init__(
+        self, tracking: Tracking, plan: Plan, options: Mapping[str, str], entry: str, run_id: str | None = None
+    ) -> None:
         self.tracking, self.plan = tracking, plan
         state = read_state(tracking, plan)
         self.failed = state.failed
         self.pending = [cell for cell in plan.cells if cell.key not in state.done and cell.key not in state.failed]
         self.environment = environment_tags(plan.execution.device)
         record = Record(parameters=options, tags=self.environment)
-        self.run_id = records.start_run(tracking, "sweep", f"{entry} {options['dataset']}", record)
+        self.run_id = run_id or records.start_run(tracking, "sweep", f"{entry} {options['dataset']}", record)
         records.log_data(tracking, self.run_id, [data_input(*each) for each in plan.datasets])
         for run_id in state.leftovers:
             records.discard(tracking, run_id)
