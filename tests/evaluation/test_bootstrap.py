@@ -84,6 +84,12 @@ def test_a_higher_level_is_wider_and_more_images_are_narrower():
     assert width(auroc_interval([scored_test(1, 4 * 120)])) == pytest.approx(most / 2, rel=0.3)
 
 
+def test_both_tails_are_equal():
+    anomaly, scores, rows = scored_test(6, shift=2.0)
+    low, high = auroc_interval([(anomaly, scores, rows)])
+    assert auroc_interval([(anomaly, -scores, rows)]) == pytest.approx((1 - high, 1 - low), abs=1e-12)
+
+
 def test_an_image_has_one_weight_in_all_tests():
     anomaly, scores, rows = scored_test(2)
     mirrored = (anomaly[::-1], -scores[::-1], rows[::-1])  # its AUROC is 1 less the other's, under the same weights

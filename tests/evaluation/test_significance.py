@@ -210,17 +210,17 @@ class TestEdges:
         assert compare(separated(n=MIN_BLOCKS)).pairs[0].p < 0.05
         assert scipy.stats.wilcoxon(np.arange(1, MIN_BLOCKS)).pvalue > 0.05
 
-    @pytest.mark.parametrize("k", [2, 3])
-    def test_equal_methods_have_p_1_and_no_warning(self, k):
+    @pytest.mark.parametrize(("k", "n"), [(2, 8), (2, 20), (3, 8), (3, 60)])
+    def test_equal_methods_have_p_1_and_no_warning(self, k, n):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            found = compare(table_of(np.full((8, k), 0.7)))
-        assert {(pair.p, pair.p_holm, pair.rank_biserial, pair.ties) for pair in found.pairs} == {(1.0, 1.0, 0.0, 8)}
+            found = compare(table_of(np.full((n, k), 0.7)))
+        assert {(pair.p, pair.p_holm, pair.rank_biserial, pair.ties) for pair in found.pairs} == {(1.0, 1.0, 0.0, n)}
         if k == 3:
             assert (found.friedman.statistic, found.friedman.p, found.friedman.f_p, found.kendall_w) == (0, 1, 1, 0)
             assert found.friedman.groups == [["a", "b", "c"]]
-            assert sentence(found).startswith("No difference between the 3 methods is supported on 8 blocks")
-        assert pair_sentence(found.pairs[0]) == "a and b are equal on all 8 blocks."
+            assert sentence(found).startswith(f"No difference between the 3 methods is supported on {n} blocks")
+        assert pair_sentence(found.pairs[0]) == f"a and b are equal on all {n} blocks."
 
     def test_blocks_that_all_agree_have_an_infinite_f(self):
         with warnings.catch_warnings():
@@ -236,11 +236,12 @@ class TestEdges:
         assert ties.rank_biserial == 0
 
     def test_below_friedmans_threshold_all_are_one_group(self):
-        values = np.random.default_rng(3).random((8, 4))
-        test = compare(table_of(values)).friedman
-        assert not test.is_supported
-        assert len(test.groups) == 1
-        assert set(test.groups[0]) == set("abcd")
+        found = compare(table_of(np.random.default_rng(15).random((6, 6))))
+        test, ranks = found.friedman, sorted(found.mean_ranks.values())
+        assert test.f_p > 0.05
+        assert ranks[-1] - ranks[0] > test.critical_difference  # chance alone, which a first test guards from
+        assert [sorted(group) for group in test.groups] == [list("abcdef")]
+        assert sentence(found).startswith("No difference")
 
     @pytest.mark.parametrize(
         ("table", "message"),
