@@ -159,9 +159,12 @@ def log_data(tracking: Tracking, run_id: str, data: Iterable[DataInput]) -> None
     tracking.client.log_inputs(run_id, datasets=inputs)
 
 
-def read_file(tracking: Tracking, run_id: str, name: str, folder: Path) -> Path:
+def read_file(tracking: Tracking, run: Run, name: str, folder: Path) -> Path:
     """Fetch one artifact of a run into a folder."""
-    return Path(tracking.client.download_artifacts(run_id, name, str(folder)))
+    from mlflow.artifacts import download_artifacts
+
+    address = f"{run.info.artifact_uri}/{name}"  # by the run's id, the client would read the run again, twice
+    return Path(download_artifacts(artifact_uri=address, dst_path=str(folder), tracking_uri=tracking.uri))
 
 
 def history(tracking: Tracking, run_id: str, name: str) -> dict[int, float]:

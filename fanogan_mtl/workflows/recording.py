@@ -83,7 +83,7 @@ def done_cells(tracking: Tracking, comparison: Comparison) -> tuple[list[DoneCel
     cells = []
     with TemporaryDirectory() as folder:
         for run in runs:
-            file = records.read_file(tracking, run.info.run_id, RESULT_FILE, Path(folder))
+            file = records.read_file(tracking, run, RESULT_FILE, Path(folder))
             of = run.data.params
             anomalous = None if of["anomalous_class"] == "all" else of["anomalous_class"]
             key = run.data.tags.get("extractor_key")
