@@ -100,7 +100,7 @@ def _section(heading: str, paragraph: str, content: go.Figure | str) -> str:
     else:
         data = content.to_json()  # with every < as \u003c, so that no text in it ends the script element
         height = f"min-height: {content.layout.height}px"  # so that nothing moves when the figure is drawn
-        shown = f"""<div class="figure" role="img" aria-label="{escape(heading)}" style="{height}"></div>
+        shown = f"""<div class="figure" role="figure" aria-label="{escape(heading)}" style="{height}"></div>
 <script type="application/json">{data}</script>"""
     return f"<section><h2>{escape(heading)}</h2><p>{escape(paragraph)}</p>{shown}</section>\n"
 
