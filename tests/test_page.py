@@ -1,16 +1,14 @@
 import html
-import shutil
 import time
 
 import plotly.graph_objects as go
 import pytest
-from playwright.sync_api import sync_playwright
+from browsing import chromium
 
 from fanogan_mtl import page as page_module
 from fanogan_mtl.page import OLD_BROWSER, html_page
 
 EVIL = "</script><script>document.title = 'broken out'</script>"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 
 def figure(name="line"):
@@ -19,15 +17,8 @@ def figure(name="line"):
 
 @pytest.fixture(scope="module")
 def browser():
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on PATH")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=[*FLAGS, "--disable-component-update", "--disable-sync"]
-        )
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

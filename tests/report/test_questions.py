@@ -1,0 +1,90 @@
+"""An answer is given where the tests over blocks carry it, and reads "not supported" otherwise."""
+
+import warnings
+
+from made_evidence import made
+
+from fanogan_mtl.evaluation.significance import compare
+from fanogan_mtl.report.content import Chart, Table, Text
+from fanogan_mtl.report.evidence import evidence
+from fanogan_mtl.report.questions import NOT_SUPPORTED, Question, questions
+
+SETS = ("handwritten", "optdigits", "streetdigits")
+POOL = "handwritten+optdigits+streetdigits"
+
+
+def answers(*recorded: object) -> dict[str, Question]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return {each.number: each for each in questions(evidence(recorded))}
+
+
+def test_the_best_detector_is_named_where_its_lead_over_each_is_supported() -> None:
+    found = [made(name, data, quality) for data in SETS for name, quality in
+             (("vae", 4), ("fanogan", 1.5), ("dagmm", 0.5), ("deep_svdd", 0.2))]  # fmt: skip
+    answer = answers(*found)["RQ1"].answer
+    assert answer.startswith("vae: its lead over each of the others is supported")
+    with_baseline = answers(*found, *(made("pca", data, 9) for data in SETS))["RQ1"].answer
+    assert "A shallow baseline, pca, has the best mean rank of all" in with_baseline
+
+
+def test_without_a_supported_lead_no_detector_is_named_best() -> None:
+    found = [made(name, data, 1) for data in SETS for name in ("vae", "fanogan")]
+    assert answers(*found)["RQ1"].answer.startswith(NOT_SUPPORTED)
+
+
+def test_too_few_blocks_and_missing_methods_are_said() -> None:
+    few = answers(*(made(name, "optdigits", quality) for name, quality in (("vae", 4), ("fanogan", 1))))
+    assert few["RQ1"].answer.startswith(f"{NOT_SUPPORTED}: 4 blocks are too few")
+    alone = answers(made("fanogan"))
+    assert all(question.answer.startswith(NOT_SUPPORTED) for question in alone.values())
+
+
+def test_extractors_are_compared_with_the_detector_alone_and_with_pca() -> None:
+    found = [made("fanogan", data, 0.8) for data in (*SETS, POOL)]
+    found += [made("fanogan", data, 4, extractor="resnet18") for data in (*SETS, POOL)]
+    found += [made("fanogan", data, 2, extractor="pca") for data in (*SETS, POOL)]
+    answered = answers(*found)
+    assert "resnet18+fanogan beats pca+fanogan on 12 of 12 blocks" in answered["RQ2"].answer
+    assert "On all 3 pooled: resnet18+fanogan beats fanogan on 4 of 4 blocks" in answered["RQ3"].answer
+    assert "No p-value is computed" in answered["RQ3"].answer
+    assert "resnet18+fanogan beats fanogan on 12 of 12 blocks" in answered["RQ4"].answer
+    assert "the difference is supported" in answered["RQ4"].answer
+    assert "with the labels of the anomalies' classes" in answered["RQ4"].answer
+    assert "points of recall" not in answered["RQ4"].answer
+    assert "resnet18+fanogan beats fanogan" in answered["RQ5"].answer
+
+
+def test_missed_anomalies_are_counted_at_an_equal_false_positive_rate() -> None:
+    found = [made("fanogan", data, quality, extractor=extractor) for data in SETS
+             for extractor, quality in ((None, 0.8), ("resnet18", 4))]  # fmt: skip
+    question = answers(*found)["RQ5"]
+    (rates,) = [block for block in question.blocks if isinstance(block, Table) and block.name == "missed anomalies"]
+    of = evidence(found)
+    recall = [each.summary("recall_at_5_fpr").mean for each in of.of("resnet18+fanogan")]
+    missed, caught = dict(rates.rows)["resnet18+fanogan"]
+    assert abs(caught.numbers["mean"] - sum(recall) / 3) < 1e-9
+    assert abs(missed.numbers["mean"] + caught.numbers["mean"] - 1) < 1e-12
+
+
+def test_what_an_answer_rests_on_is_what_the_tests_give() -> None:
+    found = [made(name, data, quality) for data in SETS for name, quality in
+             (("vae", 4), ("fanogan", 1.5), ("dagmm", 0.5))]  # fmt: skip
+    question = answers(*found)["RQ1"]
+    (chart,) = [block for block in question.blocks if isinstance(block, Chart)]
+    of = evidence(found)
+    table = {
+        name: {block: value for each in of.of(name) for block, value in each.by_block().items()} for name in of.methods
+    }
+    result = compare(table)
+    assert {name: entries[0].numbers["value"] for name, entries in chart.table.rows} == result.mean_ranks
+    texts = [block.text for block in question.blocks if isinstance(block, Text)]
+    assert any("p-values are optimistic" in text for text in texts)
+    (pairs,) = [block for block in question.blocks if isinstance(block, Table)]
+    assert [entries[3].numbers["p"] for _, entries in pairs.rows] == [pair.p_holm for pair in result.pairs]
+
+
+def test_other_conditions_are_never_set_against_the_main_ones() -> None:
+    found = [made(name, data, quality) for data in SETS for name, quality in (("vae", 4), ("fanogan", 1.5))]
+    other = made("dagmm", "optdigits", 9, budgets=(1,), limit=3)
+    assert "dagmm" not in answers(*found, other)["RQ1"].answer
