@@ -45,7 +45,7 @@ def benchmark_options(detectors: str) -> Callable[[Callable[..., Any]], Callable
         click.option("--detectors", default=detectors, show_default=True, help="Detectors; also pyod:ClassName."),
         click.option(
             "--detector-params", default="none", show_default=True,
-            help='Parameters as JSON, as {"fanogan": {"latent_dim": 32}, "vae": "tuned"}; or tuned for all.',
+            help='Parameters as JSON, as {"fanogan": {"latent_dim": 32}, "vae": "tuned"}; tuned for all; study:NAME.',
         ),
         click.option("--epochs", default="20,50", show_default=True, help="Epoch budgets."),
         click.option("--batch-size", default="default", show_default=True, help="For detectors that take it."),

@@ -39,9 +39,7 @@ STARTUP_TRIALS = 5  # are never pruned: a median needs some
 
 
 @contextmanager
-def opened_study(
-    name: str, storage: str, folder: Path, objective: Mapping[str, Any], seed: int, prune: bool = True
-) -> Iterator[Study]:
+def opened_study(name: str, storage: str, folder: Path, objective: Mapping[str, Any], seed: int) -> Iterator[Study]:
     """Open a study, made if need be, for this process alone, and repair what another left when it died.
 
     Parameters
@@ -62,7 +60,7 @@ def opened_study(
         If another process drives the study, the storage can't be used, or the study has another objective.
     """
     import optuna
-    from optuna.pruners import MedianPruner, NopPruner
+    from optuna.pruners import MedianPruner
     from optuna.samplers import TPESampler
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -76,7 +74,7 @@ def opened_study(
                     study_name=name,
                     direction="maximize",
                     load_if_exists=True,
-                    pruner=MedianPruner(STARTUP_TRIALS) if prune else NopPruner(),
+                    pruner=MedianPruner(STARTUP_TRIALS),
                 )
                 number = len(study.get_trials(deepcopy=False))
                 seed = derived_seed(seed, f"sampler {number}") % 2**32  # the same seed again would repeat its points

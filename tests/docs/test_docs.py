@@ -11,7 +11,7 @@ import pytest
 import yaml
 from project_runs import ROOT, environment
 
-from entrypoints import benchmark, demo, hybrid, preprocess, pretrain, register, score
+from entrypoints import benchmark, demo, hybrid, preprocess, pretrain, register, score, tune
 from fanogan_mtl.extractors import REGISTRY
 from fanogan_mtl.workflows.demo import DemoOptions
 from fanogan_mtl.workflows.hybrid import HybridOptions
@@ -20,6 +20,7 @@ from fanogan_mtl.workflows.preprocess import PreprocessOptions
 from fanogan_mtl.workflows.pretrain import PretrainOptions
 from fanogan_mtl.workflows.register import RegisterOptions
 from fanogan_mtl.workflows.score import ScoreOptions
+from fanogan_mtl.workflows.tune import TuneOptions
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
@@ -54,6 +55,7 @@ ENTRIES = {
     "register": (register.main, RegisterOptions(), ("serving",)),
     "score": (score.main, ScoreOptions(), ("score",)),
     "demo": (demo.main, DemoOptions(), ("score",)),
+    "tune": (tune.main, TuneOptions(), ("tuning",)),
 }
 
 

@@ -1,0 +1,123 @@
+"""Pruning takes what no running process uses, while others look for it, make it and use it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from fanogan_mtl.data import usage
+from fanogan_mtl.data.usage import discard, leftover_trash, mark_used, pruning, throw_away
+
+SWEEP = """
+import sys, time
+from pathlib import Path
+from fanogan_mtl.data.cache import published_folder
+
+def fill(folder):
+    time.sleep(0.02)
+    (folder / "array").write_text("content")
+
+folders = [published_folder(Path(sys.argv[1]) / "prepared" / f"{number:032x}", fill) for number in range(3)]
+end = time.monotonic() + 0.5
+while time.monotonic() < end:
+    assert all((folder / "array").read_text() == "content" for folder in folders)
+"""
+PRUNER = """
+import sys
+from pathlib import Path
+from fanogan_mtl.workflows.cache import CacheOptions, cache
+
+data_dir = Path(sys.argv[1])
+print("ready", flush=True)
+while not (data_dir / "stop").exists():
+    cache(CacheOptions(str(data_dir), "all"))
+"""
+USER = """
+import sys
+from pathlib import Path
+from fanogan_mtl.data.usage import mark_used
+
+print(mark_used(Path(sys.argv[2]), Path(sys.argv[1])), flush=True)
+sys.stdin.readline()
+"""
+
+
+def python(code: str, *arguments: str | Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def user_of(path: Path, data_dir: Path) -> subprocess.Popen[str]:
+    process = python(USER, data_dir, path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "True\n"
+    return process
+
+
+def prunable(path: Path, data_dir: Path) -> bool:
+    with pruning(data_dir) as since:
+        return path.stat().st_mtime < since
+
+
+def test_two_sweeps_prepare_and_use_what_a_third_process_prunes_all_the_time(tmp_path: Path) -> None:
+    pruner = python(PRUNER, tmp_path)
+    assert pruner.stdout is not None
+    assert pruner.stdout.readline() == "ready\n"
+    for _ in range(3):
+        sweeps = [python(SWEEP, tmp_path), python(SWEEP, tmp_path)]
+        for sweep in sweeps:
+            _, complaints = sweep.communicate(timeout=60)
+            assert sweep.returncode == 0, complaints
+    (tmp_path / "stop").touch()
+    printed, complaints = pruner.communicate(timeout=60)
+    assert pruner.returncode == 0, complaints
+    assert sum(int(words) for words in re.findall(r"^Removed (\d+),", printed, re.MULTILINE)) >= 3  # between the sweeps
+    assert "Kept 3 that a running process may be using" in printed
+    assert leftover_trash(tmp_path) == []
+
+
+def test_what_a_process_uses_is_kept_until_it_ends_however_that_is(tmp_path: Path) -> None:
+    used, other = tmp_path / "used", tmp_path / "other"
+    for path in (used, other):
+        path.mkdir()
+        os.utime(path, (1e9, 1e9))
+    process = user_of(used, tmp_path)
+    assert not prunable(used, tmp_path)
+    assert prunable(other, tmp_path)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert prunable(used, tmp_path)
+    assert list((tmp_path / ".running").iterdir()) == []
+
+
+def test_a_clock_that_is_set_back_takes_nothing_from_a_process(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "entry"
+    path.mkdir()
+    process = user_of(path, tmp_path)
+    (registered,) = (tmp_path / ".running").iterdir()
+    ahead = time.time() + 3600
+    os.utime(registered, (ahead, ahead))
+    assert prunable(path, tmp_path)
+    process.communicate("end\n")
+    monkeypatch.setattr(usage.time, "time", lambda: 1e9)  # 2001
+    assert mark_used(path, tmp_path)
+    assert path.stat().st_mtime >= usage.oldest_use(tmp_path) > 1e9
+
+
+def test_nothing_is_marked_where_nothing_is(tmp_path: Path) -> None:
+    assert not mark_used(tmp_path / "nothing", tmp_path)
+
+
+def test_a_folder_goes_at_once_and_what_has_vanished_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "entry").mkdir()
+    trash = throw_away([tmp_path / "vanished", tmp_path / "entry"], tmp_path)
+    assert trash is not None
+    assert not (tmp_path / "entry").exists()
+    assert leftover_trash(tmp_path) == [trash]
+    discard(trash, tmp_path)
+    assert list(tmp_path.iterdir()) == []
