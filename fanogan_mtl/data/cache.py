@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -16,9 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanogan_mtl.data.progress import progress
+from fanogan_mtl.data.usage import discard, mark_used, oldest_use
 from fanogan_mtl.errors import UserError
 
+CONTENTS = ".contents.json"  # of a published folder: each file's size, time stamp and digest
 _ABANDONED = 24 * 3600.0  # seconds after which an unfinished folder is a dead process's
+_FORMAT = 1  # of published folders; raise it when older ones must be made again
+_SHA256 = re.compile("[0-9a-f]{64}")
 _SETTLED = 2.0  # seconds after which a further write surely changes a file's time stamp
 
 
@@ -34,28 +42,27 @@ def key_of(*parts: Any) -> str:
 
 
 def published_folder(folder: Path, fill: Callable[[Path], None]) -> Path:
-    """Return the folder, filled at once if it isn't there.
+    """Return the folder, `data_dir/KIND/KEY`, filled at once if it isn't there or is damaged.
 
     It is filled under a temporary name beside it and then renamed: a process that dies leaves no half of it, and of two
-    that fill it at the same time one wins.
+    that fill it at the same time one wins. It is in use until this process ends.
 
     Raises
     ------
     UserError
         Where the folder can't be written.
     """
-    if folder.is_dir():
+    if in_use(folder):
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for other in folder.parent.glob(f".{folder.name}-*"):
-            if time.time() - other.stat().st_mtime > _ABANDONED:
-                shutil.rmtree(other, ignore_errors=True)
+        _sweep_abandoned(folder)
         temporary = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
         raise UserError(f"can't write to the data folder {folder.parent} ({error.strerror}); set data_dir") from None
     try:
         fill(temporary)
+        _seal(temporary)
         temporary.chmod(0o755)  # mkdtemp's is private, and a team shares its data folder
         temporary.rename(folder)
     except OSError as error:
@@ -63,7 +70,76 @@ def published_folder(folder: Path, fill: Callable[[Path], None]) -> Path:
             raise UserError(f"can't write {folder} ({error.strerror or error}); free space or set data_dir") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    mark_used(folder, folder.parent.parent)
     return folder
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a published folder is there and whole; if so, nobody prunes it until this process has ended.
+
+    One that is damaged, or written by another version of the cache, is removed.
+
+    Raises
+    ------
+    UserError
+        Where it can't be removed.
+    """
+    data_dir = folder.parent.parent
+    if not mark_used(folder, data_dir):
+        return False
+    damage = _damage(folder)
+    if damage is None:
+        return True
+    print(f"{folder} {damage}: it is made again", file=sys.stderr)
+    try:
+        discard(folder, data_dir)
+    except OSError as error:
+        raise UserError(f"{folder} {damage}, and can't be removed ({error.strerror}); delete it") from None
+    return False
+
+
+def _sweep_abandoned(folder: Path) -> None:
+    """Remove what processes left that were killed while they filled a folder."""
+    before = min(time.time() - _ABANDONED, oldest_use(folder.parent.parent))
+    for other in folder.parent.glob(f".{folder.name}-*"):
+        with suppress(FileNotFoundError):
+            if other.stat().st_mtime < before:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def _seal(folder: Path) -> None:
+    """Bring a folder's files to the disk, and note what they are."""
+    files = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CONTENTS):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        status = path.stat()
+        files[str(path.relative_to(folder))] = [status.st_size, status.st_mtime_ns, _digest(path)]
+    with (folder / CONTENTS).open("w", encoding="utf-8") as file:
+        json.dump({"format": _FORMAT, "files": files}, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _damage(folder: Path) -> str | None:
+    """What is wrong with a published folder; bytes are compared where the time stamp isn't that of publishing."""
+    try:
+        contents = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
+        if contents["format"] != _FORMAT:
+            return f"has format {contents['format']} of the cache, not {_FORMAT}"
+        for name, (size, mtime, digest) in contents["files"].items():
+            status = (folder / name).stat()
+            if status.st_size != size:
+                return f"is damaged ({name} has {status.st_size:,} bytes, not {size:,})"
+            if status.st_mtime_ns != mtime and _digest_at(folder / name, status.st_mtime_ns) != digest:
+                return f"is damaged ({name} has other content than was written)"
+    except FileNotFoundError as error:
+        if Path(error.filename).name == CONTENTS:
+            return "was written by an older version"
+        return f"is damaged ({Path(error.filename).name} is missing)"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return f"is damaged ({CONTENTS} can't be read)"
+    return None
 
 
 def write_entry(folder: Path, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> None:
@@ -90,10 +166,8 @@ def file_digest(path: Path, data_dir: Path) -> str:
     status = path.stat()
     identity = (str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ino)
     note = data_dir / "digests" / key_of(*identity)
-    try:
-        return note.read_text(encoding="ascii")
-    except OSError:
-        pass
+    if known := _recall(note, 1):
+        return known[0]
     digest = _digest(path)
     if time.time() - status.st_mtime > _SETTLED:
         _remember(note, digest)
@@ -107,15 +181,29 @@ def file_digests(folder: Path, names: Sequence[str], data_dir: Path) -> list[str
         (name, status.st_size, status.st_mtime_ns, status.st_ino) for name, status in zip(names, statuses, strict=True)
     ]
     note = data_dir / "digests" / key_of(str(folder.resolve()), identities)
-    try:
-        return note.read_text(encoding="ascii").split()
-    except OSError:
-        pass
+    known = _recall(note, len(names))
+    if known is not None:
+        return known
     shown_as = f"reading {folder.name}"
     digests = [_digest(folder / name) for name in progress(names, len(names), shown_as)]
     if time.time() - max(status.st_mtime for status in statuses) > _SETTLED:
         _remember(note, "\n".join(digests))
     return digests
+
+
+def _recall(note: Path, count: int) -> list[str] | None:
+    """Read a note of so many digests; None where there is none, or a damaged one."""
+    try:
+        digests = note.read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return None
+    return digests if len(digests) == count and all(map(_SHA256.fullmatch, digests)) else None
+
+
+@lru_cache(maxsize=1000)
+def _digest_at(path: Path, mtime: int) -> str:
+    """SHA-256 of a file as it was at a time."""
+    return _digest(path)
 
 
 def _digest(path: Path) -> str:

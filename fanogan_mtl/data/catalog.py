@@ -152,7 +152,12 @@ def _entry(source: Source, data_dir: Path) -> Path:
             pixels = prepare_images(images.images, preparation, f"preparing {source.name}, {part}")
             domains = np.zeros(len(pixels), np.int64)
             arrays |= _image_arrays(part, Images(pixels, images.labels, domains, content_hashes(pixels)))
-        facts = {"source": source.kind, "preparation": asdict(preparation), "sheet_classes": classes}
+        facts = {
+            "name": source.name,
+            "source": source.kind,
+            "preparation": asdict(preparation),
+            "sheet_classes": classes,
+        }
         write_entry(folder, arrays, facts | _content_facts(arrays, raw.classes))
 
     return published_folder(data_dir / "prepared" / key, fill)
@@ -168,7 +173,7 @@ def _vectors_entry(source: Source, data_dir: Path) -> Path:
         whole = Images(vectors, labels, np.zeros(len(vectors), np.int64), content_hashes(vectors))
         nothing = Images(*(array[:0] for array in vars(whole).values()))
         arrays = _image_arrays("train", whole) | _image_arrays("test", nothing)
-        write_entry(folder, arrays, {"source": source.kind} | _content_facts(arrays, CLASSES))
+        write_entry(folder, arrays, {"name": source.name, "source": source.kind} | _content_facts(arrays, CLASSES))
 
     return published_folder(data_dir / "prepared" / key_of(_RECIPE, _fingerprint(source, data_dir)), fill)
 
@@ -178,7 +183,8 @@ def _pool_entry(members: list[Path], data_dir: Path) -> Path:
     key = key_of(_RECIPE, "pool", [member.name for member in members])
 
     def fill(folder: Path) -> None:
-        names = [read_facts(member)["classes"] for member in members]
+        facts = [read_facts(member) for member in members]
+        names = [each["classes"] for each in facts]
         classes = tuple(sorted({name for each in names for name in each}, key=class_order))
         arrays: dict[str, NDArray[Any]] = {}
         for part in ("train", "test"):
@@ -194,7 +200,8 @@ def _pool_entry(members: list[Path], data_dir: Path) -> Path:
                 hashes=np.concatenate([images.hashes for images in parts]),
             )
             arrays |= _image_arrays(part, pooled)
-        write_entry(folder, arrays, _content_facts(arrays, classes))
+        name = "+".join(each["name"] for each in facts)
+        write_entry(folder, arrays, {"name": name, "source": "pool"} | _content_facts(arrays, classes))
 
     return published_folder(data_dir / "prepared" / key, fill)
 

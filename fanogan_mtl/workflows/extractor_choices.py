@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fanogan_mtl.data.cache import published_folder
+from fanogan_mtl.data.cache import in_use, published_folder
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.joint import hashes_tested, rows_digest, rows_without
 from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
@@ -197,7 +197,7 @@ def _check_weights(pretraining: Pretraining, data_dir: Path) -> None:
     from fanogan_mtl.extractors.weights import imagenet_weights
 
     parameters = json.loads(pretraining.parameters)
-    if "weights" in parameters and not extractor_folder(data_dir, pretraining.key).is_dir():
+    if "weights" in parameters and not in_use(extractor_folder(data_dir, pretraining.key)):
         imagenet_weights("resnet18", parameters["weights"])
 
 

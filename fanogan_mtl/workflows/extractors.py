@@ -12,6 +12,7 @@ from typing import Any
 import click
 import numpy as np
 
+from fanogan_mtl.data.cache import in_use
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.specs import sources_of
 from fanogan_mtl.errors import UserError
@@ -73,11 +74,11 @@ def obtain_extractors(
         if key in pretrainings and run.info.status != "FINISHED":  # a crash cut its recording short
             records.discard(tracking, run.info.run_id)
     fetch_extractors(tracking, pretrainings, data_dir)
-    missing = [each for key, each in pretrainings.items() if not extractor_folder(data_dir, key).is_dir()]
+    missing = [each for key, each in pretrainings.items() if not in_use(extractor_folder(data_dir, key))]
     found = len(pretrainings) - len(missing)
     click.echo(f"{len(pretrainings)} extractor{'s' * (len(pretrainings) != 1)}, {found} of them trained before")
     for key, each in pretrainings.items():
-        if key not in runs and extractor_folder(data_dir, key).is_dir():
+        if key not in runs and in_use(extractor_folder(data_dir, key)):
             runs[key] = _record(tracking, parent_id, each, execution)
     train = partial(run_pretraining, data_dir=data_dir, device=execution.device)
     failures = []
@@ -102,7 +103,7 @@ def recorded_extractors(tracking: Tracking) -> dict[str, str]:
 def fetch_extractors(tracking: Tracking, keys: Iterable[str], data_dir: Path) -> None:
     """Bring extractors that MLflow has, and the data folder lacks, back into it."""
     for key in keys:
-        if extractor_folder(data_dir, key).is_dir():
+        if in_use(extractor_folder(data_dir, key)):
             continue
         for run in records.find_runs(tracking, "extractor", extractor_key=key):
             if run.info.status == "FINISHED":
@@ -113,7 +114,7 @@ def fetch_extractors(tracking: Tracking, keys: Iterable[str], data_dir: Path) ->
 
 def obtain_features(tasks: Iterable[FeatureTask], execution: Execution, workers: LocalWorkers) -> None:
     """Compute the features that aren't there yet."""
-    missing = [task for task in tasks if not _path(task, execution.data_dir).is_dir()]
+    missing = [task for task in tasks if not in_use(_path(task, execution.data_dir))]
     compute = partial(compute_features, data_dir=execution.data_dir, device=execution.device)
     with TaskProgress("feature files", len(missing)) as progress:
         for outcome in workers.run(compute, missing):
@@ -139,7 +140,7 @@ def feature_tasks(cells: Iterable[Cell], data_dir: Path) -> list[FeatureTask]:
 
 def features_there(tasks: Iterable[FeatureTask], data_dir: Path) -> int:
     """How many of the tasks are done."""
-    return sum(_path(task, data_dir).is_dir() for task in tasks)
+    return sum(in_use(_path(task, data_dir)) for task in tasks)
 
 
 def _path(task: FeatureTask, data_dir: Path) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import click
 
+from fanogan_mtl.data.cache import in_use
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
 from fanogan_mtl.errors import UserError
@@ -76,7 +77,7 @@ def hybrid(options: HybridOptions, tracking: Tracking | None = None) -> int:
     hybrid_plan = make_hybrid_plan(options, study_finder(tracking))
     plan, execution = hybrid_plan.plan, hybrid_plan.plan.execution
     if execution.dry_run:
-        missing = [key for key in hybrid_plan.pretrainings if not extractor_folder(execution.data_dir, key).is_dir()]
+        missing = [key for key in hybrid_plan.pretrainings if not in_use(extractor_folder(execution.data_dir, key))]
         click.echo(f"{len(hybrid_plan.pretrainings)} extractors, {len(missing)} of them not in the data folder")
         tasks = feature_tasks(plan.cells, execution.data_dir)
         return print_plan(plan, tracking, timed=len(tasks) == features_there(tasks, execution.data_dir))

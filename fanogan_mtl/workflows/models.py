@@ -15,6 +15,7 @@ from typing import Any
 import click
 import numpy as np
 
+from fanogan_mtl.data.cache import CONTENTS
 from fanogan_mtl.data.catalog import load_dataset, preparation_of, sample_sheets
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.data.transforms import Preparation
@@ -166,7 +167,8 @@ def make_model(
         ]
         for key in keys:
             source = pretraining.extractor_folder(execution.data_dir, key)
-            shutil.copytree(source, extractor_folder(folder, key), ignore=shutil.ignore_patterns("learned_from.npy"))
+            left_out = shutil.ignore_patterns("learned_from.npy", CONTENTS)
+            shutil.copytree(source, extractor_folder(folder, key), ignore=left_out)
         write_model(folder, specs)
         uri = log_model(tracking, run_id, folder, _example(heads[0], execution.data_dir), _facts(heads, setting))
     records.write(tracking, run_id, Record(tags={"model_key": model_key(heads), "model_uri": uri}))

@@ -21,6 +21,7 @@ from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows import options as read
+from fanogan_mtl.workflows.cache import size_line
 from fanogan_mtl.workflows.entry_run import entry_run
 from fanogan_mtl.workflows.pages import Section
 from fanogan_mtl.workflows.recording import data_input
@@ -97,4 +98,5 @@ def _print(datasets: list[Dataset], data_dir: Path, tracking: Tracking, run_id: 
     for dataset in datasets:
         sizes = f"{len(dataset.train.labels):9} {len(dataset.test.labels):7} {len(dataset.classes):8}"
         click.echo(f"{dataset.name:40} {sizes}  {dataset.digest[:16]}")
-    click.echo(f"\nPrepared in {data_dir}; sheets and counts are in data.html of run {run_id} in {tracking.uri}")
+    click.echo(f"\n{size_line(data_dir)}")
+    click.echo(f"Sheets and counts are in data.html of run {run_id} in {tracking.uri}")

@@ -14,6 +14,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
+from fanogan_mtl.data.cache import in_use
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
@@ -225,7 +226,7 @@ def _trained(tracking: Tracking, found: _Found, data_dir: Path) -> list[Trained]
     sources = {source.name: source for spec, _ in found.datasets.values() for source in sources_of(spec)}
     trained = []
     for name, key in keys.items():
-        if not extractor_folder(data_dir, key).is_dir():
+        if not in_use(extractor_folder(data_dir, key)):
             continue
         description = description_of(data_dir, key)
         if not all(domain in sources for domain in description["domains"]):

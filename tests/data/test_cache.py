@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from fanogan_mtl.data.cache import (
     default_data_dir,
     file_digest,
     file_digests,
+    in_use,
     key_of,
     published_folder,
     read_array,
@@ -49,45 +51,49 @@ def start(folder: Path, text: str) -> subprocess.Popen[str]:
     return process
 
 
+def contents(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir() if file.name != cache.CONTENTS)
+
+
 def fill_at_once(folder: Path) -> None:
     (folder / "second").write_text("quick")
 
 
 def test_a_killed_process_leaves_no_half_folder(tmp_path: Path):
-    folder = tmp_path / "entry"
+    folder = tmp_path / "kind" / "entry"
     process = start(folder, "killed")
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not folder.exists()
     published_folder(folder, fill_at_once)
-    assert [file.name for file in folder.iterdir()] == ["second"]
+    assert contents(folder) == ["second"]
 
 
 def test_what_a_killed_process_left_is_swept_after_a_day(tmp_path: Path):
-    folder = tmp_path / "entry"
+    folder = tmp_path / "kind" / "entry"
     process = start(folder, "killed")
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    (left,) = tmp_path.iterdir()
+    (left,) = folder.parent.iterdir()
     os.utime(left, (time.time() - 25 * 3600,) * 2)
     published_folder(folder, fill_at_once)
-    assert list(tmp_path.iterdir()) == [folder]
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 def test_of_two_processes_that_fill_at_once_one_wins_and_both_go_on(tmp_path: Path):
-    folder = tmp_path / "entry"
+    folder = tmp_path / "kind" / "entry"
     first, second = start(folder, "first"), start(folder, "second")
     assert first.communicate("go\n")[0] == "first\n"
     assert second.communicate("go\n")[0] == "first\n"
     assert (first.returncode, second.returncode) == (0, 0)
-    assert list(tmp_path.iterdir()) == [folder]
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 def test_a_folder_is_filled_once(tmp_path: Path):
     def fail(folder: Path) -> None:
         raise AssertionError
 
-    folder = published_folder(tmp_path / "entry", fill_at_once)
+    folder = published_folder(tmp_path / "kind" / "entry", fill_at_once)
     assert published_folder(folder, fail) == folder
 
 
@@ -97,8 +103,90 @@ def test_a_failure_leaves_nothing(tmp_path: Path):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        published_folder(tmp_path / "entry", fail)
-    assert list(tmp_path.iterdir()) == []
+        published_folder(tmp_path / "kind" / "entry", fail)
+    assert list((tmp_path / "kind").iterdir()) == []
+
+
+def fill_arrays(folder: Path) -> None:
+    write_entry(folder, {"numbers": np.arange(1000), "more": np.arange(9)}, {"name": "Zoë"})
+
+
+def cut(folder: Path) -> None:
+    os.truncate(folder / "numbers.npy", 500)
+
+
+def zero(folder: Path) -> None:  # as after a power cut: the right size, and nothing in it
+    size = (folder / "numbers.npy").stat().st_size
+    (folder / "numbers.npy").write_bytes(bytes(size))
+
+
+def flip(folder: Path) -> None:
+    content = bytearray((folder / "numbers.npy").read_bytes())
+    content[-1] ^= 1
+    (folder / "numbers.npy").write_bytes(content)
+
+
+def take(folder: Path) -> None:
+    (folder / "more.npy").unlink()
+
+
+def cut_the_note(folder: Path) -> None:
+    os.truncate(folder / cache.CONTENTS, 20)
+
+
+def age(folder: Path) -> None:
+    (folder / cache.CONTENTS).unlink()
+
+
+def renumber(folder: Path) -> None:
+    note = folder / cache.CONTENTS
+    note.write_text(note.read_text().replace('"format": 1', '"format": 7'))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (cut, "numbers.npy has 500 bytes, not 8,128"),
+        (zero, "numbers.npy has other content than was written"),
+        (flip, "numbers.npy has other content than was written"),
+        (take, "more.npy is missing"),
+        (cut_the_note, "can't be read"),
+        (age, "was written by an older version"),
+        (renumber, "has format 7 of the cache, not 1"),
+    ],
+)
+def test_what_is_damaged_or_older_is_noticed_and_made_again(
+    tmp_path: Path, break_it: Callable[[Path], None], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = published_folder(tmp_path / "kind" / "entry", fill_arrays)
+    break_it(folder)
+    published_folder(folder, fill_arrays)
+    assert read_array(folder, "numbers").tolist() == list(range(1000))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert line.endswith(": it is made again")
+    assert in_use(folder)
+    assert contents(folder) == ["facts.json", "more.npy", "numbers.npy"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", ".running", "kind"]
+
+
+def test_a_copy_with_other_time_stamps_is_whole(tmp_path: Path) -> None:
+    folder = published_folder(tmp_path / "kind" / "entry", fill_arrays)
+    for file in folder.iterdir():
+        os.utime(file, (1e9, 1e9))
+    assert in_use(folder)
+
+
+def test_damage_that_cannot_be_removed_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = published_folder(tmp_path / "kind" / "entry", fill_arrays)
+    cut(folder)
+
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(cache, "discard", refuse)
+    with pytest.raises(UserError, match=r"entry is damaged .*, and can't be removed \(Read-only file system\)"):
+        in_use(folder)
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path):
@@ -114,7 +202,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(UserError, match=r"can't write .*entry \(No space left on device\); free space or set data_dir"):
-        published_folder(tmp_path / "entry", fill)
+        published_folder(tmp_path / "kind" / "entry", fill)
 
 
 def test_arrays_and_facts_come_back(tmp_path: Path):
@@ -157,6 +245,17 @@ def test_a_file_that_has_just_changed_is_read_again(tmp_path: Path):
     path.write_bytes(b"other")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # as on a file system with coarse time stamps
     assert file_digest(path, tmp_path) != first
+
+
+@pytest.mark.parametrize("damage", ["", "0123", "\N{SNOWMAN}"])
+def test_a_damaged_note_of_a_digest_is_not_believed(tmp_path: Path, damage: str):
+    path = tmp_path / "file"
+    path.write_bytes(b"first")
+    os.utime(path, (1e9, 1e9))
+    first = file_digest(path, tmp_path)
+    (note,) = (tmp_path / "digests").iterdir()
+    note.write_text(damage, encoding="utf-8")
+    assert file_digest(path, tmp_path) == first
 
 
 def test_a_folders_digests_are_its_files_and_read_again_while_they_have_just_changed(tmp_path: Path):
