@@ -1,6 +1,18 @@
 """One thread a process: two test processes with two threads each on two cores wait for one another."""
 
 import os
+from pathlib import Path
+
+import pytest
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"  # before numpy and torch are imported, here and in the processes that tests start
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this test session, the same in all its processes; `project_runs` finds it in the environment."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    os.environ["FANOGAN_MTL_TEST_SESSION"] = str(folder)
+    return folder

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from pages import run_page
 from PIL import Image
-from project_runs import ROOT, script
+from project_runs import ROOT, run_inside
 
 DOCS = ROOT / "docs"
 
@@ -46,7 +46,7 @@ def test_own_images_go_from_a_folder_to_a_service(project: Path, tmp_path: Path)
 @pytest.mark.timeout(600)
 def test_the_serving_page(project: Path, tmp_path: Path) -> None:
     small = ["--dataset", "optdigits", "--classes", "0,8", "--limit", "60", "--epochs", "2", "--detectors", "vae"]
-    assert script(tmp_path, "benchmark", *small).returncode == 0
+    assert run_inside(tmp_path, "benchmark", *small).returncode == 0
     printed = run_page(DOCS / "serving.md", project, tmp_path)
     curl, python, in_process = printed[-3:]
     (first, second) = answers(curl).to_dict("records")

@@ -19,6 +19,7 @@ from project_runs import (
     kill_group,
     mlflow_run,
     recorded,
+    run_inside,
     script,
     script_here,
     start_script,
@@ -41,7 +42,7 @@ def arguments(parameters: dict[str, str]) -> list[str]:
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A small benchmark through `mlflow run`, undisturbed."""
     folder = tmp_path_factory.mktemp("quiet")
-    return folder, mlflow_run(folder, "benchmark", SMALL | {"log_models": "all"})
+    return folder, mlflow_run(folder, "benchmark", SMALL | {"log_models": "all", "workers": "2"})
 
 
 Quiet = tuple[Path, subprocess.CompletedProcess[str]]
@@ -161,7 +162,7 @@ def test_each_model_gives_in_another_process_the_scores_that_were_recorded(quiet
 def test_the_same_command_again_trains_nothing_and_prints_the_same_table(quiet: Quiet) -> None:
     folder, first = quiet
     before, numbers = {run.info.run_id for run in recorded(folder).cells}, comparison_numbers(folder)
-    again = mlflow_run(folder, "benchmark", SMALL | {"log_models": "all"})
+    again = run_inside(folder, "benchmark", *arguments(SMALL | {"log_models": "all"}))
     assert again.returncode == 0, again.stderr
     assert "8 cells, 8 of them done before" in again.stdout
     assert {run.info.run_id for run in recorded(folder).cells} == before
@@ -180,7 +181,7 @@ def test_killed_at_random_and_started_again_gives_what_a_quiet_run_gives(quiet: 
         wait_for_line(process, "of them done before")
         time.sleep(moment.uniform(0, 6))
         kill_group(process, signal.SIGKILL)
-    process = script(tmp_path, "benchmark", *arguments(SMALL))
+    process = run_inside(tmp_path, "benchmark", *arguments(SMALL))
     assert process.returncode == 0, process.stderr
     assert cell_numbers(tmp_path) == cell_numbers(quiet[0])
     assert comparison_numbers(tmp_path) == comparison_numbers(quiet[0])
@@ -191,7 +192,7 @@ def test_killed_at_random_and_started_again_gives_what_a_quiet_run_gives(quiet: 
 def test_more_classes_later_join_the_comparison(tmp_path: Path) -> None:
     small = {"dataset": "optdigits", "detectors": "pca", "epochs": "1", "log_models": "none"}
     for classes in ("0", "1"):
-        assert script(tmp_path, "benchmark", *arguments(small | {"classes": classes})).returncode == 0
+        assert run_inside(tmp_path, "benchmark", *arguments(small | {"classes": classes})).returncode == 0
     runs = recorded(tmp_path)
     (comparison,) = runs.comparisons
     assert len(runs.cells) == 2
@@ -212,10 +213,10 @@ def test_a_failing_cell_is_recorded_and_stops_no_other(tmp_path: Path) -> None:
     assert cells["pca"].info.status == "FINISHED"
     assert cells["pyod:MCD"].info.status == "FAILED"
     assert "Traceback" in cells["pyod:MCD"].data.tags["mlflow.note.content"]
-    again = script(tmp_path, "benchmark", *arguments(options | broken))
+    again = run_inside(tmp_path, "benchmark", *arguments(options | broken))
     assert again.returncode == 1
     assert len(recorded(tmp_path).cells) == 2
-    retried = script(tmp_path, "benchmark", *arguments(options | broken), "--retry", "true")
+    retried = run_inside(tmp_path, "benchmark", *arguments(options | broken), "--retry", "true")
     assert retried.returncode == 1
     ids = {run.info.run_id for run in recorded(tmp_path).cells}
     assert len(ids) == 2
@@ -235,7 +236,7 @@ def test_control_c_says_how_to_go_on(tmp_path: Path) -> None:
 
 
 def test_dry_run_tells_the_plan_and_writes_no_run(tmp_path: Path) -> None:
-    process = script(tmp_path, "benchmark", *arguments(SMALL), "--dry_run", "true")
+    process = run_inside(tmp_path, "benchmark", *arguments(SMALL), "--dry_run", "true")
     assert process.returncode == 0, process.stderr
     assert "optdigits · fanogan (default): 4 cells, 0 done" in process.stdout
     assert "8 cells: 0 done, 0 failed, 8 to train, about" in process.stdout

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
-from project_runs import kill_group, recorded, script, start_script, uri, wait_for_line
+from project_runs import kill_group, recorded, run_inside, script, start_script, uri, wait_for_line
 
 from fanogan_mtl.data.decode import decode_image
 from fanogan_mtl.detectors.threads import one_thread
@@ -35,7 +35,7 @@ HEADS = ["optdigits/0", "optdigits/8"]
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("store")
     arguments = ["--detectors", "knn", "--classes", "0,8", "--epochs", "2", "--limit", "60", "--log_models", "all"]
-    process = script(folder, "benchmark", "--dataset", "optdigits", *arguments)
+    process = run_inside(folder, "benchmark", "--dataset", "optdigits", *arguments)
     assert process.returncode == 0, process.stderr
     return folder
 
@@ -205,7 +205,7 @@ def test_a_model_of_vectors_is_one_line(tmp_path: Path, free_port: int) -> None:
     random = np.random.default_rng(0)
     np.savez(vectors, X=random.normal(size=(300, 5)), y=np.arange(300) % 10 == 0)
     arguments = ["--detectors", "pca", "--epochs", "1", "--log_models", "all", "--data_dir", str(tmp_path / "data")]
-    process = script(tmp_path, "benchmark", "--dataset", f"v=adbench:{vectors}", *arguments)
+    process = run_inside(tmp_path, "benchmark", "--dataset", f"v=adbench:{vectors}", *arguments)
     assert process.returncode == 0, process.stderr
     uri_of_model = recorded(tmp_path).comparisons[0].data.tags["model_uri"]
     mlflow.set_tracking_uri(uri(tmp_path))

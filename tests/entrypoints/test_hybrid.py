@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import torchvision
-from project_runs import environment, mlflow_run, recorded, script, script_here, uri
+from project_runs import environment, furnish, mlflow_run, recorded, run_inside, script_here, uri
 
 from fanogan_mtl.data.catalog import load_dataset, load_raw
 from fanogan_mtl.data.joint import hashes_tested
@@ -94,7 +94,7 @@ def test_no_tested_image_was_learned_from(ran: Ran) -> None:
 def test_the_same_command_trains_and_computes_nothing_again(ran: Ran) -> None:
     folder, _ = ran
     before = {path: path.stat().st_mtime_ns for path in data_dir(folder).rglob("*.npy")}
-    again = script(folder, "hybrid", *arguments(SMALL))
+    again = run_inside(folder, "hybrid", *arguments(SMALL))
     assert again.returncode == 0, again.stderr
     assert "2 extractors, 2 of them trained before" in again.stdout
     assert "16 cells, 16 of them done before" in again.stdout
@@ -104,7 +104,7 @@ def test_the_same_command_trains_and_computes_nothing_again(ran: Ran) -> None:
 
 def test_another_detector_finds_extractors_and_features(ran: Ran) -> None:
     folder, _ = ran
-    other = script(folder, "hybrid", *arguments(SMALL | {"detectors": "pca", "log_models": "none"}))
+    other = run_inside(folder, "hybrid", *arguments(SMALL | {"detectors": "pca", "log_models": "none"}))
     assert other.returncode == 0, other.stderr
     assert "2 extractors, 2 of them trained before" in other.stdout
     assert "4 feature files, 4 of them there" in other.stdout
@@ -113,7 +113,7 @@ def test_another_detector_finds_extractors_and_features(ran: Ran) -> None:
 def test_an_extractor_that_the_data_folder_lost_comes_back_from_mlflow(ran: Ran, tmp_path: Path) -> None:
     folder, _ = ran
     options = SMALL | {"detectors": "knn", "extractors": "lenet5", "seeds": "0", "data_dir": str(tmp_path)}
-    elsewhere = script(folder, "hybrid", *arguments(options | {"log_models": "none"}))
+    elsewhere = run_inside(folder, "hybrid", *arguments(options | {"log_models": "none"}))
     assert elsewhere.returncode == 0, elsewhere.stderr
     assert "1 extractor, 1 of them trained before" in elsewhere.stdout
 
@@ -121,7 +121,7 @@ def test_an_extractor_that_the_data_folder_lost_comes_back_from_mlflow(ran: Ran,
 def test_a_model_has_the_heads_of_an_earlier_sweep_whose_files_are_gone(ran: Ran, tmp_path: Path) -> None:
     folder, _ = ran
     options = SMALL | {"detectors": "knn", "extractors": "lenet5", "seeds": "1", "data_dir": str(tmp_path)}
-    process = script(folder, "hybrid", *arguments(options))
+    process = run_inside(folder, "hybrid", *arguments(options))
     assert process.returncode == 0, process.stderr
     models = [run.data.tags["model_uri"] for run in recorded(folder).comparisons if "lenet5+knn" in run.info.run_name]
     assert len(models) == 2
@@ -140,15 +140,15 @@ def test_a_logged_extractor_is_used_by_its_address_and_never_on_what_it_has_seen
     (run,) = [run for run in runs_of(folder, "extractor") if wanted.items() <= run.data.params.items()]
     options = SMALL | {"extractors": f"runs:/{run.info.run_id}/lenet5", "detectors": "knn", "log_models": "none"}
     del options["extractor_epochs"]
-    used = script(folder, "hybrid", *arguments(options))
+    used = run_inside(folder, "hybrid", *arguments(options))
     assert used.returncode == 0, used.stderr
     assert "lenet5+knn (logged)" in used.stdout
     (logged, *_) = [run for run in recorded(folder).comparisons if run.data.params["protocol"] == "logged"]
     assert logged.data.params["extractor_data"] == run.data.params["dataset"]
-    both = script(folder, "hybrid", *arguments(options | {"extractors": f"{options['extractors']},lenet5"}))
+    both = run_inside(folder, "hybrid", *arguments(options | {"extractors": f"{options['extractors']},lenet5"}))
     assert both.returncode == 2
     assert "tables could not tell two lenet5 apart" in both.stderr
-    seen = script(folder, "hybrid", *arguments(options | {"seeds": "1"}))
+    seen = run_inside(folder, "hybrid", *arguments(options | {"seeds": "1"}))
     assert seen.returncode == 2
     assert "has learned from" in seen.stderr
     assert seen.stderr.count("\n") == 1
@@ -185,7 +185,7 @@ def test_unseen_protocols_hold_classes_and_domains_out(tmp_path: Path) -> None:
         "extractors": "lenet5", "extractor_epochs": "1", "detectors": "knn", "log_models": "none",
         "protocol": "unseen-class,unseen-domain", "limit": "30",
     }  # fmt: skip
-    process = script(tmp_path, "hybrid", *arguments(options))
+    process = run_inside(tmp_path, "hybrid", *arguments(options))
     assert process.returncode == 0, process.stderr
     held_out = {}
     for run in runs_of(tmp_path, "extractor"):
@@ -249,6 +249,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     complaint: str,
 ) -> None:
     given = {"dataset": "optdigits", "extractors": "lenet5", "detectors": "knn", "limit": "30", **options}
+    furnish(tmp_path)
     process = script_here(tmp_path, monkeypatch, capfd, "hybrid", *arguments(given))
     assert process.returncode == 2
     assert complaint in process.stderr.splitlines()[-1]
@@ -260,6 +261,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 def test_vectors_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    furnish(tmp_path)
     labels = np.repeat([0, 1], [40, 10])
     np.savez(tmp_path / "vectors.npz", X=np.random.default_rng(0).normal(size=(50, 4)), y=labels)
     for entry in ("hybrid", "pretrain"):
@@ -272,6 +274,7 @@ def test_vectors_are_refused(
 def test_weights_of_another_network_name_the_first_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], other_weights: Path
 ) -> None:
+    furnish(tmp_path)
     options = {"dataset": "optdigits", "extractors": "resnet18_imagenet", "weights": str(other_weights)}
     process = script_here(tmp_path, monkeypatch, capfd, "hybrid", *arguments(options))
     assert process.returncode == 2
@@ -285,7 +288,7 @@ def test_models_on_frozen_features_of_original_images_score_what_was_recorded(tm
         "weights": str(tmp_path / "resnet18.pth"), "extractor_params": '{"resnet18_frozen": {"input_size": 32}}',
         "limit": "30", "classes": "0,1",
     }  # fmt: skip
-    process = script(tmp_path, "hybrid", *arguments(options))
+    process = run_inside(tmp_path, "hybrid", *arguments(options))
     assert process.returncode == 0, process.stderr
     client = mlflow.MlflowClient(uri(tmp_path))
     raw = [load_raw(parse_source(name), data_dir(tmp_path)) for name in ("optdigits", "handwritten")]
@@ -307,7 +310,7 @@ def test_models_on_frozen_features_of_original_images_score_what_was_recorded(tm
 
 
 def test_a_dry_run_says_what_is_missing_and_trains_nothing(tmp_path: Path) -> None:
-    process = script(tmp_path, "hybrid", *arguments(SMALL | {"dry_run": "true"}))
+    process = run_inside(tmp_path, "hybrid", *arguments(SMALL | {"dry_run": "true"}))
     assert process.returncode == 0, process.stderr
     assert "2 extractors, 2 of them not in the data folder" in process.stdout
     assert "16 cells: 0 done, 0 failed, 16 to train" in process.stdout

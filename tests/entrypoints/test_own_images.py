@@ -6,7 +6,7 @@ import mlflow
 import numpy as np
 import pytest
 import torch
-from project_runs import recorded, script, script_here, uri
+from project_runs import recorded, run_inside, script_here, uri
 from torchvision.models import resnet18
 from toy_folders import mixed_pictures, write
 
@@ -33,7 +33,7 @@ def page(place: Path, run_id: str, name: str, target: Path) -> str:
 
 
 def test_preprocess_shows_them(place: Path, spec: str, tmp_path: Path) -> None:
-    process = script(place, "preprocess", "--dataset", spec)
+    process = run_inside(place, "preprocess", "--dataset", spec)
     assert process.returncode == 0, process.stderr
     (run,) = mlflow.MlflowClient(uri(place)).search_runs(["0"], "tags.level = 'preprocess'")
     assert (run.data.metrics["train_images_parts"], run.data.metrics["test_images_parts"]) == (45, 15)
@@ -41,7 +41,7 @@ def test_preprocess_shows_them(place: Path, spec: str, tmp_path: Path) -> None:
 
 
 def test_benchmark_trains_on_their_colours(place: Path, spec: str, tmp_path: Path) -> None:
-    process = script(
+    process = run_inside(
         place, "benchmark", "--dataset", spec, "--detectors", "pca,vae", "--epochs", "3", "--classes", "nut,cog",
         "--log-models", "none",
     )  # fmt: skip
@@ -60,7 +60,7 @@ def test_benchmark_trains_on_their_colours(place: Path, spec: str, tmp_path: Pat
 
 
 def test_hybrid_gives_each_extractor_its_own_size(place: Path, spec: str) -> None:
-    process = script(
+    process = run_inside(
         place, "hybrid", "--dataset", spec, "--extractors", "pca,resnet18_frozen", "--detectors", "knn",
         "--classes", "nut", "--log-models", "none", "--weights", str(place / "resnet18.pth"),
         "--extractor-params", '{"resnet18_frozen": {"input_size": 32}, "pca": {"n_components": 8}}',
@@ -75,7 +75,7 @@ def test_hybrid_gives_each_extractor_its_own_size(place: Path, spec: str) -> Non
 
 def test_a_class_of_a_defect_is_found_without_a_normal_image_in_training(place: Path) -> None:
     images = mixed_pictures({"train/good": 12, "test/good": 6, "test/nut": 6})
-    process = script(
+    process = run_inside(
         place, "benchmark", "--dataset", f"folder:{write(place / 'bottle', images)}?colour=rgb&image_size=16",
         "--detectors", "pca", "--log-models", "none",
     )  # fmt: skip

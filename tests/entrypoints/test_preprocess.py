@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import mlflow
-from project_runs import mlflow_run, script, uri
+from project_runs import mlflow_run, run_inside, uri
 
 
 def test_prepared_sets_are_logged_with_sheets_and_counts(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_prepared_sets_are_logged_with_sheets_and_counts(tmp_path: Path) -> None
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    process = script(tmp_path, "preprocess", "--dataset", f"npz:{tmp_path}/nothing.npz")
+    process = run_inside(tmp_path, "preprocess", "--dataset", f"npz:{tmp_path}/nothing.npz")
     assert process.returncode == 2
     assert process.stderr.splitlines()[-1].startswith("Error: ")
     assert "nothing.npz" in process.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from project_runs import environment, kill_group, script, script_here, start_script, uri
+from project_runs import environment, furnish, kill_group, run_inside, script, script_here, start_script, uri
 from safetensors.numpy import load_file
 
 from fanogan_mtl.data.catalog import load_dataset
@@ -68,7 +68,7 @@ def test_killed_in_the_middle_it_goes_on_from_the_last_epoch_to_the_same_weights
     assert 2 <= len(state["history"]) < 6
     (history,) = (data_dir(tmp_path) / "checkpoints").glob("*/history.json")
     history.unlink()
-    again = script(tmp_path, "pretrain", *OPTIONS)
+    again = run_inside(tmp_path, "pretrain", *OPTIONS)
     assert again.returncode == 0, again.stderr
     for name, value in weights(quiet).items():
         np.testing.assert_allclose(weights(tmp_path)[name], value, rtol=0, atol=1e-6)
@@ -76,7 +76,7 @@ def test_killed_in_the_middle_it_goes_on_from_the_last_epoch_to_the_same_weights
 
 
 def test_the_same_command_trains_nothing_again(quiet: Path) -> None:
-    process = script(quiet, "pretrain", *OPTIONS)
+    process = run_inside(quiet, "pretrain", *OPTIONS)
     assert process.returncode == 0, process.stderr
     assert "1 extractor, 1 of them trained before" in process.stdout
     assert len(mlflow.MlflowClient(uri(quiet)).search_runs(["0"], "tags.level = 'extractor'")) == 1
@@ -86,7 +86,7 @@ def test_a_recording_that_was_cut_short_is_made_again(quiet: Path) -> None:
     client = mlflow.MlflowClient(uri(quiet))
     (run,) = client.search_runs(["0"], "tags.level = 'extractor'")
     client.update_run(run.info.run_id, status="RUNNING")
-    process = script(quiet, "pretrain", *OPTIONS)
+    process = run_inside(quiet, "pretrain", *OPTIONS)
     assert process.returncode == 0, process.stderr
     assert "1 extractor, 1 of them trained before" in process.stdout
     (again,) = client.search_runs(["0"], "tags.level = 'extractor'")
@@ -97,7 +97,7 @@ def test_a_recording_that_was_cut_short_is_made_again(quiet: Path) -> None:
 
 def test_what_is_held_out_is_not_learned(tmp_path: Path) -> None:
     options = [*OPTIONS[:-1], "1", "--hold-out-class", "3", "--hold-out-domain", "handwritten"]
-    process = script(tmp_path, "pretrain", *options)
+    process = run_inside(tmp_path, "pretrain", *options)
     assert process.returncode == 0, process.stderr
     (run,) = mlflow.MlflowClient(uri(tmp_path)).search_runs(["0"], "tags.level = 'extractor'")
     assert run.data.params["dataset"] == "optdigits"
@@ -127,6 +127,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     complaint: str,
 ) -> None:
     given = ["--dataset", "optdigits", "--extractors", "lenet5", *options]
+    furnish(tmp_path)
     process = script_here(tmp_path, monkeypatch, capfd, "pretrain", *given)
     assert process.returncode == 2
     assert complaint in process.stderr.splitlines()[-1]

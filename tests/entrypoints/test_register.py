@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.entities import Run
-from project_runs import mlflow_run, recorded, script, uri
+from project_runs import mlflow_run, recorded, run_inside, uri
 from sklearn.metrics import roc_auc_score
+from toy_folders import mixed_pictures, write
 
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.specs import parse_datasets
@@ -25,13 +26,17 @@ SMALL = ["--dataset", "optdigits,handwritten", "--classes", "0,8", "--limit", "6
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a benchmark and a hybrid sweep have run, with no model kept."""
+    """Where a benchmark and two hybrid sweeps have run, with no model kept."""
     folder = tmp_path_factory.mktemp("register")
+    write(folder / "parts", mixed_pictures({"nut": 20, "bolt": 20, "cog": 20}))
+    features = ["--detectors", "knn", "--extractors", "pca"]
+    few = ["--extractor_params", '{"pca": {"n_components": 8}}']
     for entry, own in (
-        ("benchmark", ["--detectors", "vae,knn"]),
-        ("hybrid", ["--detectors", "knn", "--extractors", "pca", "--protocol", "paper,unseen-class"]),
+        ("benchmark", [*SMALL, "--detectors", "vae,knn"]),
+        ("hybrid", [*SMALL, *features]),
+        ("hybrid", ["--dataset", f"folder:{folder / 'parts'}", *features, *few, "--protocol", "unseen-class"]),
     ):
-        process = script(folder, entry, *SMALL, *own, "--log_models", "none")
+        process = run_inside(folder, entry, *own, "--log_models", "none")
         assert process.returncode == 0, process.stderr
     return folder
 
@@ -42,13 +47,13 @@ def client(folder: Path) -> mlflow.MlflowClient:
 
 def register(folder: Path, run: Run | str, *arguments: str) -> str:
     run_id = run if isinstance(run, str) else run.info.run_id
-    process = script(folder, "register", "--run", run_id, *arguments)
+    process = run_inside(folder, "register", "--run", run_id, *arguments)
     assert process.returncode == 0, process.stderr
     return process.stdout
 
 
 def sweep(folder: Path, entry: str) -> Run:
-    (found,) = [run for run in recorded(folder).sweeps if run.info.run_name.startswith(entry)]
+    (found,) = [run for run in recorded(folder).sweeps if run.info.run_name.startswith(f"{entry} optdigits")]
     return found
 
 
@@ -128,7 +133,7 @@ def test_scores_other_than_recorded_stop_the_registration(folder: Path, tmp_path
         arrays = dict(file)
     np.savez_compressed(tmp_path / "cell.npz", **{**arrays, "scores": arrays["scores"] + 1e-3})
     client(folder).log_artifact(cell.info.run_id, str(tmp_path / "cell.npz"))
-    process = script(folder, "register", "--run", cell.info.run_id, "--name", "changed")
+    process = run_inside(folder, "register", "--run", cell.info.run_id, "--name", "changed")
     np.savez_compressed(tmp_path / "cell.npz", **arrays)
     client(folder).log_artifact(cell.info.run_id, str(tmp_path / "cell.npz"))
     assert process.returncode == 2
@@ -165,7 +170,7 @@ def test_a_run_of_an_earlier_version_is_named(folder: Path) -> None:
     run = comparison(folder, "optdigits · knn")
     spec = run.data.tags["comparison"]
     client(folder).delete_tag(run.info.run_id, "comparison")
-    process = script(folder, "register", "--run", run.info.run_id)
+    process = run_inside(folder, "register", "--run", run.info.run_id)
     client(folder).set_tag(run.info.run_id, "comparison", spec)
     assert process.returncode == 2
     assert "recorded by another version" in process.stderr

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from project_runs import mlflow_run, recorded, script, start_script, uri
+from project_runs import mlflow_run, recorded, run_inside, script, start_script, uri
 
 from fanogan_mtl.data.decode import ImageError
 from fanogan_mtl.errors import UserError
@@ -36,7 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with small models of two heads."""
     folder = tmp_path_factory.mktemp("store")
     arguments = ["--detectors", "vae,knn", "--classes", "0,8", "--epochs", "2", "--limit", "60", "--log_models", "all"]
-    process = script(folder, "benchmark", "--dataset", "optdigits", *arguments)
+    process = run_inside(folder, "benchmark", "--dataset", "optdigits", *arguments)
     assert process.returncode == 0, process.stderr
     return folder
 
