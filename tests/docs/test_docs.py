@@ -11,8 +11,9 @@ import pytest
 import yaml
 from project_runs import ROOT, environment, furnish, one_core
 
-from entrypoints import benchmark, demo, hybrid, main, preprocess, pretrain, register, report, score, tune
+from entrypoints import benchmark, cache, demo, hybrid, main, preprocess, pretrain, register, report, score, tune
 from fanogan_mtl.extractors import REGISTRY
+from fanogan_mtl.workflows.cache import CacheOptions
 from fanogan_mtl.workflows.demo import DemoOptions
 from fanogan_mtl.workflows.hybrid import HybridOptions
 from fanogan_mtl.workflows.plan import BenchmarkOptions
@@ -66,6 +67,7 @@ ENTRIES = {
     "demo": (demo.main, DemoOptions(), ("score",)),
     "tune": (tune.main, TuneOptions(), ("tuning",)),
     "main": (main.main, StudyOptions(), ("quickstart", "report")),
+    "cache": (cache.main, CacheOptions(), ("cache",)),
     "report": (report.main, ReportOptions(), ("report",)),
 }
 
