@@ -49,12 +49,15 @@ class Table:
         Heads; the first is that of the rows' names.
     rows : tuple of (str, tuple of Entry)
         Each with its name.
+    folded : bool
+        Whether it is shown when asked for.
     """
 
     name: str
     caption: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    folded: bool = False
 
     @property
     def is_prose(self) -> bool:

@@ -57,6 +57,7 @@ def provenance_section(evidence: Evidence, origins: Sequence[Origin]) -> Section
                 )
                 for each in evidence.results
             ),
+            folded=True,
         ),
     ]  # fmt: skip
     return Section("again", "How to get each number again", tuple(blocks))

@@ -154,9 +154,10 @@ def _deep_or_shallow(evidence: Evidence) -> Question:
             f"{NOT_SUPPORTED}: f-AnoGAN was not run on both a deep extractor's and PCA's features of the same data."
         )
     else:
+        assert shallow is not None
         result = compare(table)
-        verdicts = [_verdict(_pair(result, name, shallow)) for name in deep]
-        answer = " ".join(verdicts)
+        answer = _judged(result, deep, shallow, "PCA's features", ("Deep", "Partly deep", "Shallow"))
+        blocks = (*_sentences(result, deep, shallow), *blocks)
     gaps = [name for name in EXTRACTORS if evidence.method(name, "fanogan") is None]
     return Question("RQ2", "deep or shallow extractor?", studys, answer, (*blocks, *_not_run(evidence, gaps)))
 
@@ -176,7 +177,7 @@ def _several_tasks(evidence: Evidence) -> Question:
     if len(table) < 2:
         return Question("RQ3", question, studys, f"{NOT_SUPPORTED}: no extractor was run on {pool}.", ())
     result = compare(table)
-    verdicts = [_verdict(_pair(result, name, str(alone))) for name in table if name != alone]
+    names = [name for name in table if name != alone]
     rows = []
     for name, found in on_pool.items():
         single = [each.summary().mean for each in evidence.of(name) if each.main and not each.is_pool]
@@ -186,8 +187,9 @@ def _several_tasks(evidence: Evidence) -> Question:
         "one task and several", "Mean AUROC in percent, mean over budgets: one detector a data set, and one for all.",
         ("method", "a detector a data set", pool), tuple(rows),
     )  # fmt: skip
-    answer = f"On {pool}: {' '.join(verdicts)}"
-    return Question("RQ3", question, studys, answer, (kept, *_tested(table, f"f-AnoGAN on {pool}")))
+    answer = _judged(result, names, str(alone), f"{alone} alone on {pool}")
+    details = _sentences(result, names, str(alone))
+    return Question("RQ3", question, studys, answer, (*details, kept, *_tested(table, f"f-AnoGAN on {pool}")))
 
 
 def _transfer(evidence: Evidence) -> Question:
@@ -204,9 +206,13 @@ def _transfer(evidence: Evidence) -> Question:
     else:
         assert alone is not None
         result = compare(table)
-        answer = " ".join(_verdict(_pair(result, name, alone)) for name in deep)
+        answer = _judged(result, deep, alone, f"{alone} alone")
         answer += " Under this protocol the extractor has learned with the labels of the anomalies' classes."
-        blocks += [_gains(evidence, alone, deep), *_tested(table, "f-AnoGAN with and without extractors")]
+        blocks += [
+            *_sentences(result, deep, alone),
+            _gains(evidence, alone, deep),
+            *_tested(table, "f-AnoGAN with and without extractors"),
+        ]
     unseen = [
         each for each in evidence.results if each.main and each.comparison.protocol in ("unseen-domain", "unseen-class")
     ]
@@ -214,8 +220,10 @@ def _transfer(evidence: Evidence) -> Question:
     unseen_table = _table(evidence, [*([alone] if alone else []), *methods])
     if alone in unseen_table and len(unseen_table) > 1:
         result = compare(unseen_table)
-        verdicts = " ".join(_verdict(_pair(result, name, str(alone))) for name in unseen_table if name != alone)
-        answer += f" Where the extractor had not seen what it is tested on: {verdicts}"
+        names = [name for name in unseen_table if name != alone]
+        verdict = _judged(result, names, str(alone), f"{alone} alone")
+        answer += f" Where the extractor had not seen what it is tested on: {verdict}"
+        blocks += _sentences(result, names, str(alone))
         blocks += _tested(unseen_table, "f-AnoGAN with extractors that had not seen the domain or class")
     if evidence.method("resnet18_imagenet", "fanogan") is None:
         blocks += _not_run(evidence, ["resnet18_imagenet"])
@@ -238,11 +246,11 @@ def _missed(evidence: Evidence) -> Question:
         "missed anomalies", "In percent, with at most 5 % false alarms for every method; mean over blocks and budgets.",
         ("method", "missed (false-negative rate)", "found (recall)"), rows,
     )  # fmt: skip
-    answer = "At most 5 % false alarms allowed: "
-    answer += " ".join(_verdict(_pair(result, name, str(alone)), "anomalies found") for name in table if name != alone)
-    return Question(
-        "RQ5", question, studys, answer, (rates, *_tested(table, "anomalies found at 5 % false alarms", "recall"))
-    )
+    names = [name for name in table if name != alone]
+    answer = _judged(result, names, str(alone), f"{alone} alone, with at most 5 % false alarms")
+    details = _sentences(result, names, str(alone), "recall")
+    tests = _tested(table, "anomalies found at 5 % false alarms", "recall")
+    return Question("RQ5", question, studys, answer, (*details, rates, *tests))
 
 
 def _hybrids(evidence: Evidence) -> list[str]:
@@ -298,7 +306,7 @@ def _pairs_table(result: Significance, what: str, metric: str) -> Table:
         "p (Holm)",
         f"supported at {ALPHA}",
     )
-    return Table(f"pairs: {what}", caption, columns, tuple(map(_pair_row, result.pairs)))
+    return Table(f"pairs: {what}", caption, columns, tuple(map(_pair_row, result.pairs)), folded=True)
 
 
 def _pair_row(pair: PairedDifference) -> tuple[str, tuple[Entry, ...]]:
@@ -349,8 +357,32 @@ def _supported(result: Significance, better: str, worse: str) -> bool:
     return pair.is_supported and sign * pair.rank_biserial > 0
 
 
-def _verdict(pair: PairedDifference, metric: str = "AUROC") -> str:
-    return pair_sentence(pair, metric)
+def _judged(
+    result: Significance,
+    names: Sequence[str],
+    base: str,
+    than: str,
+    words: tuple[str, str, str] = ("Yes", "Partly", "No"),
+) -> str:
+    """Say in one line which methods are better than a base, as far as the tests support it."""
+    if result.pairs[0].p_holm is None:
+        return f"{NOT_SUPPORTED}: {len(result.blocks)} blocks are too few for a test ({MIN_BLOCKS} are needed)."
+    better = [name for name in names if _supported(result, name, base)]
+    worse = [name for name in names if _supported(result, base, name)]
+    unclear = [name for name in names if name not in (*better, *worse)]
+    if not better and not worse:
+        return f"{NOT_SUPPORTED}: no difference from {than} is."
+    word = words[0] if not worse and not unclear else words[1] if better else words[2]
+    parts = [f"{_listed(of)} {'is' if len(of) == 1 else 'are'} {how} than {than}"
+             for of, how in ((better, "better"), (worse, "worse")) if of]  # fmt: skip
+    if unclear:
+        parts.append(f"for {_listed(unclear)} no difference is supported")
+    return f"{word}: {'; '.join(parts)}."
+
+
+def _sentences(result: Significance, names: Sequence[str], base: str, metric: str = "AUROC") -> tuple[Block, ...]:
+    """One sentence a method, against a base."""
+    return tuple(Text(pair_sentence(_pair(result, name, base), metric)) for name in names)
 
 
 def _not_run(evidence: Evidence, extractors: Sequence[str]) -> tuple[Block, ...]:

@@ -70,7 +70,7 @@ def test_the_page_holds_what_mlflow_holds(folder: Path) -> None:
     assert re.search(
         "mlflow run . -e benchmark -P dataset=optdigits,handwritten -P detectors=fanogan,pca .*limit=60", page
     )
-    assert "pca+fanogan beats fanogan" in page or "fanogan beats pca+fanogan" in page
+    assert "Not supported: 4 blocks are too few" in page
 
 
 def test_again_nothing_is_done_twice(folder: Path) -> None:
