@@ -42,6 +42,7 @@ import sys
 from pathlib import Path
 from fanogan_mtl.data.usage import mark_used
 
+print("looking", flush=True)
 print(mark_used(Path(sys.argv[2]), Path(sys.argv[1])), flush=True)
 sys.stdin.readline()
 """
@@ -55,6 +56,7 @@ def python(code: str, *arguments: str | Path) -> subprocess.Popen[str]:
 def user_of(path: Path, data_dir: Path) -> subprocess.Popen[str]:
     process = python(USER, data_dir, path)
     assert process.stdout is not None
+    assert process.stdout.readline() == "looking\n"
     assert process.stdout.readline() == "True\n"
     return process
 
@@ -79,6 +81,18 @@ def test_two_sweeps_prepare_and_use_what_a_third_process_prunes_all_the_time(tmp
     assert sum(int(words) for words in re.findall(r"^Removed (\d+),", printed, re.MULTILINE)) >= 3  # between the sweeps
     assert "Kept 3 that a running process may be using" in printed
     assert leftover_trash(tmp_path) == []
+
+
+def test_who_looks_while_others_prune_waits_and_then_finds_nothing(tmp_path: Path) -> None:
+    entry = tmp_path / "entry"
+    entry.mkdir()
+    with pruning(tmp_path):
+        process = python(USER, tmp_path, entry)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "looking\n"
+        time.sleep(0.5)
+        throw_away([entry], tmp_path)
+    assert process.communicate("end\n")[0] == "False\n"
 
 
 def test_what_a_process_uses_is_kept_until_it_ends_however_that_is(tmp_path: Path) -> None:
