@@ -18,6 +18,7 @@ Block = tuple[str, str]
 STAND_INS = {"handwritten": "mnist", "streetdigits": "svhn", "optdigits": "usps"}
 PUBLISHED = ("mnist", "svhn", "usps")
 KNOWN = ("mnist", "handwritten", "svhn", "streetdigits", "usps", "optdigits")
+EXTRACTORS = ("resnet18", "resnet18_imagenet", "resnet50", "lenet5", "pca")
 ORDER = ("fanogan", "vae", "deep_svdd", "dagmm", "pca", "knn", "iforest")
 PROTOCOLS = ("paper", "unseen-class", "unseen-domain")
 
@@ -215,7 +216,8 @@ def _order(recorded: Recorded) -> tuple[object, ...]:
     of = recorded.comparison
     detector = ORDER.index(of.detector) if of.detector in ORDER else len(ORDER)
     extractor = (of.extractor is not None, PROTOCOLS.index(of.protocol) if of.protocol in PROTOCOLS else 9)
-    names = (of.extractor or "", detector, of.detector, recorded.setting != "default", recorded.setting)
+    known_extractor = EXTRACTORS.index(of.extractor) if of.extractor in EXTRACTORS else len(EXTRACTORS)
+    names = (known_extractor, of.extractor or "", detector, of.detector, recorded.setting != "default", recorded.setting)
     members = [source.rpartition("=")[0] or source for source in of.dataset.sources]
     known = [KNOWN.index(name) if name in KNOWN else len(KNOWN) for name in members]
     return (*extractor, *names, len(members), known, of.dataset.name, of.key)
