@@ -224,7 +224,9 @@ def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOpt
             best = best_trial(study)
             if best is None or trials.in_vain >= FAILURES:
                 records.finish(tracking, run_id, "FAILED")
-                click.echo(f"Error: {trials.in_vain} trials in a row failed, the last: {trials.last_failure}", err=True)
+                failed = f"{trials.in_vain} trials in a row failed, the last: {trials.last_failure}"
+                late = "the timeout was over before a trial was complete: start again with more time"
+                click.echo(f"Error: {failed if trials.in_vain else late}", err=True)
                 return 1
             plan = replace(tuning.plan, comparisons=_judged(tuning, study, best))
             sweep = Sweep(tracking, plan, typed, "tune", run_id)

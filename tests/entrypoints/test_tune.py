@@ -317,6 +317,12 @@ def test_a_study_whose_trials_only_fail_ends_and_says_why(tmp_path: Path) -> Non
     assert "failure" in trial_runs(tmp_path)[0].data.tags
 
 
+def test_a_timeout_before_any_trial_is_one_line(tmp_path: Path) -> None:
+    process = tune_inside(tmp_path, timeout="0.000001")
+    assert process.returncode == 1
+    assert "the timeout was over before a trial was complete" in process.stderr.splitlines()[-1]
+
+
 def test_a_detector_on_an_extractors_features_is_tuned(tmp_path: Path) -> None:
     options = {"extractors": "pca", "detectors": "knn", "search_space": '{"n_neighbors": [1, 2, 3]}', "trials": "3"}
     process = tune_inside(tmp_path, **options, study_name="auto", classes="0")
