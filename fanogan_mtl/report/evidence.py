@@ -215,12 +215,19 @@ def _order(recorded: Recorded) -> tuple[object, ...]:
     """Key that sorts results: on pixels first, deep detectors first, single data sets first."""
     of = recorded.comparison
     detector = ORDER.index(of.detector) if of.detector in ORDER else len(ORDER)
-    extractor = (of.extractor is not None, PROTOCOLS.index(of.protocol) if of.protocol in PROTOCOLS else 9)
+    protocol = PROTOCOLS.index(of.protocol) if of.protocol in PROTOCOLS else len(PROTOCOLS)
     known_extractor = EXTRACTORS.index(of.extractor) if of.extractor in EXTRACTORS else len(EXTRACTORS)
-    names = (known_extractor, of.extractor or "", detector, of.detector, recorded.setting != "default", recorded.setting)
+    names = (
+        known_extractor,
+        of.extractor or "",
+        detector,
+        of.detector,
+        recorded.setting != "default",
+        recorded.setting,
+    )
     members = [source.rpartition("=")[0] or source for source in of.dataset.sources]
     known = [KNOWN.index(name) if name in KNOWN else len(KNOWN) for name in members]
-    return (*extractor, *names, len(members), known, of.dataset.name, of.key)
+    return (of.extractor is not None, protocol, *names, len(members), known, of.dataset.name, of.key)
 
 
 def dataset_name(comparison: Comparison, several_pools: bool = False) -> str:
