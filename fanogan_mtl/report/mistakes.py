@@ -54,7 +54,7 @@ def mistake_section(evidence: Evidence, datasets: Mapping[str, Dataset | None]) 
     return Section(
         "mistakes",
         "What the methods get wrong",
-        (*blocks, Table("mistakes", caption, columns, tuple(rows)), *galleries),
+        (*blocks, Table("mistakes", caption, columns, tuple(rows), folded=True), *galleries),
     )
 
 
