@@ -75,7 +75,7 @@ def _template() -> Path:
 
 
 def one_core() -> None:
-    """In a child that runs a page's commands: have one core, and so one worker; the others have tests of their own."""
+    """In a child: have one core, and so one worker, where no option says so; the others have tests of their own."""
     cores = sorted(os.sched_getaffinity(0))
     number = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw") or os.getpid()
     os.sched_setaffinity(0, {cores[int(number) % len(cores)]})

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from project_runs import environment, one_core, recorded
+from project_runs import environment, recorded
 
 PORT = "5001"  # what the pages say
 
@@ -39,9 +39,7 @@ def run_page(page: Path, project: Path, folder: Path, entry: str = "benchmark") 
                 _wait_for(port)
                 continue
             command = [sys.executable, "-c", code] if language == "python" else ["bash", "-ec", code]
-            done = subprocess.run(
-                command, cwd=project, env=env, capture_output=True, text=True, timeout=250, preexec_fn=one_core
-            )
+            done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=250)
             assert done.returncode == 0, f"{code}\n{done.stderr}"
             printed.append(done.stdout)
     finally:
