@@ -102,6 +102,12 @@ class Team:
             if process.poll() is None:
                 process.kill()
 
+    def stop_all(self) -> None:
+        """Stop all services, the last first, also where one of them doesn't stop as it should."""
+        with ExitStack() as stack:
+            for name in self.running:
+                stack.callback(self.stop, name)
+
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
@@ -133,7 +139,7 @@ def started_team(folder: Path) -> Iterator[Team]:
         database = stack.enter_context(_postgresql(folder / "database"))
         ports = dict(zip(("9000", "5000", "5001", "8786", "8787", "8789"), _free_ports(6), strict=True))
         team = Team(folder, database, ports, filled(services(), VARIABLES))
-        stack.callback(lambda: [team.stop(name) for name in reversed(list(team.running))])
+        stack.callback(team.stop_all)
         assert team.check("postgres") == 0
         _start_store(team)
         for _ in range(2):  # it makes the bucket, and finds it

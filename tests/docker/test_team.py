@@ -64,6 +64,8 @@ def test_without_an_account_nothing_is_shown(team: Team) -> None:
     assert status(team, search, (ADMIN[0], "wrong")) == 401
     assert status(team, search, ADMIN) == 200
     assert status(team, "/health") == 200
+    assert status(team, "/signup") == 401
+    assert status(team, "/signup", ADMIN) == 200
 
 
 def test_a_page_that_pretends_to_be_the_server_is_refused(team: Team) -> None:
