@@ -24,7 +24,7 @@ from fanogan_mtl.report.compose import Material, compose
 from fanogan_mtl.report.content import Report
 from fanogan_mtl.report.evidence import Evidence, Recorded, evidence
 from fanogan_mtl.report.export import write_numbers
-from fanogan_mtl.report.extractor_charts import Trained
+from fanogan_mtl.report.extractor_charts import Trained, learned_rows
 from fanogan_mtl.report.page import render
 from fanogan_mtl.report.provenance import Origin
 from fanogan_mtl.sweep.cell import Comparison, DoneCell
@@ -223,7 +223,8 @@ def _trained(tracking: Tracking, found: _Found, data_dir: Path) -> list[Trained]
             first = min(each.cells, key=lambda cell: cell.seed)
             keys.setdefault(each.comparison.extractor, str(first.extractor_key))
     fetch_extractors(tracking, keys.values(), data_dir)
-    sources = {source.name: source for spec, _ in found.datasets.values() for source in sources_of(spec)}
+    here = [spec for spec, dataset in found.datasets.values() if dataset is not None]
+    sources = {source.name: source for spec in here for source in sources_of(spec)}
     trained = []
     for name, key in keys.items():
         if not in_use(extractor_folder(data_dir, key)):
@@ -233,7 +234,9 @@ def _trained(tracking: Tracking, found: _Found, data_dir: Path) -> list[Trained]
             continue
         pool = pool_of([sources[domain] for domain in description["domains"]])
         extractor = load_extractor(extractor_folder(data_dir, key), "cpu")
-        trained.append(Trained(name, key, description, extractor, pool, load_dataset(pool, data_dir)))
+        each = Trained(name, key, description, extractor, pool, load_dataset(pool, data_dir))
+        if len(learned_rows(each, data_dir)):  # none where a domain of that name has other images
+            trained.append(each)
     return trained
 
 
