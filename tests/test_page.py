@@ -74,7 +74,7 @@ def test_figures_are_drawn_without_network(opened):
     wait_until_drawn(page, 2)
     assert page.errors == []
     assert len(page.requests) == 1
-    assert page.locator("[role=img]").first.get_attribute("aria-label") == "First"
+    assert page.locator("[role=figure]").first.get_attribute("aria-label") == "First"
 
 
 def test_figures_are_drawn_in_a_sandboxed_frame(opened):

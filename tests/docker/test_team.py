@@ -128,8 +128,7 @@ def test_the_served_model_comes_from_the_server_and_answers(
 ) -> None:
     client = sign_in(team, monkeypatch, *ADMIN)
     (tmp_path / "stand_in.py").write_text(MODEL)
-    mlflow.set_experiment("models")
-    with mlflow.start_run():
+    with mlflow.start_run(experiment_id=client.create_experiment("models")):  # a chosen one stays so in this process
         mlflow.pyfunc.log_model(
             name="model", python_model=str(tmp_path / "stand_in.py"), registered_model_name="stand-in",
             pip_requirements=["mlflow"],
