@@ -234,9 +234,9 @@ def _trained(tracking: Tracking, found: _Found, data_dir: Path) -> list[Trained]
             continue
         pool = pool_of([sources[domain] for domain in description["domains"]])
         extractor = load_extractor(extractor_folder(data_dir, key), "cpu")
-        each = Trained(name, key, description, extractor, pool, load_dataset(pool, data_dir))
-        if len(learned_rows(each, data_dir)):  # none where a domain of that name has other images
-            trained.append(each)
+        known = Trained(name, key, description, extractor, pool, load_dataset(pool, data_dir))
+        if len(learned_rows(known, data_dir)):  # none where a domain of that name has other images
+            trained.append(known)
     return trained
 
 

@@ -101,7 +101,8 @@ def test_a_cell_is_finished_only_when_all_of_it_is_written(
     file.write_bytes(b"result")
     record = Record({"seed": 0}, [Value("auroc", 0.9, 20)], {"cell_key": "k1"}, [file], 1000)
     run_id = records.record_cell(tracking, sweep, "cell", record)
-    assert records.read_file(tracking, tracking.client.get_run(run_id), "cell.npz", tmp_path / "back").read_bytes() == b"result"
+    run = tracking.client.get_run(run_id)
+    assert records.read_file(tracking, run, "cell.npz", tmp_path / "back").read_bytes() == b"result"
     monkeypatch.setattr(tracking.client, "log_artifact", lambda *_: (_ for _ in ()).throw(OSError("cut short")))
     with pytest.raises(OSError, match="cut short"):
         records.record_cell(tracking, sweep, "cell", Record({}, [], {"cell_key": "k2"}, [file], 1000))
