@@ -57,7 +57,8 @@ def furnish(folder: Path) -> None:
     with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
         database.execute("UPDATE experiments SET artifact_location = ?", [str(folder / "mlruns" / "0")])
     if not (folder / "cache").exists():
-        shutil.copytree(template / "cache", folder / "cache", copy_function=os.link)  # nobody writes a published file
+        users = shutil.ignore_patterns(".running", ".lock")  # whoever made the template doesn't use the copy
+        shutil.copytree(template / "cache", folder / "cache", ignore=users, copy_function=os.link)
 
 
 def _template() -> Path:
