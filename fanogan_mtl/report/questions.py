@@ -96,8 +96,9 @@ def significance_section(evidence: Evidence) -> Section:
         evidence, [each.method for each in evidence.results if each.main and _comparable(each.comparison.protocol)]
     )
     text = (
-        "Every method that was run on all single data sets, mean over budgets and seeds of each class: Friedman's "
-        "test, Nemenyi's critical difference, and Wilcoxon's signed-rank test of each pair with Holm's correction."
+        "Methods that were run on most classes of the single data sets, on the classes that all of them have; mean "
+        "over budgets and seeds: Friedman's test, Nemenyi's critical difference, and Wilcoxon's signed-rank test of "
+        "each pair with Holm's correction."
     )
     blocks: tuple[Block, ...] = _tested(table, "all methods") if len(table) > 1 else (Text("Fewer than two methods."),)
     return Section("significance", "Which differences are more than chance", (Text(text), *blocks))
@@ -173,9 +174,10 @@ def _several_tasks(evidence: Evidence) -> Question:
         return Question("RQ3", question, studys, answer, ())
     pool = pooled[0].dataset
     on_pool = {name: found for name in (str(alone), *hybrids) if (found := evidence.get(name, pool))}
-    table = {name: found.by_block() for name, found in on_pool.items()}
+    table = _on_common_blocks({name: found.by_block() for name, found in on_pool.items()})
     if len(table) < 2:
-        return Question("RQ3", question, studys, f"{NOT_SUPPORTED}: no extractor was run on {pool}.", ())
+        answer = f"{NOT_SUPPORTED}: no extractor was run on the same classes of {pool}."
+        return Question("RQ3", question, studys, answer, ())
     result = compare(table)
     names = [name for name in table if name != alone]
     rows = []
@@ -268,7 +270,13 @@ def _table(evidence: Evidence, methods: Sequence[str], metric: str = "auroc") ->
         if blocks:
             tables[method] = blocks
     most = max((len(blocks) for blocks in tables.values()), default=0)
-    return {method: blocks for method, blocks in tables.items() if 2 * len(blocks) > most}
+    return _on_common_blocks({method: blocks for method, blocks in tables.items() if 2 * len(blocks) > most})
+
+
+def _on_common_blocks(tables: dict[str, dict[DataBlock, float]]) -> dict[str, dict[DataBlock, float]]:
+    """Methods that can be compared: all of them, or where they share no block the first alone."""
+    shared = set.intersection(*map(set, tables.values())) if tables else set()
+    return tables if shared else dict(list(tables.items())[:1])
 
 
 def _comparable(protocol: str | None) -> bool:
@@ -277,8 +285,6 @@ def _comparable(protocol: str | None) -> bool:
 
 def _tested(table: Blocks, what: str, metric: str = "AUROC") -> tuple[Block, ...]:
     """Tests over a table: sentences, the critical-difference diagram, and every pair."""
-    if not set.intersection(*(set(blocks) for blocks in table.values())):
-        return (Text("The methods share no class of a data set."),)
     result = compare(table)
     blocks: list[Block] = [Text(sentence(result, metric)), Text(optimism_note(result.blocks), "note")]
     ranks = tuple(

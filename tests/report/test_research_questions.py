@@ -40,6 +40,16 @@ def test_too_few_blocks_and_missing_methods_are_said() -> None:
     assert all(question.answer.startswith(NOT_SUPPORTED) for question in alone.values())
 
 
+def test_methods_that_share_no_class_are_not_compared() -> None:
+    apart = [made("fanogan", classes=("0", "1")), made("vae", classes=("2", "3"))]
+    apart += [made("fanogan", POOL, classes=("0", "1")), made("fanogan", POOL, classes=("2",), extractor="resnet18")]
+    apart += [made("fanogan", classes=("2", "3"), extractor=name) for name in ("resnet18", "pca")]
+    answered = answers(*apart)
+    assert answered["RQ1"].answer.startswith(f"{NOT_SUPPORTED}: fewer than two")
+    assert "no extractor was run on the same classes" in answered["RQ3"].answer
+    assert all(answered[number].answer.startswith(NOT_SUPPORTED) for number in answered)
+
+
 def test_extractors_are_compared_with_the_detector_alone_and_with_pca() -> None:
     found = [made("fanogan", data, 0.8) for data in (*SETS, POOL)]
     found += [made("fanogan", data, 4, extractor="resnet18") for data in (*SETS, POOL)]
