@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -85,14 +86,13 @@ def report(options: ReportOptions, tracking: Tracking | None = None) -> int:
 
 def write_report(made: Report, folder: Path) -> list[Path]:
     """Write the page and the tables; each file appears whole or not at all."""
-    page = folder / f".{PAGE}.partial"
     try:
-        page.write_text(render(made), encoding="utf-8")
-        files = write_numbers(made, folder)
-        page.replace(folder / PAGE)
+        with TemporaryDirectory(dir=folder, prefix=".") as temporary:
+            page = Path(temporary) / PAGE
+            page.write_text(render(made), encoding="utf-8")
+            return [file.replace(folder / file.name) for file in (*write_numbers(made, Path(temporary)), page)]
     except OSError as error:
         raise UserError(f"{folder} can't be written ({error.strerror}): mend that or choose another output") from None
-    return [folder / PAGE, *files]
 
 
 def chosen_comparisons(tracking: Tracking, runs: str) -> list[Run]:
