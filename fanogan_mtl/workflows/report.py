@@ -40,12 +40,14 @@ from fanogan_mtl.workflows.extractors import fetch_extractors
 from fanogan_mtl.workflows.hybrid import HybridOptions
 from fanogan_mtl.workflows.plan import BenchmarkOptions
 from fanogan_mtl.workflows.recording import comparison_of, done_cells
+from fanogan_mtl.workflows.tune import TuneOptions
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 PAGE = "report.html"
 KEY_TAG = "report_key"
+OPTIONS = {"hybrid": HybridOptions(), "tune": TuneOptions()}  # of entries whose sweeps have more than benchmark's
 
 
 @dataclass(frozen=True)
@@ -254,9 +256,9 @@ def _origins(tracking: Tracking, runs: Sequence[Run]) -> list[Origin]:
 def _command(run: Run) -> str:
     """The command that does a sweep again, without what is as by default and what changes no number."""
     entry = str(run.info.run_name).split()[0]
-    options = HybridOptions() if entry == "hybrid" else BenchmarkOptions()
+    options = OPTIONS.get(entry, BenchmarkOptions())
     defaults = {name: str(value) for name, value in asdict(options).items()}
-    how = {"data_dir", "workers", "dry_run", "retry", "log_models"}
+    how = {"data_dir", "workers", "dry_run", "retry", "log_models", "storage"}
     chosen = [
         f" -P {shlex.quote(f'{name}={run.data.params[name]}')}"
         for name, default in defaults.items()
