@@ -180,7 +180,7 @@ def sentence(significance: Significance, metric: str = "AUROC") -> str:
     supported = "no pair is"
     if apart:  # the best method's and the worst's mean ranks are then
         worse = [worse for better, worse in apart if better == best]
-        supported = f"{len(apart)} of {len(significance.pairs)} pairs are, and {best} is better than {_listed(worse)}"
+        supported = f"{len(apart)} of {len(significance.pairs)} pairs are, and {best} is better than {listed(worse)}"
     return (
         f"The {n_methods} methods differ on {n_blocks} blocks ({evidence}). {best_rank} By Nemenyi's test, mean ranks "
         f"differ if they are {test.critical_difference:.2f} or more apart: {supported}."
@@ -229,7 +229,8 @@ def _too_few(n_blocks: int) -> str:
     return f"No p-value is computed: all methods have {blocks}, and a test needs at least {MIN_BLOCKS}."
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names as people list them: `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

@@ -10,6 +10,7 @@ from statistics import fmean
 
 from fanogan_mtl.evaluation.bootstrap import auroc_interval
 from fanogan_mtl.evaluation.statistics import Summary, summarise
+from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, SHALLOW
 from fanogan_mtl.sweep.cell import Comparison, DoneCell
 
 Block = tuple[str, str]
@@ -18,8 +19,7 @@ Block = tuple[str, str]
 STAND_INS = {"handwritten": "mnist", "streetdigits": "svhn", "optdigits": "usps"}
 PUBLISHED = ("mnist", "svhn", "usps")
 KNOWN = ("mnist", "handwritten", "svhn", "streetdigits", "usps", "optdigits")
-EXTRACTORS = ("resnet18", "resnet18_imagenet", "resnet50", "lenet5", "pca")
-ORDER = ("fanogan", "vae", "deep_svdd", "dagmm", "pca", "knn", "iforest")
+ORDER = (*DETECTORS, *SHALLOW)
 PROTOCOLS = ("paper", "unseen-class", "unseen-domain")
 
 
@@ -216,7 +216,7 @@ def _order(recorded: Recorded) -> tuple[object, ...]:
     of = recorded.comparison
     detector = ORDER.index(of.detector) if of.detector in ORDER else len(ORDER)
     protocol = PROTOCOLS.index(of.protocol) if of.protocol in PROTOCOLS else len(PROTOCOLS)
-    known_extractor = EXTRACTORS.index(of.extractor) if of.extractor in EXTRACTORS else len(EXTRACTORS)
+    known_extractor = list(EXTRACTORS).index(of.extractor) if of.extractor in EXTRACTORS else len(EXTRACTORS)
     names = (
         known_extractor,
         of.extractor or "",

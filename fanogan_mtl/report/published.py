@@ -16,6 +16,8 @@ EXTRACTORS = {
     "pca": "PCA",
 }
 """Our names to the study's."""
+SHALLOW = ("pca", "knn", "iforest")
+"""Detectors that the study lacks, and that stand in every table."""
 
 NOTES = (
     "The study's figures are means over its budgets of 20, 100, 150 and 200 epochs, over digits and seeds; what its ± "

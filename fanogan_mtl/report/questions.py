@@ -17,6 +17,7 @@ from fanogan_mtl.evaluation.significance import (
     Significance,
     compare,
     effect_word,
+    listed,
     optimism_note,
     p_text,
     pair_sentence,
@@ -37,11 +38,10 @@ from fanogan_mtl.report.content import (
 )
 from fanogan_mtl.report.evidence import Block as DataBlock
 from fanogan_mtl.report.evidence import Evidence
-from fanogan_mtl.report.published import DETECTORS, EXTRACTORS
+from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, SHALLOW
 
 NOT_SUPPORTED = "Not supported"
-SHALLOW = ("pca", "knn", "iforest")
-DEEP_EXTRACTORS = ("resnet18", "resnet18_imagenet", "resnet50", "lenet5")
+DEEP_EXTRACTORS = tuple(name for name in EXTRACTORS if name != "pca")
 
 Blocks = Mapping[str, Mapping[DataBlock, float]]
 
@@ -117,7 +117,7 @@ def _best_detector(evidence: Evidence) -> Question:
             beaten = [name for name in table if name not in shallow and _supported(result, best, name)]
             if best in shallow:
                 answer += f" A shallow baseline, {best}, has the best mean rank of all"
-                answer += f", and its lead over {_listed(beaten)} is supported." if beaten else "."
+                answer += f", and its lead over {listed(beaten)} is supported." if beaten else "."
             blocks = (*blocks, *_tested(both, "deep detectors and shallow baselines"))
     return Question("RQ1", "which deep unsupervised detector is best?", "f-AnoGAN.", answer, blocks)
 
@@ -137,7 +137,7 @@ def _answer_best(table: Blocks, what: str, of: int) -> tuple[tuple[Block, ...], 
     elif not left:
         answer = f"{best}: its lead over each of the others is supported."
     elif beaten:
-        answer = f"{NOT_SUPPORTED} as a single best: {best} leads, but its lead over {_listed(left)} is not supported."
+        answer = f"{NOT_SUPPORTED} as a single best: {best} leads, but its lead over {listed(left)} is not supported."
     else:
         answer = f"{NOT_SUPPORTED}: {best} has the best mean rank, but no lead of it is supported."
     return _tested(table, f"{what}s"), answer + others
@@ -379,10 +379,10 @@ def _judged(
     if not better and not worse:
         return f"{NOT_SUPPORTED}: no difference from {than} is."
     word = words[0] if not worse and not unclear else words[1] if better else words[2]
-    parts = [f"{_listed(of)} {'is' if len(of) == 1 else 'are'} {how} than {than}"
+    parts = [f"{listed(of)} {'is' if len(of) == 1 else 'are'} {how} than {than}"
              for of, how in ((better, "better"), (worse, "worse")) if of]  # fmt: skip
     if unclear:
-        parts.append(f"for {_listed(unclear)} no difference is supported")
+        parts.append(f"for {listed(unclear)} no difference is supported")
     return f"{word}: {'; '.join(parts)}."
 
 
@@ -397,7 +397,3 @@ def _not_run(evidence: Evidence, extractors: Sequence[str]) -> tuple[Block, ...]
     text = "ImageNet weights are downloaded, or read from a file by -P weights=FILE."
     commands = missing(evidence, extractors, "hybrid", extractors=",".join(extractors))
     return (*commands, Text(text)) if with_weights else commands
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

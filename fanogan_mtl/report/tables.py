@@ -9,9 +9,8 @@ from statistics import fmean
 from fanogan_mtl.report.commands import missing
 from fanogan_mtl.report.content import NONE, NOT_RUN, Commands, Entry, Row, Section, Table, Text, best_marked, share
 from fanogan_mtl.report.evidence import PUBLISHED, STAND_INS, Evidence, Result
-from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, NOTES, model_name, published
+from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, NOTES, SHALLOW, model_name, published
 
-SHALLOW = ("pca", "knn", "iforest")
 METRICS = {"auroc": "AUROC", "precision": "Precision", "recall": "Recall"}
 TITLES = {
     "5.1": "Table 5.1: detectors on single data sets",
