@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from optuna.pruners import NopPruner
 
-from fanogan_mtl.sweep.run import LocalWorkers
+from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.sweep.trial import ask_whether_hopeless, run_trial
 from fanogan_mtl.workflows.optuna_study import finished, opened_study
 from fanogan_mtl.workflows.trials import Trials
@@ -25,7 +25,7 @@ TURNS = 3
 
 def main() -> None:
     tuning = make_tuning(OPTIONS, None)
-    with LocalWorkers(1) as one, LocalWorkers(2) as two:
+    with Workers(1) as one, Workers(2) as two:
         for workers in (one, two):
             seconds(tuning, workers, trials=workers.count)
         times = [(seconds(tuning, one, tuning.trials), seconds(tuning, two, tuning.trials)) for _ in range(TURNS)]
@@ -36,10 +36,9 @@ def main() -> None:
     print(f"median {median(of_two / of_one for of_one, of_two in times):.2f}")
 
 
-def seconds(tuning: Tuning, workers: LocalWorkers, trials: int) -> float:
+def seconds(tuning: Tuning, workers: Workers, trials: int) -> float:
     """Seconds of so many trials, each in turn of small and of large batches, in a study of their own."""
     execution = tuning.plan.execution
-    run = partial(run_trial, data_dir=execution.data_dir, device="cpu", is_hopeless=ask_whether_hopeless)
     with (
         TemporaryDirectory() as folder,
         opened_study("bench", "auto", Path(folder), objective_of(tuning), 0) as study,
@@ -49,7 +48,9 @@ def seconds(tuning: Tuning, workers: LocalWorkers, trials: int) -> float:
             study.enqueue_trial({"batch_size": (64, 128)[number % 2], "latent_dim": 100, "kappa": 1.0})
         start = time.perf_counter()
         driven = Trials(study, tuning.default, tuning.space, tuning.cells, trials)
-        with workers.answering(driven.is_hopeless):
+        with workers.answering(driven.is_hopeless) as channel:
+            is_hopeless = partial(ask_whether_hopeless, channel=channel)
+            run = partial(run_trial, data_dir=execution.data_dir, device="cpu", is_hopeless=is_hopeless)
             for outcome in workers.run(run, driven.begin(), ahead=False):
                 driven.end(outcome)
         assert len(finished(study)) == trials

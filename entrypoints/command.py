@@ -25,6 +25,10 @@ LIMIT = click.option(
 )
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 WORKERS = click.option("--workers", default="auto", show_default=True, help="Worker processes; auto is one a core.")
+SCHEDULER = click.option(
+    "--scheduler", default="none", show_default=True,
+    help="Address of a Dask cluster that runs the cells, as tcp://HOST:8786; none is worker processes here.",
+)  # fmt: skip
 EXTRACTOR_PARAMS = click.option(
     "--extractor-params", default="none", show_default=True,
     help='Parameters as JSON, as {"resnet18": {"n_components": 32}}.',
@@ -63,6 +67,7 @@ def benchmark_options(detectors: str) -> Callable[[Callable[..., Any]], Callable
         DATA_DIR,
         DEVICE,
         WORKERS,
+        SCHEDULER,
     ]  # fmt: skip
     return lambda function: reduce(lambda decorated, option: option(decorated), reversed(options), function)
 

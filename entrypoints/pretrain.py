@@ -9,6 +9,7 @@ from entrypoints.command import (
     EXTRACTOR_EPOCHS,
     EXTRACTOR_PARAMS,
     LIMIT,
+    SCHEDULER,
     SEEDS,
     SPELLING,
     WEIGHTS,
@@ -31,6 +32,7 @@ from fanogan_mtl.workflows import DEFAULT_PRETRAINED
 @DATA_DIR
 @DEVICE
 @WORKERS
+@SCHEDULER
 def main(**options: str) -> int:
     """Train feature extractors on all domains at once; their curves and weights are in MLflow afterwards."""
     from fanogan_mtl.workflows.pretrain import PretrainOptions, pretrain

@@ -2,7 +2,7 @@
 
 import click
 
-from entrypoints.command import DATA_DIR, DEVICE, SPELLING, WORKERS, run
+from entrypoints.command import DATA_DIR, DEVICE, SCHEDULER, SPELLING, WORKERS, run
 
 
 @click.command(context_settings=SPELLING)
@@ -15,6 +15,7 @@ from entrypoints.command import DATA_DIR, DEVICE, SPELLING, WORKERS, run
 @DATA_DIR
 @DEVICE
 @WORKERS
+@SCHEDULER
 def main(**options: str) -> int:
     """Register one model: an extractor or none, and a head for each data set and class, each with its threshold."""
     from fanogan_mtl.workflows.register import RegisterOptions, register

@@ -29,7 +29,7 @@ from mlflow.entities import Run
 from entrypoints import command
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.specs import parse_datasets
-from fanogan_mtl.sweep.run import Failure, LocalWorkers, Outcome
+from fanogan_mtl.sweep.run import Failure, Outcome, Workers
 
 ROOT = Path(__file__).parents[1]
 TIMES = ("fit_seconds", "score_seconds")
@@ -118,13 +118,13 @@ def run_inside(folder: Path, entry: str, *arguments: str) -> subprocess.Complete
     furnish(folder)
     printed, complaints = StringIO(), StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(complaints):
-        patch.setattr(LocalWorkers, "run", _run_tasks_here)
+        patch.setattr(Workers, "run", _run_tasks_here)
         status = _main(folder, patch, entry, *arguments)
     return subprocess.CompletedProcess(arguments, status, printed.getvalue(), complaints.getvalue())
 
 
 def _run_tasks_here(
-    _: LocalWorkers, function: Callable[[Any], Any], items: Iterable[Any], ahead: bool = True
+    _: Workers, function: Callable[[Any], Any], items: Iterable[Any], ahead: bool = True
 ) -> Iterator[Outcome[Any, Any]]:
     for item in items:
         try:

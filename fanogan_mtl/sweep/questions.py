@@ -6,19 +6,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from distributed import Client
 
-NAME = "questions"
 PATIENCE = "30 s"  # then a task asks again: a lost connection takes a question with it
 
 
-def ask(key: str, question: Any) -> Any:
+def ask(channel: str, key: str, question: Any) -> Any:
     """Ask from within a task, and wait for the answer.
 
     Parameters
     ----------
+    channel : str
+        What `answering` gave: several processes may use one cluster.
     key : str
         Tells the question from others. A task that runs twice, since its worker was lost, asks twice under one key, and
         must get the same answer: that is the answering function's duty.
@@ -32,20 +34,22 @@ def ask(key: str, question: Any) -> Any:
     from distributed import Queue, Variable
 
     while True:
-        Queue(NAME).put((key, question))
+        Queue(channel).put((key, question))
         with suppress(TimeoutError):
-            answer, failure = Variable(f"{NAME} {key}").get(timeout=PATIENCE)
+            answer, failure = Variable(f"{channel} {key}").get(timeout=PATIENCE)
             if failure is not None:
                 raise RuntimeError(failure)
             return answer
 
 
 @contextmanager
-def answering(client: Client, answer: Callable[[Any], Any]) -> Iterator[None]:
-    """Within, a thread answers what tasks ask; question and answer are plain data."""
+def answering(client: Client, answer: Callable[[Any], Any]) -> Iterator[str]:
+    """Within, a thread answers what tasks ask; question and answer are plain data. Gives the channel."""
     from distributed import Queue, Variable
 
-    questions = Queue(NAME, client=client)
+    channel = uuid4().hex
+    questions = Queue(channel, client=client)
+    answers = {}
 
     def follow() -> None:
         while (asked := questions.get()) is not None:
@@ -55,12 +59,16 @@ def answering(client: Client, answer: Callable[[Any], Any]) -> Iterator[None]:
                 said = (answer(question), None)
             except Exception as error:  # the task that waits must hear of it
                 said = (None, f"{type(error).__name__}: {error}")
-            Variable(f"{NAME} {key}", client=client).set(said)
+            answers[key] = Variable(f"{channel} {key}", client=client)
+            answers[key].set(said)
 
     thread = Thread(target=follow, daemon=True)
     thread.start()
     try:
-        yield
+        yield channel
     finally:
         questions.put(None)
         thread.join()
+        for variable in answers.values():  # a cluster outlives its users
+            variable.delete()
+        questions.close()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from fanogan_mtl.sweep import questions
+from fanogan_mtl.sweep.cluster import Checked, Cluster, WrongWorker, connected, versions
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -58,16 +61,31 @@ class Outcome(Generic[Item, Result]):
     running: tuple[Item, ...]
 
 
-class LocalWorkers:
-    """One-thread worker processes on this machine, started when the first task comes.
+class Workers:
+    """Where tasks run: worker processes on this machine, or an existing Dask cluster; joined when the first task comes.
 
-    Small networks gain nothing from a second thread, so there is a process for each core.
+    Each worker has one thread: small networks gain nothing from a second one, so there is a process for each core.
+
+    Parameters
+    ----------
+    count : int
+        Processes on this machine.
+    cluster : Cluster, optional
+        Used in their stead, see `fanogan_mtl.sweep.cluster`.
+
+    Attributes
+    ----------
+    near : Workers
+        Those that see the data folder: these, or others on this machine.
     """
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, count: int, cluster: Cluster | None = None) -> None:
+        self.count = cluster.n_workers if cluster else count
+        self._cluster = cluster
         self._stack = ExitStack()
         self._client: Client | None = None
+        self._starting = Lock()
+        self.near = self if cluster is None or cluster.shares_data else self._stack.enter_context(Workers(count))
 
     def __enter__(self) -> Self:
         return self
@@ -82,23 +100,33 @@ class LocalWorkers:
         """Apply a function to every item; see `run_tasks`."""
         if isinstance(items, Sequence) and not items:
             return
-        yield from run_tasks(self._connected(), function, items, ahead)
+        for outcome in run_tasks(self._connected(), self._checked(function), items, ahead):
+            error = outcome.failure.error if outcome.failure else None
+            if isinstance(error, WrongWorker):
+                raise error
+            yield outcome
 
     @contextmanager
-    def answering(self, answer: Callable[[Any], Any]) -> Iterator[None]:
-        """Within, tasks may ask this process (see `fanogan_mtl.sweep.questions`)."""
-        with questions.answering(self._connected(), answer):
-            yield
+    def answering(self, answer: Callable[[Any], Any]) -> Iterator[str]:
+        """Within, tasks may ask this process (see `fanogan_mtl.sweep.questions`); gives the channel they ask on."""
+        with questions.answering(self._connected(), answer) as channel:
+            yield channel
+
+    def _checked(self, function: Callable[[Item], Result]) -> Callable[[Item], Result]:
+        return function if self._cluster is None else Checked(function, versions())
 
     def _connected(self) -> Client:
-        if self._client is None:
-            self._client = self._start()
-        return self._client
+        with self._starting:
+            if self._client is None:
+                self._client = self._start()
+            return self._client
 
     def _start(self) -> Client:
         import dask
         from distributed import Client, LocalCluster
 
+        if self._cluster is not None:
+            return self._stack.enter_context(connected(self._cluster.address))
         self._stack.enter_context(dask.config.set(WORKER_SETTINGS))
         cluster = LocalCluster(n_workers=self.count, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
         client: Client = self._stack.enter_context(Client(self._stack.enter_context(cluster)))
@@ -119,41 +147,42 @@ def run_tasks(
     """
     from distributed import KilledWorker
 
-    width = (2 if ahead else 1) * max(1, len(client.scheduler_info()["workers"]))
     suspects = []
-    for outcome in _run_tasks(client, function, items, width, ahead):
+    for outcome in _run_tasks(client, function, items, 2 if ahead else 1, ahead):
         if outcome.failure and isinstance(outcome.failure.error, KilledWorker):
             suspects.append(outcome.item)
         else:
             yield outcome
-    yield from _run_tasks(client, function, suspects, 1, ahead)
+    for suspect in suspects:
+        yield from _run_tasks(client, function, [suspect], 1, ahead)
 
 
 def _run_tasks(
-    client: Client, function: Callable[[Item], Result], items: Iterable[Item], width: int, ahead: bool
+    client: Client, function: Callable[[Item], Result], items: Iterable[Item], depth: int, ahead: bool
 ) -> Iterator[Outcome[Item, Result]]:
-    """Run with at most `width` tasks on the cluster at a time."""
+    """Run with at most `depth` tasks a worker on the cluster at a time; workers may come and go."""
     from distributed import as_completed
 
     remaining = iter(items)
     waiting: dict[Any, Item] = {}
 
-    def submit(count: int) -> list[Any]:
-        futures = {client.submit(function, item, pure=False): item for item in islice(remaining, count)}
+    def submit() -> list[Any]:
+        missing = depth * max(1, len(client.nthreads())) - len(waiting)
+        futures = {client.submit(function, item, pure=False): item for item in islice(remaining, max(0, missing))}
         waiting.update(futures)
         return list(futures)
 
-    completed = as_completed(submit(width))
+    completed = as_completed(submit())
     for future in completed:
         item = waiting.pop(future)
         if ahead:
-            completed.update(submit(1))
+            completed.update(submit())
         result, failure = _wait_for(future)
         future.release()
-        running = (width + 1) // 2 if ahead else width
+        running = math.ceil(len(waiting) / depth)
         yield Outcome(item, result, failure, tuple(islice(waiting.values(), running)))
         if not ahead:
-            completed.update(submit(1))
+            completed.update(submit())
 
 
 def _wait_for(future: Any) -> tuple[Any, Failure | None]:

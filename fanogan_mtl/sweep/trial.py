@@ -83,6 +83,8 @@ def run_trial(trial: Trial, data_dir: Path, device: str, is_hopeless: Callable[[
     return TrialResult(tuple(reports), pruned, time.perf_counter() - start)
 
 
-def ask_whether_hopeless(report: Report) -> bool:
+def ask_whether_hopeless(report: Report, channel: str) -> bool:
     """From a worker, ask the process that started the trial."""
-    return bool(ask(f"trial {report.number} at {report.budget}", (report.number, report.budget, report.values)))
+    return bool(
+        ask(channel, f"trial {report.number} at {report.budget}", (report.number, report.budget, report.values))
+    )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 
 import click
 
 from fanogan_mtl.sweep.cell import run_cell
-from fanogan_mtl.sweep.run import LocalWorkers
+from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.workflows.models import log_models
 from fanogan_mtl.workflows.options import STUDY
@@ -21,8 +22,13 @@ from fanogan_mtl.workflows.tables import print_failures, print_results, print_wh
 from fanogan_mtl.workflows.trial_runs import study_finder
 
 
-def benchmark(options: BenchmarkOptions, tracking: Tracking | None = None) -> int:
+def benchmark(options: BenchmarkOptions, tracking: Tracking | None = None, workers: Workers | None = None) -> int:
     """Run the benchmark and print its table.
+
+    Parameters
+    ----------
+    workers : Workers, optional
+        Already at work; by default, workers of its own.
 
     Returns
     -------
@@ -40,7 +46,7 @@ def benchmark(options: BenchmarkOptions, tracking: Tracking | None = None) -> in
     tracking = tracking or connect()
     if plan.execution.dry_run:
         return print_plan(plan, tracking)
-    return run_plan(plan, tracking, options, "benchmark")
+    return run_plan(plan, tracking, options, "benchmark", workers=workers)
 
 
 def run_plan(
@@ -48,7 +54,8 @@ def run_plan(
     tracking: Tracking,
     options: BenchmarkOptions,
     entry: str,
-    prepare: Callable[[Sweep, LocalWorkers], None] | None = None,
+    prepare: Callable[[Sweep, Workers], None] | None = None,
+    workers: Workers | None = None,
 ) -> int:
     """Run a plan's cells, record them, print their table; give the exit status.
 
@@ -58,10 +65,12 @@ def run_plan(
         The entry point's name.
     prepare : callable, optional
         Does what cells need before they can run.
+    workers : Workers, optional
+        Already at work; by default, workers of its own.
     """
     sweep = Sweep(tracking, plan, {name: str(value) for name, value in asdict(options).items()}, entry)
     try:
-        with LocalWorkers(plan.execution.workers) as workers:
+        with nullcontext(workers) if workers else plan.execution.open_workers() as workers:
             if prepare:
                 prepare(sweep, workers)
             train(sweep, workers)
@@ -78,14 +87,14 @@ def run_plan(
     return 1 if sweep.failed else 0
 
 
-def train(sweep: Sweep, workers: LocalWorkers) -> None:
+def train(sweep: Sweep, workers: Workers) -> None:
     """Train what is not done yet; each cell is recorded as it ends."""
     execution, cells = sweep.plan.execution, sweep.plan.cells
     click.echo(f"{len(cells)} cells, {len(cells) - len(sweep.pending)} of them done before")
     if not sweep.pending:
         return
     run = partial(run_cell, data_dir=execution.data_dir, device=execution.device, keep=execution.kept_models)
-    with CellProgress(sweep.pending, len(cells), execution.workers) as progress:
+    with CellProgress(sweep.pending, len(cells), workers.count) as progress:
         for outcome in workers.run(run, list(sweep.pending)):
             progress.update(outcome.item, outcome.result, outcome.running)
             sweep.record(outcome.item, outcome.result, outcome.failure)

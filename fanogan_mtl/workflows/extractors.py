@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event, Thread
 from typing import Any
 
 import click
@@ -29,7 +31,7 @@ from fanogan_mtl.sweep.pretraining import (
     feature_folder,
     run_pretraining,
 )
-from fanogan_mtl.sweep.run import LocalWorkers
+from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.environment import environment_tags
@@ -46,7 +48,7 @@ def obtain_extractors(
     parent_id: str,
     pretrainings: Mapping[str, Pretraining],
     execution: Execution,
-    workers: LocalWorkers,
+    workers: Workers,
 ) -> dict[str, str]:
     """See to it that every extractor is in the data folder and in MLflow; train what is in neither.
 
@@ -83,7 +85,7 @@ def obtain_extractors(
     train = partial(run_pretraining, data_dir=data_dir, device=execution.device)
     failures = []
     with TaskProgress("extractors", len(missing), partial(_epochs_done, missing, data_dir)) as progress:
-        for outcome in workers.run(train, missing):
+        for outcome in workers.near.run(train, missing):
             progress.update(outcome.running)
             if outcome.failure:
                 failures.append(f"{outcome.item}: {outcome.failure.message[:300]}")
@@ -92,6 +94,36 @@ def obtain_extractors(
     if failures:
         raise UserError(f"{len(failures)} extractors could not be trained: {'; '.join(failures)}")
     return {key: runs[key] for key in pretrainings}
+
+
+@contextmanager
+def training_beside(pretrainings: Iterable[Pretraining], execution: Execution, workers: Workers) -> Iterator[None]:
+    """Within, extractors that are missing train one after the other, on one of the workers that are at something else.
+
+    The one that trains at the end is waited for. Which failed or were not begun, `obtain_extractors` finds out.
+    """
+    data_dir = execution.data_dir
+    missing = [each for each in pretrainings if not in_use(extractor_folder(data_dir, each.key))]
+    train = partial(run_pretraining, data_dir=data_dir, device=execution.device)
+    left = Event()
+
+    def follow() -> None:
+        for each in missing:
+            if not left.is_set():
+                list(workers.near.run(train, [each]))
+
+    thread = Thread(target=follow, daemon=True)  # after Ctrl-C nobody waits for it
+    if missing:
+        click.echo(f"beside it train {', '.join(map(str, missing))}")
+        thread.start()
+    try:
+        yield
+    finally:
+        left.set()
+    if thread.is_alive():
+        with TaskProgress("extractor", 1, partial(_epochs_done, missing, data_dir)) as progress:
+            thread.join()
+            progress.update(())
 
 
 def recorded_extractors(tracking: Tracking) -> dict[str, str]:
@@ -112,12 +144,12 @@ def fetch_extractors(tracking: Tracking, keys: Iterable[str], data_dir: Path) ->
                     keep_extractor(fetch_extractor(uri, Path(temporary)), data_dir, key)
 
 
-def obtain_features(tasks: Iterable[FeatureTask], execution: Execution, workers: LocalWorkers) -> None:
+def obtain_features(tasks: Iterable[FeatureTask], execution: Execution, workers: Workers) -> None:
     """Compute the features that aren't there yet."""
     missing = [task for task in tasks if not in_use(_path(task, execution.data_dir))]
     compute = partial(compute_features, data_dir=execution.data_dir, device=execution.device)
     with TaskProgress("feature files", len(missing)) as progress:
-        for outcome in workers.run(compute, missing):
+        for outcome in workers.near.run(compute, missing):
             progress.update(outcome.running)
             if outcome.failure:
                 raise outcome.failure.error

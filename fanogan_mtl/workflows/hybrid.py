@@ -17,7 +17,7 @@ from fanogan_mtl.extractors.registry import extractor_class
 from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.grid import comparison_parameters
 from fanogan_mtl.sweep.pretraining import Pretraining, description_of, extractor_folder
-from fanogan_mtl.sweep.run import LocalWorkers
+from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.workflows import DEFAULT_EXTRACTORS, DEFAULT_HYBRID_DETECTORS
 from fanogan_mtl.workflows import options as read
@@ -60,7 +60,7 @@ class HybridPlan:
     pretrainings: dict[str, Pretraining]
 
 
-def hybrid(options: HybridOptions, tracking: Tracking | None = None) -> int:
+def hybrid(options: HybridOptions, tracking: Tracking | None = None, workers: Workers | None = None) -> int:
     """Run detectors on features and print their table.
 
     Returns
@@ -82,10 +82,10 @@ def hybrid(options: HybridOptions, tracking: Tracking | None = None) -> int:
         tasks = feature_tasks(plan.cells, execution.data_dir)
         return print_plan(plan, tracking, timed=len(tasks) == features_there(tasks, execution.data_dir))
 
-    def prepare(sweep: Sweep, workers: LocalWorkers) -> None:
+    def prepare(sweep: Sweep, workers: Workers) -> None:
         prepare_features(tracking, sweep.run_id, hybrid_plan.pretrainings, sweep.pending, execution, workers)
 
-    return run_plan(plan, tracking, options, "hybrid", prepare)
+    return run_plan(plan, tracking, options, "hybrid", prepare, workers)
 
 
 def prepare_features(
@@ -94,7 +94,7 @@ def prepare_features(
     pretrainings: Mapping[str, Pretraining],
     cells: Sequence[Cell],
     execution: Execution,
-    workers: LocalWorkers,
+    workers: Workers,
 ) -> None:
     """See to it that the extractors, recorded under that run, and the features that cells read are there."""
     obtain_extractors(tracking, run_id, pretrainings, execution, workers)

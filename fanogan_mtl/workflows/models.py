@@ -26,7 +26,7 @@ from fanogan_mtl.serving.heads import HeadSpec, extractor_folder, head_folder, w
 from fanogan_mtl.sweep import pretraining
 from fanogan_mtl.sweep.cell import Cell, Comparison, DoneCell, drop_kept_detectors, kept_detector
 from fanogan_mtl.sweep.head import HeadTask, make_head
-from fanogan_mtl.sweep.run import LocalWorkers
+from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.models import ModelFacts, ModelMetric, log_model
@@ -70,7 +70,7 @@ class ChosenHead:
         return self.done.result.metrics[self.budget]
 
 
-def log_models(sweep: Sweep, results: Mapping[str, ComparisonResult], workers: LocalWorkers) -> None:
+def log_models(sweep: Sweep, results: Mapping[str, ComparisonResult], workers: Workers) -> None:
     """Log the models that the plan asks for, those that are not logged yet.
 
     Parameters
@@ -135,7 +135,7 @@ def make_model(
     heads: Sequence[ChosenHead],
     setting: str,
     execution: Execution,
-    workers: LocalWorkers,
+    workers: Workers,
 ) -> str:
     """Put a model together and log it under a run, with its metrics for each data set; give its URI.
 
@@ -213,9 +213,7 @@ def _best_seed(cells: Sequence[DoneCell]) -> int:
     return max(sorted(by_seed), key=lambda seed: fmean(by_seed[seed]))
 
 
-def _make_heads(
-    heads: Sequence[ChosenHead], folder: Path, execution: Execution, workers: LocalWorkers
-) -> list[Calibration]:
+def _make_heads(heads: Sequence[ChosenHead], folder: Path, execution: Execution, workers: Workers) -> list[Calibration]:
     tasks = []
     for position, head in enumerate(heads):
         scores = head.done.result.scores[sorted(head.done.result.metrics).index(head.budget)]

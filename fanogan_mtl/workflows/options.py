@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
+
 from fanogan_mtl.data.cache import default_data_dir
 from fanogan_mtl.detectors.registry import check_parameters, detector_class, named_settings, takes
 from fanogan_mtl.errors import UserError
+from fanogan_mtl.sweep.cluster import Cluster, check_cluster
 
 EXAMPLE = '{"fanogan": {"latent_dim": 32}, "vae": "tuned"}'
 STUDY = "study:"
@@ -105,6 +108,17 @@ def parse_device(text: str) -> str:
 def parse_workers(text: str) -> int:
     """Read the number of worker processes; `auto` is one a core."""
     return parse_integer("workers", text, 1, "auto") or len(os.sched_getaffinity(0))
+
+
+def parse_scheduler(text: str, data_dir: Path) -> Cluster | None:
+    """Read the address of a Dask scheduler, and see that its cluster can be used; `none` is workers of our own."""
+    if text == "none":
+        return None
+
+    def waiting() -> None:
+        click.echo(f"scheduler {text} has no worker yet: waiting for the first", err=True)
+
+    return check_cluster(text, data_dir, waiting)
 
 
 def parse_data_dir(text: str) -> Path:

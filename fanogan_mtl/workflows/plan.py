@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fanogan_mtl.data.catalog import load_dataset
@@ -10,14 +10,26 @@ from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
 from fanogan_mtl.data.splits import split_rows
 from fanogan_mtl.sweep.cell import Cell, Comparison
+from fanogan_mtl.sweep.cluster import Cluster
 from fanogan_mtl.sweep.grid import cells_of, comparison_parameters
+from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.workflows import DEFAULT_DETECTORS
 from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.options import DetectorChoice, FindStudy
 
 
 @dataclass(frozen=True)
-class BenchmarkOptions:
+class WhereOptions:
+    """Where tasks run and data is, as text."""
+
+    data_dir: str = "auto"
+    device: str = "auto"
+    workers: str = "auto"
+    scheduler: str = "none"
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions(WhereOptions):
     """What a person may choose, as text; `python -m entrypoints.benchmark --help` says what each means."""
 
     dataset: str = "sample"
@@ -33,9 +45,6 @@ class BenchmarkOptions:
     log_models: str = "best"
     dry_run: str = "false"
     retry: str = "false"
-    data_dir: str = "auto"
-    device: str = "auto"
-    workers: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,9 @@ class Execution:
         Where prepared data is.
     device : {"auto", "cpu", "cuda"}
     workers : int
-        Worker processes, one thread each.
+        Worker processes on this machine, one thread each.
+    cluster : Cluster or None
+        Workers elsewhere, used in their stead.
     log_models : {"none", "best", "all"}
     dry_run, retry : bool
     """
@@ -56,9 +67,14 @@ class Execution:
     data_dir: Path
     device: str
     workers: int
+    cluster: Cluster | None = None
     log_models: str = "none"
     dry_run: bool = False
     retry: bool = False
+
+    def open_workers(self) -> Workers:
+        """Workers to be used in a `with`."""
+        return Workers(self.workers, self.cluster)
 
     @property
     def kept_models(self) -> Path | None:
@@ -181,12 +197,21 @@ def make_plan(options: BenchmarkOptions, find_study: FindStudy | None = None) ->
     return Plan(tuple(comparisons), asked.execution)
 
 
-def read_execution(options: BenchmarkOptions) -> Execution:
-    """Check the options that say how, not what."""
+def read_where(options: WhereOptions) -> Execution:
+    """Check the options that say where tasks run."""
+    data_dir = read.parse_data_dir(options.data_dir)
     return Execution(
-        data_dir=read.parse_data_dir(options.data_dir),
+        data_dir=data_dir,
         device=read.parse_device(options.device),
         workers=read.parse_workers(options.workers),
+        cluster=read.parse_scheduler(options.scheduler, data_dir),
+    )
+
+
+def read_execution(options: BenchmarkOptions) -> Execution:
+    """Check the options that say how, not what."""
+    return replace(
+        read_where(options),
         log_models=read.parse_choice("log_models", options.log_models, ("none", "best", "all")),
         dry_run=read.parse_flag("dry_run", options.dry_run),
         retry=read.parse_flag("retry", options.retry),

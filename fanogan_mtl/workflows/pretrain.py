@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from fanogan_mtl.data.specs import parse_datasets, pool_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.sweep.pretraining import Pretraining, description_of
-from fanogan_mtl.sweep.run import LocalWorkers
+from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.workflows import DEFAULT_PRETRAINED
@@ -21,12 +22,12 @@ from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.entry_run import entry_run
 from fanogan_mtl.workflows.extractor_choices import Pretrainings, parse_extractors
 from fanogan_mtl.workflows.extractors import obtain_extractors
-from fanogan_mtl.workflows.plan import Execution
+from fanogan_mtl.workflows.plan import Execution, WhereOptions, read_where
 from fanogan_mtl.workflows.recording import data_input
 
 
 @dataclass(frozen=True)
-class PretrainOptions:
+class PretrainOptions(WhereOptions):
     """What a person may choose, as text; `python -m entrypoints.pretrain --help` says what each means."""
 
     dataset: str = "sample"
@@ -38,12 +39,9 @@ class PretrainOptions:
     hold_out_domain: str = "none"
     seeds: str = "0"
     limit: str = "none"
-    data_dir: str = "auto"
-    device: str = "auto"
-    workers: str = "auto"
 
 
-def pretrain(options: PretrainOptions, tracking: Tracking | None = None) -> int:
+def pretrain(options: PretrainOptions, tracking: Tracking | None = None, workers: Workers | None = None) -> int:
     """Train extractors and print their accuracies.
 
     Returns
@@ -57,15 +55,13 @@ def pretrain(options: PretrainOptions, tracking: Tracking | None = None) -> int:
         For a mistake in the options or the data, and if a training failed.
     """
     tracking = tracking or connect()
-    execution = Execution(
-        read.parse_data_dir(options.data_dir), read.parse_device(options.device), read.parse_workers(options.workers)
-    )
+    execution = read_where(options)
     pretrainings = _plan(options, execution)
     inputs = {each.pool.name: each.pool for each in pretrainings}
     data = [data_input(spec, load_dataset(spec, execution.data_dir)) for spec in inputs.values()]
     with entry_run(tracking, "pretrain", options.dataset, options, options.device) as run_id:
         records.log_data(tracking, run_id, data)
-        with LocalWorkers(execution.workers) as workers:
+        with nullcontext(workers) if workers else execution.open_workers() as workers:
             by_key = {each.key: each for each in pretrainings}
             runs = obtain_extractors(tracking, run_id, by_key, execution, workers)
     descriptions = [(each, description_of(execution.data_dir, each.key)) for each in pretrainings]

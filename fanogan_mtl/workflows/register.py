@@ -13,15 +13,13 @@ import click
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.sweep.cell import Comparison, DoneCell
-from fanogan_mtl.sweep.run import LocalWorkers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.models import find_version, register_model
 from fanogan_mtl.tracking.records import Record
-from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.entry_run import entry_run
 from fanogan_mtl.workflows.models import ChosenHead, choose_heads, description, logged_model, make_model, model_key
-from fanogan_mtl.workflows.plan import Execution
+from fanogan_mtl.workflows.plan import Execution, WhereOptions, read_where
 from fanogan_mtl.workflows.recording import comparison_of, done_cells
 from fanogan_mtl.workflows.summary import validation_auroc
 
@@ -32,15 +30,12 @@ ALIAS = re.compile(r"(?!v\d+$|latest$)[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
-class RegisterOptions:
+class RegisterOptions(WhereOptions):
     """What a person may choose, as text; `python -m entrypoints.register --help` says what each means."""
 
     run: str = "none"
     name: str = "anomaly-detector"
     alias: str = "champion"
-    data_dir: str = "auto"
-    device: str = "auto"
-    workers: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -76,9 +71,7 @@ def register(options: RegisterOptions) -> int:
         raise UserError("run: which one? Give the id of a sweep, a comparison or a cell, as its page in MLflow shows")
     if not ALIAS.fullmatch(options.alias):
         raise UserError(f"alias {options.alias!r}: letters, digits, '_' and '-', but neither latest nor v1, v2, ...")
-    execution = Execution(
-        read.parse_data_dir(options.data_dir), read.parse_device(options.device), read.parse_workers(options.workers)
-    )
+    execution = read_where(options)
     own = connect()
     find_version(own, options.name, "")  # says so if the name breaks MLflow's rules
     source, chosen = _read(own, options.run)
@@ -161,7 +154,7 @@ def _obtain(
     for each in (run_id, *(one.run.info.run_id for one in chosen)):
         if uri := logged_model(tracking, each, heads):
             return uri
-    with LocalWorkers(execution.workers) as workers:
+    with execution.open_workers() as workers:
         return make_model(tracking, run_id, heads, chosen[0].run.data.params["setting"], execution, workers)
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 
+from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.workflows import DEFAULT_DETECTORS, DEFAULT_HYBRID_DETECTORS, DEFAULT_PRETRAINED
 from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.benchmark import benchmark
 from fanogan_mtl.workflows.entry_run import entry_run
-from fanogan_mtl.workflows.extractors import recorded_extractors
+from fanogan_mtl.workflows.extractors import recorded_extractors, training_beside
 from fanogan_mtl.workflows.hybrid import HybridOptions, HybridPlan, hybrid, make_hybrid_plan
 from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, make_plan
 from fanogan_mtl.workflows.preprocess import PreprocessOptions, preprocess, preprocess_key
@@ -53,12 +54,17 @@ def study(options: StudyOptions) -> int:
     hybrid_plan = make_hybrid_plan(_hybrid(options)) if all(data.is_images for _, data in plan.datasets) else None
     if plan.execution.dry_run:
         return benchmark(_benchmark(options), tracking) or (hybrid(_hybrid(options), tracking) if hybrid_plan else 0)
-    with entry_run(tracking, "study", options.dataset, options, options.device) as run_id:
+    with (
+        entry_run(tracking, "study", options.dataset, options, options.device) as run_id,
+        plan.execution.open_workers() as workers,
+    ):
         own = replace(tracking, adopted_run_id=None, parent_run_id=run_id)
-        return _steps(options, own, plan, hybrid_plan)
+        return _steps(options, own, plan, hybrid_plan, workers)
 
 
-def _steps(options: StudyOptions, tracking: Tracking, plan: Plan, hybrid_plan: HybridPlan | None) -> int:
+def _steps(
+    options: StudyOptions, tracking: Tracking, plan: Plan, hybrid_plan: HybridPlan | None, workers: Workers
+) -> int:
     status = 0
 
     def step(number: int, name: str, done: bool, do: Callable[[], int]) -> None:
@@ -66,15 +72,20 @@ def _steps(options: StudyOptions, tracking: Tracking, plan: Plan, hybrid_plan: H
         click.echo(f"\n[{number}/{STEPS}] {name}{': done before' if done else ''}")
         status |= 0 if done else do()
 
+    def benchmark_step() -> int:
+        needed = hybrid_plan.pretrainings.values() if hybrid_plan else ()
+        with training_beside(needed, plan.execution, workers):
+            return benchmark(_benchmark(options), tracking, workers)
+
     key = preprocess_key([data for _, data in plan.datasets])
     step(1, "preprocess", bool(_finished(tracking, "preprocess", preprocess_key=key)),
          lambda: preprocess(_chosen(PreprocessOptions(), options), tracking))  # fmt: skip
-    step(2, "benchmark", _is_done(tracking, plan), lambda: benchmark(_benchmark(options), tracking))
+    step(2, "benchmark", _is_done(tracking, plan), benchmark_step)
     if hybrid_plan:
         needed = hybrid_plan.pretrainings
         step(3, "pretrain", set(needed) <= set(recorded_extractors(tracking)),
-             lambda: pretrain(_chosen(PretrainOptions(), options), tracking))  # fmt: skip
-        step(4, "hybrid", _is_done(tracking, hybrid_plan.plan), lambda: hybrid(_hybrid(options), tracking))
+             lambda: pretrain(_chosen(PretrainOptions(), options), tracking, workers))  # fmt: skip
+        step(4, "hybrid", _is_done(tracking, hybrid_plan.plan), lambda: hybrid(_hybrid(options), tracking, workers))
     else:
         click.echo(f"\n[3/{STEPS}] pretrain and [4/{STEPS}] hybrid: left out, extractors take images, not vectors")
     comparisons = records.find_runs(tracking, "comparison")

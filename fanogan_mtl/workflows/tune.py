@@ -20,7 +20,7 @@ from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.sweep.cell import RESULT_VERSION, Cell
 from fanogan_mtl.sweep.grid import comparison_parameters
 from fanogan_mtl.sweep.pretraining import Pretraining
-from fanogan_mtl.sweep.run import LocalWorkers
+from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.sweep.trial import ask_whether_hopeless, run_trial
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
@@ -217,7 +217,7 @@ def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOpt
     try:
         take_over(tracking, run_id, study)
         click.echo(f"study {study.study_name}: {tuning.trials} trials, {len(finished(study))} of them done before")
-        with LocalWorkers(execution.workers) as workers:
+        with execution.open_workers() as workers:
             if tuning.pretrainings:
                 prepare_features(tracking, run_id, tuning.pretrainings, tuning.plan.cells, execution, workers)
             trials = run_trials(tuning, study, tracking, run_id, workers)
@@ -251,18 +251,19 @@ def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOpt
     return 1 if sweep.failed else 0
 
 
-def run_trials(tuning: Tuning, study: Study, tracking: Tracking, run_id: str, workers: LocalWorkers) -> Trials:
+def run_trials(tuning: Tuning, study: Study, tracking: Tracking, run_id: str, workers: Workers) -> Trials:
     """Run the trials that are missing; each is recorded as it ends."""
     execution = tuning.plan.execution
     trials = Trials(study, tuning.default, tuning.space, tuning.cells, tuning.trials, tuning.timeout)
     if not trials.missing:
         return trials
-    run = partial(run_trial, data_dir=execution.data_dir, device=execution.device, is_hopeless=ask_whether_hopeless)
     done = len(finished(study))
     with (
-        workers.answering(trials.is_hopeless),
+        workers.answering(trials.is_hopeless) as channel,
         TaskProgress("trials", tuning.trials, partial(_best_so_far, study), done) as progress,
     ):
+        is_hopeless = partial(ask_whether_hopeless, channel=channel)
+        run = partial(run_trial, data_dir=execution.data_dir, device=execution.device, is_hopeless=is_hopeless)
         while trials.missing:
             for outcome in workers.run(run, trials.begin(), ahead=False):
                 trial = trials.end(outcome)

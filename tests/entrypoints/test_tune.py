@@ -22,7 +22,7 @@ from optuna.storages.journal import JournalFileBackend
 from project_runs import kill_group, recorded, run_inside, script_here, start_script, uri, wait_for_line
 
 from fanogan_mtl.sweep import trial as sweep_trial
-from fanogan_mtl.sweep.run import LocalWorkers
+from fanogan_mtl.sweep.run import Workers
 
 SMALL = {
     "dataset": "optdigits", "detectors": "vae", "classes": "0,8", "epochs": "1,3", "limit": "40", "trials": "9",
@@ -38,13 +38,13 @@ def tune_inside(folder: Path, **options: str) -> subprocess.CompletedProcess[str
     """Run the entry within this process; its trials ask it without Dask between."""
 
     @contextmanager
-    def answering(_: LocalWorkers, answer: Callable[[Any], Any]) -> Iterator[None]:
+    def answering(_: Workers, answer: Callable[[Any], Any]) -> Iterator[str]:
         with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(sweep_trial, "ask", lambda key, question: answer(question))
-            yield
+            inner.setattr(sweep_trial, "ask", lambda channel, key, question: answer(question))
+            yield "here"
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LocalWorkers, "answering", answering)
+        patch.setattr(Workers, "answering", answering)
         return run_inside(folder, "tune", *arguments(SMALL | options))
 
 

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from fanogan_mtl.sweep.run import LocalWorkers
+from fanogan_mtl.sweep.run import Workers
 
 
 def square(number: int) -> int:
@@ -36,7 +36,7 @@ def always_die(number: int) -> int:
 
 
 def test_every_item_ends_once_and_a_failure_stops_nothing() -> None:
-    with LocalWorkers(2) as workers:
+    with Workers(2) as workers:
         outcomes = {outcome.item: outcome for outcome in workers.run(square, range(10))}
     assert sorted(outcomes) == list(range(10))
     assert {item: outcome.result for item, outcome in outcomes.items() if item != 3} == {
@@ -51,7 +51,7 @@ def test_every_item_ends_once_and_a_failure_stops_nothing() -> None:
 
 def test_what_runs_is_said_and_is_never_what_has_ended() -> None:
     seen: set[int] = set()
-    with LocalWorkers(2) as workers:
+    with Workers(2) as workers:
         for outcome in workers.run(square, range(8)):
             seen.add(outcome.item)
             assert len(outcome.running) <= 2
@@ -59,13 +59,13 @@ def test_what_runs_is_said_and_is_never_what_has_ended() -> None:
 
 
 def test_a_killed_workers_task_runs_elsewhere(tmp_path: Path) -> None:
-    with LocalWorkers(1) as workers:
+    with Workers(1) as workers:
         outcomes = list(workers.run(die_once, [tmp_path / "died"]))
     assert [outcome.result for outcome in outcomes] == ["survived"]
 
 
 def test_a_task_that_kills_every_worker_fails_and_the_others_end() -> None:
-    with LocalWorkers(2) as workers:
+    with Workers(2) as workers:
         outcomes = {outcome.item: outcome for outcome in workers.run(always_die, range(4))}
     assert outcomes[0].failure is not None
     assert outcomes[0].failure.message.startswith("KilledWorker")
@@ -73,12 +73,12 @@ def test_a_task_that_kills_every_worker_fails_and_the_others_end() -> None:
 
 
 def test_workers_leave_control_c_to_the_process_that_was_started() -> None:
-    with LocalWorkers(2) as workers:
+    with Workers(2) as workers:
         outcomes = list(workers.run(interrupt_oneself, range(3)))
     assert [outcome.failure for outcome in outcomes] == [None, None, None]
 
 
 def test_no_items_start_no_process() -> None:
-    with LocalWorkers(2) as workers:
+    with Workers(2) as workers:
         assert list(workers.run(square, [])) == []
         assert workers._client is None
