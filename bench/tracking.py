@@ -36,6 +36,7 @@ def measure(options: BenchmarkOptions) -> None:
         trained = time.perf_counter()
         for cell in planned.cells:
             sweep.record(cell, result, None)
+        sweep.settle()
         seconds = len(planned.cells) * (trained - start), time.perf_counter() - trained
         training, recording = training + seconds[0], recording + seconds[1]
         print(f"{planned.dataset.name + ' · ' + planned.comparison.detector:60} {seconds[0]:10.2f} {seconds[1]:10.2f}")

@@ -82,6 +82,15 @@ def run(command: click.Command) -> None:
         _fail(str(error), 2)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; what is finished is recorded: start the same command again to go on", 130)
+    except Exception as error:
+        if "mlflow" not in sys.modules:
+            raise
+        from fanogan_mtl.tracking.outbox import is_away
+
+        if not is_away(error):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        _fail(f"the tracking server is away ({reason}); nothing trained is lost: start the same command again", 1)
     else:
         sys.exit(status or 0)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from hashlib import sha256
@@ -76,7 +77,7 @@ def load_dataset(spec: DatasetSpec, data_dir: Path) -> Dataset:
     """
     sources = [parse_source(text) for text in spec.sources]
     _check_alike(sources, spec.name)
-    entries = [_entry(source, data_dir) for source in sources]
+    entries = [prepared_folder(source, data_dir) for source in sources]
     folder = entries[0] if len(entries) == 1 else _pool_entry(entries, data_dir)
     try:
         facts = read_facts(folder)
@@ -128,7 +129,7 @@ def sample_sheets(spec: DatasetSpec, data_dir: Path) -> tuple[SampleSheet, ...]:
     for source in map(parse_source, spec.sources):
         if source.kind == "adbench":
             continue
-        folder = _entry(source, data_dir)
+        folder = prepared_folder(source, data_dir)
         facts = read_facts(folder)
         rows = read_array(folder, "sheet_rows")
         classes = tuple(facts["classes"][index] for index in facts["sheet_classes"])
@@ -137,8 +138,16 @@ def sample_sheets(spec: DatasetSpec, data_dir: Path) -> tuple[SampleSheet, ...]:
     return tuple(sheets)
 
 
-def _entry(source: Source, data_dir: Path) -> Path:
-    """Return the folder of a source's prepared arrays, made now if need be."""
+def prepared_folder(source: Source, data_dir: Path) -> Path:
+    """Return the folder of a source's prepared arrays, made now if need be.
+
+    Raises
+    ------
+    UserError
+        For a source that is absent or can't be read.
+    """
+    if source in _GIVEN:
+        return data_dir / "prepared" / _GIVEN[source]
     preparation = preparation_of(source)
     if preparation is None:
         return _vectors_entry(source, data_dir)
@@ -161,6 +170,21 @@ def _entry(source: Source, data_dir: Path) -> Path:
         write_entry(folder, arrays, facts | _content_facts(arrays, raw.classes))
 
     return published_folder(data_dir / "prepared" / key, fill)
+
+
+@contextmanager
+def sources_given(keys: Mapping[Source, str]) -> Iterator[None]:
+    """Within, sources are the prepared folders of those names, wherever they came from."""
+    before = dict(_GIVEN)
+    _GIVEN.update(keys)
+    try:
+        yield
+    finally:
+        _GIVEN.clear()
+        _GIVEN.update(before)
+
+
+_GIVEN: dict[Source, str] = {}
 
 
 def _vectors_entry(source: Source, data_dir: Path) -> Path:

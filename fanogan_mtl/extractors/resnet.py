@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import ResNet, resnet18, resnet50
 
 from fanogan_mtl.extractors.base import POSITIVE, Extractor, InputSpec, Network, Sample
@@ -177,4 +177,22 @@ def _network(make: Callable[..., ResNet], n_classes: int) -> Network:
 
 def _headless(network: ResNet) -> ResNet:
     network.fc = nn.Identity()
+    for module in network.layer4.modules():
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
+            module.__class__ = _LastConv2d
     return network
+
+
+class _LastConv2d(nn.Conv2d):
+    """A 3x3 convolution of the last stage, where 28x28 images have become 2x2 and 1x1.
+
+    There its output is one pixel, and most of the kernel lies on the padding: it is a product of matrices. The same
+    sum, in a tenth of the time on a processor.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        height, width = input.shape[2:]
+        if max(height, width) > self.stride[0]:
+            return super().forward(input)
+        kernel = self.weight[:, :, 1 : 1 + height, 1 : 1 + width]
+        return nn.functional.linear(input.flatten(1), kernel.flatten(1))[:, :, None, None]

@@ -25,7 +25,7 @@ from fanogan_mtl.extractors.base import Extractor, InputSpec
 from fanogan_mtl.extractors.persistence import load_extractor, read_description, save_extractor
 from fanogan_mtl.extractors.registry import make_extractor
 
-EXTRACTOR_VERSION = 1  # raised when the same pretraining would give another extractor
+EXTRACTOR_VERSION = 2  # raised when the same pretraining would give another extractor
 CHUNK_IMAGES = 512  # read, prepared and turned into features at once
 MOST_ORIGINALS = 2_000  # original images are large, and those who take them learn next to nothing from them
 

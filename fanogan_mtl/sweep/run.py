@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from fanogan_mtl.errors import UserError
 from fanogan_mtl.sweep import questions
 from fanogan_mtl.sweep.cluster import Checked, Cluster, WrongWorker, connected, versions
 
@@ -32,6 +34,8 @@ WORKER_SETTINGS = {
         "MALLOC_MMAP_THRESHOLD_": 2**26,
     },
 }
+
+GONE = "the Dask scheduler is gone: start the same command again to go on"
 
 
 @dataclass(frozen=True)
@@ -100,11 +104,16 @@ class Workers:
         """Apply a function to every item; see `run_tasks`."""
         if isinstance(items, Sequence) and not items:
             return
-        for outcome in run_tasks(self._connected(), self._checked(function), items, ahead):
-            error = outcome.failure.error if outcome.failure else None
-            if isinstance(error, WrongWorker):
-                raise error
-            yield outcome
+        try:
+            for outcome in run_tasks(self._connected(), self._checked(function), items, ahead):
+                error = outcome.failure.error if outcome.failure else None
+                if isinstance(error, WrongWorker):
+                    raise error
+                if isinstance(error, CancelledError):  # not by us
+                    raise UserError(GONE)
+                yield outcome
+        except OSError:  # of the connection: a task's own is in its outcome
+            raise UserError(GONE) from None
 
     @contextmanager
     def answering(self, answer: Callable[[Any], Any]) -> Iterator[str]:

@@ -78,6 +78,20 @@ def find_runs(tracking: Tracking, level: str, **tags: str) -> list[Run]:
             return runs[::-1]
 
 
+def superseded(cells: Iterable[Run]) -> list[Run]:
+    """Of runs of cells those that don't count: a cell that has ended has one, what ended first, and well if any did."""
+    order = {"FINISHED": 0, "FAILED": 1}
+    by_key: dict[str, list[Run]] = {}
+    for run in cells:
+        by_key.setdefault(run.data.tags["cell_key"], []).append(run)
+    spare = []
+    for runs in by_key.values():
+        ranked = sorted(runs, key=lambda run: (order.get(run.info.status, 2), run.info.end_time or 0, run.info.run_id))
+        if ranked[0].info.status in order:
+            spare += ranked[1:]
+    return spare
+
+
 def start_run(tracking: Tracking, level: str, name: str, record: Record) -> str:
     """Begin an entry point's run: the one that `mlflow run` made, or one of its own; give its id."""
     tags = {"level": level, **record.tags}

@@ -9,9 +9,10 @@ from functools import partial
 
 import click
 
-from fanogan_mtl.sweep.cell import run_cell
+from fanogan_mtl.sweep.cell import Cell, CellResult, run_cell
 from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.tracking.connection import Tracking, connect
+from fanogan_mtl.workflows.exchange import Exchange, cell_away, opened_exchange
 from fanogan_mtl.workflows.models import log_models
 from fanogan_mtl.workflows.options import STUDY
 from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, make_plan
@@ -73,9 +74,10 @@ def run_plan(
         with nullcontext(workers) if workers else plan.execution.open_workers() as workers:
             if prepare:
                 prepare(sweep, workers)
-            train(sweep, workers)
-            results = read_results(tracking, plan.comparisons, sweep.comparison_runs)
-            log_models(sweep, results, workers)
+            with opened_exchange(tracking, sweep.run_id, plan.cells, plan.execution, workers) as exchange:
+                train(sweep, workers, exchange)
+                results = read_results(tracking, plan.comparisons, sweep.comparison_runs)
+                log_models(sweep, results, workers, exchange)
         sweep.add_overview(list(results.values()))
     except BaseException as error:
         sweep.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
@@ -87,17 +89,23 @@ def run_plan(
     return 1 if sweep.failed else 0
 
 
-def train(sweep: Sweep, workers: Workers) -> None:
-    """Train what is not done yet; each cell is recorded as it ends."""
+def train(sweep: Sweep, workers: Workers, exchange: Exchange | None) -> None:
+    """Train what is not done yet; each cell is recorded as it ends, and all are in MLflow at the end."""
     execution, cells = sweep.plan.execution, sweep.plan.cells
     click.echo(f"{len(cells)} cells, {len(cells) - len(sweep.pending)} of them done before")
     if not sweep.pending:
+        sweep.settle()
         return
-    run = partial(run_cell, data_dir=execution.data_dir, device=execution.device, keep=execution.kept_models)
-    with CellProgress(sweep.pending, len(cells), workers.count) as progress:
+    run: Callable[[Cell], CellResult]
+    if exchange:
+        run = partial(cell_away, exchange=exchange, device=execution.device, keeps=execution.kept_models is not None)
+    else:
+        run = partial(run_cell, data_dir=execution.data_dir, device=execution.device, keep=execution.kept_models)
+    with CellProgress(sweep.pending, len(cells), execution.n_workers) as progress:
         for outcome in workers.run(run, list(sweep.pending)):
-            progress.update(outcome.item, outcome.result, outcome.running)
+            progress.update(outcome.item, outcome.result, outcome.running, sweep.news)
             sweep.record(outcome.item, outcome.result, outcome.failure)
+    sweep.settle()
 
 
 def print_plan(plan: Plan, tracking: Tracking, timed: bool = True) -> int:
@@ -115,6 +123,6 @@ def print_plan(plan: Plan, tracking: Tracking, timed: bool = True) -> int:
     todo = f"{len(pending)} to train"
     if timed:
         seconds = duration(estimate_seconds(plan, pending)) if pending else "0 s"
-        todo += f", about {seconds} with {plan.execution.workers} workers"
+        todo += f", about {seconds} with {plan.execution.n_workers} workers"
     click.echo(f"{len(plan.cells)} cells: {so_far}, {todo}")
     return 0

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.environment import environment_tags
+from fanogan_mtl.tracking.outbox import own_journal, recover
 from fanogan_mtl.tracking.records import Record
 
 if TYPE_CHECKING:
@@ -18,7 +22,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def entry_run(
-    tracking: Tracking, entry: str, subject: str, options: DataclassInstance, device: str = "cpu"
+    tracking: Tracking,
+    entry: str,
+    subject: str,
+    options: DataclassInstance,
+    device: str = "cpu",
+    data_dir: Path | None = None,
 ) -> Iterator[str]:
     """Within, the entry's run goes on; then it is FINISHED, after an error FAILED, after Ctrl-C KILLED.
 
@@ -30,17 +39,23 @@ def entry_run(
         What it is about, for the run's name.
     options : dataclass
         The options as typed: they become the run's parameters.
+    data_dir : Path, optional
+        Where others see that this process is alive; a killed one's run is ended by the next process.
 
     Yields
     ------
     str
         The run's id.
     """
+    if data_dir:
+        recover(tracking, data_dir, click.echo)
     record = Record({name: str(value) for name, value in asdict(options).items()}, tags=environment_tags(device))
     run_id = records.start_run(tracking, entry, f"{entry} {subject}", record)
-    try:
-        yield run_id
-    except BaseException as error:
-        records.finish(tracking, run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-        raise
-    records.finish(tracking, run_id)
+    alive: AbstractContextManager[Any] = own_journal(tracking, data_dir, run_id) if data_dir else nullcontext()
+    with alive:
+        try:
+            yield run_id
+        except BaseException as error:
+            records.finish(tracking, run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            raise
+        records.finish(tracking, run_id)

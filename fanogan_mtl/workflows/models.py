@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.models import ModelFacts, ModelMetric, log_model
 from fanogan_mtl.tracking.records import Record
+from fanogan_mtl.workflows.exchange import Exchange, head_away, head_name
 from fanogan_mtl.workflows.extractors import feature_tasks, fetch_extractors, obtain_features
 from fanogan_mtl.workflows.plan import Execution, PlannedComparison
 from fanogan_mtl.workflows.progress import TaskProgress
@@ -70,20 +71,24 @@ class ChosenHead:
         return self.done.result.metrics[self.budget]
 
 
-def log_models(sweep: Sweep, results: Mapping[str, ComparisonResult], workers: Workers) -> None:
+def log_models(
+    sweep: Sweep, results: Mapping[str, ComparisonResult], workers: Workers, exchange: Exchange | None
+) -> None:
     """Log the models that the plan asks for, those that are not logged yet.
 
     Parameters
     ----------
     results : mapping
         Comparison key to its result.
+    exchange : Exchange or None
+        Of workers that don't share the data folder.
     """
     for planned in _asked_for(sweep, results):
         heads = choose_heads([(planned.comparison, done_cells(sweep.tracking, planned.comparison)[0])])
         run_id = sweep.comparison_runs[planned.comparison.key]
         if logged_model(sweep.tracking, run_id, heads) is None:
             try:
-                make_model(sweep.tracking, run_id, heads, planned.setting, sweep.plan.execution, workers)
+                make_model(sweep.tracking, run_id, heads, planned.setting, sweep.plan.execution, workers, exchange)
             except UnsavableDetector as error:
                 click.echo(f"Warning: the model of {planned.dataset.name} · {planned.label} is left out: {error}")
     if sweep.plan.execution.kept_models:
@@ -136,6 +141,7 @@ def make_model(
     setting: str,
     execution: Execution,
     workers: Workers,
+    exchange: Exchange | None,
 ) -> str:
     """Put a model together and log it under a run, with its metrics for each data set; give its URI.
 
@@ -149,10 +155,13 @@ def make_model(
         fetch_extractors(tracking, keys, execution.data_dir)
         tasks = feature_tasks([head.cell for head in heads], execution.data_dir)
         obtain_features(tasks, execution, workers)
-    with TemporaryDirectory() as temporary:
+        if exchange and not exchange.holds(keys):
+            workers, exchange = workers.near, None
+    shared = execution.data_dir if execution.cluster else None  # where workers elsewhere can write
+    with TemporaryDirectory(prefix=".model-", dir=shared) as temporary:
         folder = Path(temporary) / "model"
         folder.mkdir()
-        calibrations = _make_heads(heads, folder, execution, workers)
+        calibrations = _make_heads(heads, folder, execution, workers, exchange)
         specs = [
             HeadSpec(
                 head.name,
@@ -213,14 +222,18 @@ def _best_seed(cells: Sequence[DoneCell]) -> int:
     return max(sorted(by_seed), key=lambda seed: fmean(by_seed[seed]))
 
 
-def _make_heads(heads: Sequence[ChosenHead], folder: Path, execution: Execution, workers: Workers) -> list[Calibration]:
+def _make_heads(
+    heads: Sequence[ChosenHead], folder: Path, execution: Execution, workers: Workers, exchange: Exchange | None
+) -> list[Calibration]:
     tasks = []
     for position, head in enumerate(heads):
         scores = head.done.result.scores[sorted(head.done.result.metrics).index(head.budget)]
         kept = kept_detector(execution.kept_models, head.cell, head.budget) if execution.kept_models else None
         tasks.append(HeadTask(head.cell, head.budget, scores, head_folder(folder, position), kept))
     made: dict[Path, Calibration] = {}
-    make = partial(make_head, data_dir=execution.data_dir, device=execution.device)
+    make: Callable[[HeadTask], Calibration] = partial(make_head, data_dir=execution.data_dir, device=execution.device)
+    if exchange:
+        make = partial(head_away, exchange=exchange, device=execution.device)
     with TaskProgress(f"heads of {heads[0].cell.comparison.label}", len(tasks)) as progress:
         for outcome in workers.run(make, tasks):
             progress.update(outcome.running)
@@ -228,6 +241,9 @@ def _make_heads(heads: Sequence[ChosenHead], folder: Path, execution: Execution,
                 raise outcome.failure.error
             assert outcome.result is not None
             made[outcome.item.folder] = outcome.result
+            if exchange:
+                outcome.item.folder.mkdir(parents=True)
+                exchange.take(head_name(outcome.item), outcome.item.folder)
     return [made[task.folder] for task in tasks]
 
 

@@ -72,6 +72,11 @@ class Execution:
     dry_run: bool = False
     retry: bool = False
 
+    @property
+    def n_workers(self) -> int:
+        """How many cells run at a time."""
+        return self.cluster.n_workers if self.cluster else self.workers
+
     def open_workers(self) -> Workers:
         """Workers to be used in a `with`."""
         return Workers(self.workers, self.cluster)

@@ -56,7 +56,10 @@ def preprocess(options: PreprocessOptions, tracking: Tracking | None = None) -> 
         datasets.append(load_dataset(spec, data_dir))
     tracking = tracking or connect()
     inputs = [data_input(spec, dataset) for spec, dataset in zip(specs, datasets, strict=True)]
-    with entry_run(tracking, "preprocess", options.dataset, options) as run_id, TemporaryDirectory() as folder:
+    with (
+        entry_run(tracking, "preprocess", options.dataset, options, data_dir=data_dir) as run_id,
+        TemporaryDirectory() as folder,
+    ):
         records.log_data(tracking, run_id, inputs)
         page = Path(folder) / "data.html"
         page.write_text(html_page("The data sets", _sections(specs, datasets, data_dir)))

@@ -59,7 +59,7 @@ def pretrain(options: PretrainOptions, tracking: Tracking | None = None, workers
     pretrainings = _plan(options, execution)
     inputs = {each.pool.name: each.pool for each in pretrainings}
     data = [data_input(spec, load_dataset(spec, execution.data_dir)) for spec in inputs.values()]
-    with entry_run(tracking, "pretrain", options.dataset, options, options.device) as run_id:
+    with entry_run(tracking, "pretrain", options.dataset, options, options.device, execution.data_dir) as run_id:
         records.log_data(tracking, run_id, data)
         with nullcontext(workers) if workers else execution.open_workers() as workers:
             by_key = {each.key: each for each in pretrainings}

@@ -49,15 +49,17 @@ class CellProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def update(self, cell: Cell, result: CellResult | None, running: Sequence[Cell]) -> None:
-        """Count a cell that has ended, and say what runs now."""
+    def update(self, cell: Cell, result: CellResult | None, running: Sequence[Cell], news: str = "") -> None:
+        """Count a cell that has ended, and say what runs now, and any news."""
         del self._pending[cell.key]
         if result:
             metrics = result.metrics[max(result.metrics)]
             for kind in _kinds(cell):
                 self._seconds[kind].append(metrics["fit_seconds"] + metrics["score_seconds"])
         now = f"now {', '.join(map(str, running))}" if running else "finishing"
-        self._bar.set_postfix_str(f"about {duration(self.seconds_left())} left, {now}", refresh=False)
+        self._bar.set_postfix_str(
+            f"about {duration(self.seconds_left())} left, {now}{news and '; '}{news}", refresh=False
+        )
         self._bar.update()
 
     def seconds_left(self) -> float:
@@ -119,7 +121,7 @@ def estimate_seconds(plan: Plan, cells: Sequence[Cell]) -> float:
     first = {cell.comparison.key: cell for cell in reversed(cells)}
     for key, cell in tqdm(list(first.items())[::-1], desc="timing", unit="comparison", leave=False):
         seconds[key] = _probe(cell, plan.execution.data_dir, plan.execution.device)
-    return sum(seconds[cell.comparison.key] for cell in cells) / plan.execution.workers
+    return sum(seconds[cell.comparison.key] for cell in cells) / plan.execution.n_workers
 
 
 def duration(seconds: float) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+import click
 
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec
@@ -17,6 +20,8 @@ from fanogan_mtl.sweep.run import Failure
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.environment import environment_tags
+from fanogan_mtl.tracking.journal import CellRecord, ComparisonRecord, new_journal
+from fanogan_mtl.tracking.outbox import Outbox, comparison_run, journal_folder, recover
 from fanogan_mtl.tracking.records import DataInput, Record
 from fanogan_mtl.workflows.pages import write_cell_figures, write_comparison_page, write_overview
 from fanogan_mtl.workflows.plan import Plan, PlannedComparison
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 RESULT_FILE = "cell.npz"
+NEWS_SECONDS = 10
 SPEC_TAG = "comparison"
 """Tag of a comparison's run: what it compares, for those who make its models later."""
 
@@ -60,11 +66,17 @@ def read_state(tracking: Tracking, plan: Plan) -> State:
     state = State({key: runs[key] for key in keys if key in runs})
     wanted = {cell.key for cell in plan.cells}
     for key in state.comparisons:
-        for run in records.find_runs(tracking, "cell", comparison_key=key):
+        runs_of_cells = [
+            run
+            for run in records.find_runs(tracking, "cell", comparison_key=key)
+            if run.data.tags["cell_key"] in wanted
+        ]
+        spare = {run.info.run_id for run in records.superseded(runs_of_cells)}
+        for run in runs_of_cells:
             cell_key = run.data.tags["cell_key"]
-            if cell_key not in wanted:
-                continue
-            if run.info.status == "FINISHED":
+            if run.info.run_id in spare:
+                state.leftovers.append(run.info.run_id)
+            elif run.info.status == "FINISHED":
                 state.done.add(cell_key)
             elif run.info.status == "FAILED" and not plan.execution.retry:
                 state.failed[cell_key] = run.data.tags["failure"]
@@ -136,18 +148,22 @@ class Sweep:
         self, tracking: Tracking, plan: Plan, options: Mapping[str, str], entry: str, run_id: str | None = None
     ) -> None:
         self.tracking, self.plan = tracking, plan
+        data_dir = plan.execution.data_dir
+        recover(tracking, data_dir, click.echo)
         state = read_state(tracking, plan)
         self.failed = state.failed
         self.pending = [cell for cell in plan.cells if cell.key not in state.done and cell.key not in state.failed]
         self.environment = environment_tags(plan.execution.device)
         record = Record(parameters=options, tags=self.environment)
         self.run_id = run_id or records.start_run(tracking, "sweep", f"{entry} {options['dataset']}", record)
+        self._journal = new_journal(journal_folder(tracking, data_dir), self.run_id)
         records.log_data(tracking, self.run_id, [data_input(*each) for each in plan.datasets])
         for run_id in state.leftovers:
             records.discard(tracking, run_id)
-        self.comparison_runs: dict[str, str] = {key: run.info.run_id for key, run in state.comparisons.items()}
         for run in state.comparisons.values():
             records.join_sweep(tracking, run, self.run_id)
+        self.comparison_runs = {key: run.info.run_id for key, run in state.comparisons.items()}
+        self._outbox = Outbox(tracking, self._journal, self.comparison_runs)
         self._planned = {each.comparison.key: each for each in plan.comparisons}
         self._missing = dict.fromkeys(self._planned, 0)
         for cell in self.pending:
@@ -156,20 +172,48 @@ class Sweep:
             if self._missing[key]:
                 records.reopen(tracking, run.info.run_id)
             elif run.info.status == "RUNNING" or run.info.status == "KILLED":  # cut short between cell and summary
-                self._complete(self._planned[key])
+                self._outbox.then(partial(self._complete, self._planned[key]))
 
     def record(self, cell: Cell, result: CellResult | None, failure: Failure | None) -> None:
-        """Write a cell that has ended; if it is its comparison's last, the comparison too."""
+        """Take a cell that has ended: it is on disk now, and in MLflow soon; after its comparison's last, that too.
+
+        Raises
+        ------
+        UserError
+            If the disk has no room.
+        """
         planned = self._planned[cell.comparison.key]
-        comparison_id = self._comparison_run(planned)
         with TemporaryDirectory() as folder:
-            record = self._cell_record(planned, cell, result, failure, Path(folder))
-            records.record_cell(self.tracking, comparison_id, str(cell), record, failed=failure is not None)
+            try:
+                record = self._cell_record(planned, cell, result, failure, Path(folder))
+            except OSError as error:
+                raise UserError(f"{cell} is not recorded: {folder} can't be written ({error.strerror})") from None
+            self._outbox.put(
+                CellRecord(cell.key, str(cell), self._comparison_record(planned), record, failure is not None)
+            )
         if failure:
             self.failed[cell.key] = failure.message
         self._missing[cell.comparison.key] -= 1
         if not self._missing[cell.comparison.key]:
-            self._complete(planned)
+            self._outbox.then(partial(self._complete, planned))
+
+    @property
+    def news(self) -> str:
+        """What there is to say of the tracking server: nothing, unless it is away."""
+        if not self._outbox.away_for:
+            return ""
+        return f"the tracking server is away for {self._outbox.away_for:.0f} s: {self._outbox.waiting} results wait"
+
+    def settle(self) -> None:
+        """Wait until everything taken is in MLflow.
+
+        Raises
+        ------
+        ServerAway
+            If the tracking server has been away for long; what waits is safe.
+        """
+        while not self._outbox.wait(NEWS_SECONDS):
+            click.echo(self.news or f"{self._outbox.waiting} results are on their way to MLflow")
 
     def add_overview(self, results: Sequence[ComparisonResult]) -> None:
         """Add the page that sets the sweep's comparisons side by side."""
@@ -178,35 +222,39 @@ class Sweep:
                 records.write(self.tracking, self.run_id, Record(files=write_overview(results, Path(folder))))
 
     def close(self, status: str) -> None:
-        """End the sweep's run, and its comparisons that did not get to their end."""
+        """End the sweep's run, and its comparisons that did not get to their end.
+
+        While the server is away this is left to whoever starts the same command again.
+        """
+        done = self._outbox.close()
+        if self._outbox.away_for:
+            return
         for key, missing in self._missing.items():
             if missing and key in self.comparison_runs:
                 records.finish(self.tracking, self.comparison_runs[key], "KILLED")
         records.finish(self.tracking, self.run_id, status)
+        if done:
+            self._journal.close()
 
-    def _comparison_run(self, planned: PlannedComparison) -> str:
-        key = planned.comparison.key
-        if key not in self.comparison_runs:
-            name = f"{planned.dataset.name} · {planned.label}"
-            tags = {"level": "comparison", "comparison_key": key, "sweeps": self.run_id, **self.environment}
-            tags[SPEC_TAG] = json.dumps(asdict(planned.comparison))
-            if planned.seen:
-                tags["mlflow.note.content"] = planned.seen
-            self.comparison_runs[key] = records.create_run(self.tracking, self.run_id, name, tags)
-            parameters = json.loads(planned.comparison.parameters)
-            own: dict[str, object] = {
-                "budgets": ",".join(map(str, planned.comparison.budgets)),
-                "limit": planned.comparison.limit or "none",
-            }
-            if planned.comparison.extractor:
-                of_extractor = json.loads(planned.extractor_parameters)
-                own |= {f"extractor_{parameter}": value for parameter, value in of_extractor.items()}
-            record = Record(parameters={**parameters, **own, **_grouping(planned)})
-            records.write(self.tracking, self.comparison_runs[key], record)
-            records.log_data(
-                self.tracking, self.comparison_runs[key], [data_input(planned.comparison.dataset, planned.dataset)]
-            )
-        return self.comparison_runs[key]
+    def _comparison_record(self, planned: PlannedComparison) -> ComparisonRecord:
+        comparison = planned.comparison
+        tags = {"sweeps": self.run_id, **self.environment, SPEC_TAG: json.dumps(asdict(comparison))}
+        if planned.seen:
+            tags["mlflow.note.content"] = planned.seen
+        parameters = json.loads(comparison.parameters)
+        parameters |= {"budgets": ",".join(map(str, comparison.budgets)), "limit": comparison.limit or "none"}
+        if comparison.extractor:
+            of_extractor = json.loads(planned.extractor_parameters)
+            parameters |= {f"extractor_{parameter}": value for parameter, value in of_extractor.items()}
+        parameters |= _grouping(planned)
+        return ComparisonRecord(
+            comparison.key,
+            f"{planned.dataset.name} · {planned.label}",
+            self.run_id,
+            tags,
+            {name: str(value) for name, value in parameters.items()},
+            data_input(comparison.dataset, planned.dataset),
+        )
 
     def _cell_record(
         self, planned: PlannedComparison, cell: Cell, result: CellResult | None, failure: Failure | None, folder: Path
@@ -226,7 +274,8 @@ class Sweep:
 
     def _complete(self, planned: PlannedComparison) -> None:
         """Log what a comparison's cells say together; done twice, it changes nothing."""
-        run_id = self.comparison_runs[planned.comparison.key]
+        self.comparison_runs.pop(planned.comparison.key, None)  # it may have been merged into another sweep's
+        run_id = comparison_run(self.tracking, self._comparison_record(planned), self.comparison_runs)
         cells, newest = done_cells(self.tracking, planned.comparison)
         if cells:
             values = comparison_values(cells, planned.dataset.classes)

@@ -18,6 +18,7 @@ from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.models import find_version, register_model
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows.entry_run import entry_run
+from fanogan_mtl.workflows.exchange import opened_exchange
 from fanogan_mtl.workflows.models import ChosenHead, choose_heads, description, logged_model, make_model, model_key
 from fanogan_mtl.workflows.plan import Execution, WhereOptions, read_where
 from fanogan_mtl.workflows.recording import comparison_of, done_cells
@@ -76,7 +77,7 @@ def register(options: RegisterOptions) -> int:
     find_version(own, options.name, "")  # says so if the name breaks MLflow's rules
     source, chosen = _read(own, options.run)
     heads = choose_heads([(each.comparison, each.cells) for each in chosen])
-    with entry_run(own, "register", options.name, options, options.device) as run_id:
+    with entry_run(own, "register", options.name, options, options.device, execution.data_dir) as run_id:
         uri = _obtain(source, options.run, chosen, heads, execution)
         version, is_new = register_model(source, uri, options.name, options.alias, model_key(heads), description(heads))
         records.write(own, run_id, Record(tags={"model_uri": uri, "registered_model": f"{options.name}/{version}"}))
@@ -155,7 +156,9 @@ def _obtain(
         if uri := logged_model(tracking, each, heads):
             return uri
     with execution.open_workers() as workers:
-        return make_model(tracking, run_id, heads, chosen[0].run.data.params["setting"], execution, workers)
+        setting = chosen[0].run.data.params["setting"]
+        with opened_exchange(tracking, run_id, [head.cell for head in heads], execution, workers) as exchange:
+            return make_model(tracking, run_id, heads, setting, execution, workers, exchange)
 
 
 def _print(

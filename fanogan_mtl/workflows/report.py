@@ -77,7 +77,7 @@ def report(options: ReportOptions, tracking: Tracking | None = None) -> int:
     tracking = tracking or connect()
     runs = chosen_comparisons(tracking, options.runs)
     found = _read(tracking, runs, data_dir)
-    with entry_run(tracking, "report", options.runs, options) as run_id:
+    with entry_run(tracking, "report", options.runs, options, data_dir=data_dir) as run_id:
         made = _compose(tracking, found, runs, data_dir)
         files = write_report(made, folder)
         record = Record(tags={KEY_TAG: report_key(runs)}, files=files, time=records.now())

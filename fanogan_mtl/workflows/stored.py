@@ -91,6 +91,11 @@ def _model(folder: Path) -> str:
     return f"detector of an unfinished sweep, cell {key[:8]} at {budget} epochs"
 
 
+def _journal(folder: Path) -> str:
+    waiting = len([path for path in folder.glob("*/*") if path.is_dir()])
+    return f"{waiting} results that MLflow has not yet"
+
+
 KINDS = {
     "prepared": Kind(_KEY, _prepared, "data sets, prepared"),
     "extractors": Kind(_KEY, _extractor, "trained feature extractors"),
@@ -99,6 +104,7 @@ KINDS = {
     "models": Kind(rf"{_KEY}-\d+", _model, "detectors that wait for the end of their sweep"),
     "torchvision": Kind("mnist|svhn|usps", lambda folder: f"{folder.name}, as downloaded", "published sets"),
     "studies": Kind(r"[A-Za-z0-9][A-Za-z0-9._-]*\.journal", lambda file: f"study {file.stem}", "tuning", remade=False),
+    "journal": Kind(_KEY, _journal, "results on their way to MLflow", remade=False),
     "digests": Kind(_KEY, lambda _: "", "notes of files' content"),
 }
 
@@ -151,6 +157,8 @@ def _stored(kind: str, path: Path) -> Stored | None:
     if path.is_file():
         with suppress(OSError):
             size = path.stat().st_size
+    if kind == "journal" and not size:  # MLflow has everything
+        return None
     name = "left by a run that was killed, or being made" if unfinished else KINDS[kind].describe(path)
     return Stored(kind, name, (path,), size, newest)
 

@@ -55,7 +55,7 @@ def study(options: StudyOptions) -> int:
     if plan.execution.dry_run:
         return benchmark(_benchmark(options), tracking) or (hybrid(_hybrid(options), tracking) if hybrid_plan else 0)
     with (
-        entry_run(tracking, "study", options.dataset, options, options.device) as run_id,
+        entry_run(tracking, "study", options.dataset, options, options.device, plan.execution.data_dir) as run_id,
         plan.execution.open_workers() as workers,
     ):
         own = replace(tracking, adopted_run_id=None, parent_run_id=run_id)

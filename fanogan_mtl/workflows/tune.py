@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from fanogan_mtl.sweep.cell import RESULT_VERSION, Cell
 from fanogan_mtl.sweep.grid import comparison_parameters
 from fanogan_mtl.sweep.pretraining import Pretraining
 from fanogan_mtl.sweep.run import Workers
-from fanogan_mtl.sweep.trial import ask_whether_hopeless, run_trial
+from fanogan_mtl.sweep.trial import Trial, TrialResult, ask_whether_hopeless, run_trial
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.environment import environment_tags
@@ -29,6 +30,7 @@ from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows import DEFAULT_TUNED
 from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.benchmark import train
+from fanogan_mtl.workflows.exchange import Exchange, opened_exchange, trial_away
 from fanogan_mtl.workflows.hybrid import HybridOptions, make_hybrid_plan, prepare_features
 from fanogan_mtl.workflows.models import log_models
 from fanogan_mtl.workflows.options import STUDY, DetectorChoice
@@ -217,10 +219,12 @@ def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOpt
     try:
         take_over(tracking, run_id, study)
         click.echo(f"study {study.study_name}: {tuning.trials} trials, {len(finished(study))} of them done before")
-        with execution.open_workers() as workers:
+        with execution.open_workers() as workers, ExitStack() as stack:
+            cells = tuning.plan.cells
             if tuning.pretrainings:
-                prepare_features(tracking, run_id, tuning.pretrainings, tuning.plan.cells, execution, workers)
-            trials = run_trials(tuning, study, tracking, run_id, workers)
+                prepare_features(tracking, run_id, tuning.pretrainings, cells, execution, workers)
+            exchange = stack.enter_context(opened_exchange(tracking, run_id, cells, execution, workers))
+            trials = run_trials(tuning, study, tracking, run_id, workers, exchange)
             best = best_trial(study)
             if best is None or trials.in_vain >= FAILURES:
                 records.finish(tracking, run_id, "FAILED")
@@ -230,9 +234,9 @@ def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOpt
                 return 1
             plan = replace(tuning.plan, comparisons=_judged(tuning, study, best))
             sweep = Sweep(tracking, plan, typed, "tune", run_id)
-            train(sweep, workers)
+            train(sweep, workers, exchange)
             results = read_results(tracking, plan.comparisons, sweep.comparison_runs)
-            log_models(sweep, results, workers)
+            log_models(sweep, results, workers, exchange)
         rows, sentence = compared(tuning, study, best, results)
         reached = _reached(tuning, study, best, results)
         record_best(tracking, run_id, tuning.detector.name, tuning.chosen(best.user_attrs["parameters"]), reached)
@@ -251,7 +255,9 @@ def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOpt
     return 1 if sweep.failed else 0
 
 
-def run_trials(tuning: Tuning, study: Study, tracking: Tracking, run_id: str, workers: Workers) -> Trials:
+def run_trials(
+    tuning: Tuning, study: Study, tracking: Tracking, run_id: str, workers: Workers, exchange: Exchange | None = None
+) -> Trials:
     """Run the trials that are missing; each is recorded as it ends."""
     execution = tuning.plan.execution
     trials = Trials(study, tuning.default, tuning.space, tuning.cells, tuning.trials, tuning.timeout)
@@ -263,7 +269,11 @@ def run_trials(tuning: Tuning, study: Study, tracking: Tracking, run_id: str, wo
         TaskProgress("trials", tuning.trials, partial(_best_so_far, study), done) as progress,
     ):
         is_hopeless = partial(ask_whether_hopeless, channel=channel)
-        run = partial(run_trial, data_dir=execution.data_dir, device=execution.device, is_hopeless=is_hopeless)
+        run: Callable[[Trial], TrialResult]
+        if exchange:
+            run = partial(trial_away, exchange=exchange, device=execution.device, is_hopeless=is_hopeless)
+        else:
+            run = partial(run_trial, data_dir=execution.data_dir, device=execution.device, is_hopeless=is_hopeless)
         while trials.missing:
             for outcome in workers.run(run, trials.begin(), ahead=False):
                 trial = trials.end(outcome)

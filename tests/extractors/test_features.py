@@ -29,6 +29,7 @@ from fanogan_mtl.extractors import make_extractor, training
 from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.extractors.persistence import save_extractor
 from fanogan_mtl.extractors.registry import default_parameters, extractor_class, registered_name
+from fanogan_mtl.extractors.resnet import _LastConv2d
 
 Fitted = Callable[[str], Extractor]
 LABEL_FREE = [name for name in NAMES if not extractor_class(name).uses_labels]
@@ -357,3 +358,24 @@ def test_untrained_resnet_has_its_random_weights_and_frozen_those_of_the_file(
     untrained = fitted("resnet18_untrained").network_.backbone.state_dict()
     assert (untrained["bn1.running_mean"] == 0).all()
     assert untrained["layer1.0.conv1.weight"].std() > 0.01
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_the_last_stages_convolution_is_torchs_own(size: int, stride: int) -> None:
+    torch.manual_seed(0)
+    own, theirs = (nn.Conv2d(6, 5, 3, stride=stride, padding=1, bias=False) for _ in range(2))
+    own.load_state_dict(theirs.state_dict())
+    own.__class__ = _LastConv2d
+    images = torch.randn(4, 6, size, size)
+    results = []
+    for convolution in (own, theirs):
+        convolution(images).square().sum().backward()
+        results.append((convolution(images), convolution.weight.grad))
+    for mine, reference in zip(*results, strict=True):
+        torch.testing.assert_close(mine, reference)
+
+
+def test_the_last_stage_has_it(fitted: Fitted) -> None:
+    last = fitted("resnet18_untrained").network_.backbone.layer4
+    assert sum(isinstance(module, _LastConv2d) for module in last.modules()) == 4

@@ -1,12 +1,13 @@
 """Tasks on an existing Dask cluster, whose workers are checked before and while they work."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-from dask_cluster import DaskCluster, started_cluster, wait_for
+from dask_cluster import DaskCluster, kill_session, started_cluster, wait_for
 
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.sweep import cluster as cluster_module
@@ -93,3 +94,14 @@ def test_a_worker_that_joined_with_another_version_ends_the_run(
     monkeypatch.setattr("fanogan_mtl.sweep.run.versions", lambda: versions() | {"numpy": "9.9"})
     with Workers(1, found) as workers, pytest.raises(WrongWorker, match=r"has numpy .*, here is 9\.9"):
         list(workers.run(abs, [1]))
+
+
+def test_a_scheduler_that_goes_away_fails_no_task(tmp_path: Path) -> None:
+    with started_cluster(tmp_path / "dask", workers=1) as started:
+        found = check_cluster(started.address, tmp_path)
+        with Workers(1, found) as workers:
+            outcomes = workers.run(time.sleep, [0.1, 30, 30])
+            assert next(outcomes).failure is None
+            kill_session(started.processes[0])
+            with pytest.raises(UserError, match="the Dask scheduler is gone"):
+                next(outcomes)

@@ -1,16 +1,13 @@
 """Runs on a real MLflow server: complete or absent, found again, and equal when sent twice."""
 
 import os
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow_server import started_server
 
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.tracking import records
@@ -20,33 +17,8 @@ from fanogan_mtl.tracking.records import DataInput, Record, Value
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder / 'mlflow.db'}",
-        "--artifacts-destination",
-        str(folder / "artifacts"),
-    ]
-    environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 90
-    while True:
-        try:
-            urllib.request.urlopen(f"{url}/health")
-            break
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.3)
-    yield url
-    process.terminate()
-    process.wait()
+    with started_server(tmp_path_factory.mktemp("server")) as started:
+        yield started.url
 
 
 @pytest.fixture

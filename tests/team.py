@@ -36,6 +36,8 @@ VARIABLES = {
     "MLFLOW_SECRET_KEY": "signs-the-form",
     "SERVE_USERNAME": "ada",
     "SERVE_PASSWORD": "secret-of-ada-123",
+    "WORKER_USERNAME": "ada",
+    "WORKER_PASSWORD": "secret-of-ada-123",
     "MODEL": "models:/stand-in@champion",
 }
 
@@ -130,8 +132,8 @@ class Team:
 
 
 @contextmanager
-def started_team(folder: Path) -> Iterator[Team]:
-    """PostgreSQL, the S3 store with its bucket, MLflow, and Dask, all healthy; stopped at the end."""
+def started_team(folder: Path, started: tuple[str, ...] = ("mlflow", "scheduler", "worker")) -> Iterator[Team]:
+    """PostgreSQL, the S3 store with its bucket, and some of MLflow and Dask, all healthy; stopped at the end."""
     for name in ("make_bucket.py", "basic_auth.ini"):  # as in the image
         (folder / "docker").mkdir(exist_ok=True)
         shutil.copy(ROOT / "docker" / name, folder / "docker")
@@ -145,10 +147,12 @@ def started_team(folder: Path) -> Iterator[Team]:
         for _ in range(2):  # it makes the bucket, and finds it
             made = team.run("bucket", team.services["bucket"]["command"])
             assert made.returncode == 0, made.stderr
-        team.launch("mlflow")
-        for name in ("scheduler", "worker"):
-            team.start(name)
-        team.wait("mlflow")
+        for name in started:
+            team.launch(name)
+            if name == "scheduler":
+                team.wait(name)
+        for name in started:
+            team.wait(name)
         yield team
 
 

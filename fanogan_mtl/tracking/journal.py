@@ -1,0 +1,211 @@
+"""The journal of a process that records: cells that it has, and MLflow has not yet, safe on disk.
+
+`FOLDER/NAME.jsonl` says which run the process drives, and has a line for each cell that waits or has been sent; a
+cell's files wait in `FOLDER/NAME/`. The process keeps the journal locked, so another one can tell that it has died, and
+send what waits in its stead.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from io import FileIO
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.tracking.records import DataInput, Record, Value
+
+
+@dataclass(frozen=True)
+class ComparisonRecord:
+    """A comparison's run as it is begun: it is made under `parent_id` unless the experiment has it."""
+
+    key: str
+    name: str
+    parent_id: str
+    tags: dict[str, str]
+    parameters: dict[str, str]
+    data: DataInput
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """A cell that has ended."""
+
+    key: str
+    name: str
+    comparison: ComparisonRecord
+    record: Record
+    failed: bool
+
+
+class Journal:
+    """One process' journal, locked.
+
+    Attributes
+    ----------
+    run_id : str
+        The run that the process drives.
+    waiting : dict
+        Cells that are not sent, by key, the oldest first.
+    """
+
+    def __init__(self, path: Path, file: FileIO, run_id: str, waiting: dict[str, CellRecord]) -> None:
+        self._path, self._file = path, file
+        self.run_id, self.waiting = run_id, waiting
+
+    def begin(self) -> None:
+        """Write down whose journal it is."""
+        self._append({"run": self.run_id})
+        os.fsync(self._file.fileno())
+
+    def add(self, cell: CellRecord) -> CellRecord:
+        """Put a cell on disk, its files first; they are moved.
+
+        Raises
+        ------
+        UserError
+            Where there is no room.
+        """
+        try:
+            folder = self._folder(cell.key)
+            folder.mkdir(parents=True, exist_ok=True)
+            files = [Path(shutil.move(file, folder / file.name)) for file in cell.record.files]
+            for file in (*files, folder, folder.parent):
+                _sync(file)
+            kept = replace(cell, record=replace(cell.record, files=files))
+            self._append({"cell": _to_json(kept)})
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            shutil.rmtree(self._folder(cell.key), ignore_errors=True)
+            raise UserError(
+                f"the journal {self._path} can't be written ({error.strerror}): {cell.name} is not recorded; "
+                "free space and start the same command again to go on"
+            ) from None
+        self.waiting[cell.key] = kept
+        return kept
+
+    def sent(self, key: str) -> None:
+        """Note that MLflow has a cell; a note that is lost costs a second sending, which changes nothing."""
+        del self.waiting[key]
+        with suppress(OSError):
+            self._append({"sent": key})
+        shutil.rmtree(self._folder(key), ignore_errors=True)
+
+    def close(self) -> None:
+        """Let go; a journal in which nothing waits is removed."""
+        if not self.waiting:
+            self._path.unlink(missing_ok=True)
+            shutil.rmtree(self._path.with_suffix(""), ignore_errors=True)
+        self._file.close()
+
+    def _folder(self, key: str) -> Path:
+        return self._path.with_suffix("") / key
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        """Add a line, whole or not at all."""
+        line, descriptor = json.dumps(entry, default=_plain).encode() + b"\n", self._file.fileno()
+        end = os.fstat(descriptor).st_size
+        try:
+            while line:
+                line = line[os.write(descriptor, line) :]
+        except OSError:
+            os.ftruncate(descriptor, end)
+            raise
+
+
+def new_journal(folder: Path, run_id: str) -> Journal:
+    """Open a journal of one's own.
+
+    Raises
+    ------
+    UserError
+        Where it can't be written.
+    """
+    path = folder / f"{uuid4().hex}.jsonl"
+    begun = path.with_suffix(".begun")  # nobody takes it over before it is locked
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = begun.open("ab", buffering=0)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        journal = Journal(path, file, run_id, {})
+        journal.begin()
+        begun.rename(path)
+    except OSError as error:
+        with suppress(OSError):
+            begun.unlink()
+        raise UserError(f"the journal {path} can't be written ({error.strerror}): free space or set data_dir") from None
+    return journal
+
+
+def abandoned_journals(folder: Path) -> Iterator[Journal]:
+    """Take over the journals of processes that have died, one after the other; the taker closes each."""
+    for path in sorted(folder.glob("*.jsonl")):
+        with suppress(FileNotFoundError):
+            file = FileIO(path, "r+", opener=lambda name, flags: os.open(name, flags | os.O_APPEND))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                continue
+            if not path.exists():  # its process came to its end meanwhile
+                file.close()
+                continue
+            yield _read(path, file)
+
+
+def _read(path: Path, file: FileIO) -> Journal:
+    """Read whole lines; the last may be torn, and its cell was never taken as recorded."""
+    run_id, waiting, end = "", {}, 0
+    for line in file.read().splitlines(keepends=True):
+        if not line.endswith(b"\n"):
+            break
+        end += len(line)
+        with suppress(ValueError):
+            entry = json.loads(line)
+            if "run" in entry:
+                run_id = entry["run"]
+            elif "cell" in entry:
+                cell = _from_json(entry["cell"])
+                waiting[cell.key] = cell
+            else:
+                waiting.pop(entry["sent"], None)
+    file.truncate(end)
+    return Journal(path, file, run_id, waiting)
+
+
+def _to_json(cell: CellRecord) -> dict[str, Any]:
+    fields = asdict(cell)
+    fields["record"]["files"] = [str(file) for file in cell.record.files]
+    return fields
+
+
+def _from_json(fields: dict[str, Any]) -> CellRecord:
+    of = fields["comparison"]
+    comparison = ComparisonRecord(**{**of, "data": DataInput(**of["data"])})
+    record = fields["record"]
+    values = [Value(**value) for value in record["values"]]
+    files = [Path(file) for file in record["files"]]
+    return CellRecord(**{
+        **fields, "comparison": comparison, "record": Record(**{**record, "values": values, "files": files})
+    })  # fmt: skip
+
+
+def _plain(number: Any) -> Any:
+    """NumPy's numbers as Python's."""
+    return number.item()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,303 @@
+"""What is on its way to MLflow: sent by a thread of its own, in order, again and again while the server is away.
+
+Two processes may record the same cell or begin the same comparison. MLflow can't refuse the second, so whoever completes
+a comparison looks who else has, and all keep the same one: of cells what ended first, of comparisons what began first.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Condition, Event, Thread
+from typing import TYPE_CHECKING
+
+from fanogan_mtl.data.cache import key_of
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking.connection import Tracking
+from fanogan_mtl.tracking.journal import CellRecord, ComparisonRecord, Journal, abandoned_journals, new_journal
+from fanogan_mtl.tracking.records import Record
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+PAUSES = (1, 2, 4, 8, 15)  # seconds between attempts; the last again and again
+REFUSALS = 4  # attempts at what the server refuses: a run may just have been deleted by another sweep
+PATIENCE = 600.0  # seconds without success, after which nobody waits for the server any more
+GOODBYE = 10.0  # seconds that an interrupted process gives its last records
+
+STORES = {"requests", "urllib3", "botocore", "boto3", "sqlalchemy", "psycopg", "psycopg2"}  # whose errors mean away
+
+Job = Callable[[], None]
+
+
+class ServerAway(UserError):
+    """The tracking server has not answered for long."""
+
+
+class Outbox:
+    """Sends cells, and does what is to be done after them.
+
+    Parameters
+    ----------
+    tracking : Tracking
+    journal : Journal
+    comparison_runs : dict
+        Comparison key to run, of those known; the sender adds to it.
+    """
+
+    def __init__(self, tracking: Tracking, journal: Journal, comparison_runs: dict[str, str]) -> None:
+        self._tracking, self._journal, self.comparison_runs = tracking, journal, comparison_runs
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        self._undone = 0
+        self._tried: set[str] = set()
+        self._changed = Condition()
+        self._closed = Event()
+        self._error: BaseException | None = None
+        self._last_failure = ""
+        self._silent_since: float | None = None
+        self._thread = Thread(target=self._follow, daemon=True)  # a server that is away keeps no process alive
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many cells are not in MLflow yet."""
+        return len(self._journal.waiting)
+
+    @property
+    def away_for(self) -> float:
+        """For how many seconds the server has not answered."""
+        return time.monotonic() - self._silent_since if self._silent_since is not None else 0.0
+
+    def put(self, cell: CellRecord) -> None:
+        """Take a cell: it is on disk when this returns, and in MLflow some time later.
+
+        Raises
+        ------
+        UserError
+            If the disk has no room.
+        Exception
+            That ended the sender.
+        """
+        kept = self._journal.add(cell)
+        self.then(lambda: self._send(kept))
+
+    def then(self, job: Job) -> None:
+        """Do something when all before it is done; it may be begun several times.
+
+        Raises
+        ------
+        Exception
+            That ended the sender.
+        """
+        self._check()
+        with self._changed:
+            self._undone += 1
+        self._jobs.put(job)
+
+    def wait(self, seconds: float = math.inf) -> bool:
+        """Wait until everything is done; tell whether it is.
+
+        Raises
+        ------
+        ServerAway
+            If the server has been away for `PATIENCE`.
+        Exception
+            That ended the sender.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            self._check()
+            with self._changed:
+                if self._changed.wait_for(lambda: not self._undone or self._error, timeout=0.2):
+                    break
+            if self.away_for > PATIENCE:
+                raise ServerAway(
+                    f"the tracking server {self._tracking.uri} is away ({self._last_failure}): {self.waiting} results "
+                    "wait in the journal, and are sent when the same command is started again"
+                )
+            if time.monotonic() > end:
+                return False
+        self._check()
+        return True
+
+    def close(self) -> bool:
+        """Stop the sender; tell whether everything was done."""
+        try:
+            done = self.wait(GOODBYE)
+        except Exception:  # told before
+            done = False
+        self._closed.set()
+        self._jobs.put(lambda: None)
+        if done:
+            self._thread.join()
+        return done
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _follow(self) -> None:
+        while not self._closed.is_set():
+            job = self._jobs.get()
+            try:
+                self._insist(job)
+            except BaseException as error:  # told to the process at its next call
+                self._error = error
+                self._closed.set()
+            with self._changed:
+                self._undone -= 1
+                self._changed.notify_all()
+
+    def _insist(self, job: Job) -> None:
+        """Do a job, again while the server is away."""
+        refusals = attempts = 0
+        while not self._closed.is_set():
+            try:
+                job()
+            except Exception as error:
+                self._last_failure = " ".join(str(error).split())[:200]
+                if is_away(error):
+                    self._silent_since = self._silent_since or time.monotonic()
+                else:
+                    refusals += 1
+                    if refusals >= REFUSALS or not is_refusal(error):
+                        raise
+                self._closed.wait(PAUSES[min(attempts, len(PAUSES) - 1)])
+                attempts += 1
+            else:
+                self._silent_since = None
+                return
+
+    def _send(self, cell: CellRecord) -> None:
+        try:
+            send(self._tracking, cell, self.comparison_runs, again=cell.key in self._tried)
+        except Exception:  # the comparison's run may have been merged into another
+            self._tried.add(cell.key)
+            self.comparison_runs.pop(cell.comparison.key, None)
+            raise
+        self._journal.sent(cell.key)
+
+
+def send(tracking: Tracking, cell: CellRecord, comparison_runs: dict[str, str], again: bool) -> None:
+    """Record a cell; `again`, if it may have been before, look whether it was."""
+    if again and any(
+        run.info.status in ("FINISHED", "FAILED") for run in records.find_runs(tracking, "cell", cell_key=cell.key)
+    ):
+        return
+    run_id = comparison_run(tracking, cell.comparison, comparison_runs)
+    records.record_cell(tracking, run_id, cell.name, cell.record, failed=cell.failed)
+
+
+def comparison_run(tracking: Tracking, comparison: ComparisonRecord, known: dict[str, str]) -> str:
+    """Find a comparison's run, or begin it."""
+    if comparison.key not in known:
+        runs = records.find_runs(tracking, "comparison", comparison_key=comparison.key)
+        if not runs:
+            tags = {"level": "comparison", "comparison_key": comparison.key, **comparison.tags}
+            run_id = records.create_run(tracking, comparison.parent_id, comparison.name, tags)
+            records.write(tracking, run_id, Record(comparison.parameters))
+            records.log_data(tracking, run_id, [comparison.data])
+        run = tidy_comparison(tracking, comparison.key)
+        if comparison.tags["sweeps"] not in _sweeps(run):  # another sweep has begun it
+            records.join_sweep(tracking, run, comparison.tags["sweeps"])
+        known[comparison.key] = run.info.run_id
+    return known[comparison.key]
+
+
+def tidy_comparison(tracking: Tracking, key: str) -> Run:
+    """Leave one run of a comparison, what began first, and one of each of its cells, and give the comparison's.
+
+    Who is just writing to a run that goes is refused, looks again, and finds what is left.
+    """
+    first, *others = sorted(
+        records.find_runs(tracking, "comparison", comparison_key=key),
+        key=lambda run: (run.info.start_time, run.info.run_id),
+    )
+    cells = records.find_runs(tracking, "cell", comparison_key=key)
+    spare = records.superseded(cells)
+    for run in spare:
+        records.discard(tracking, run.info.run_id)
+    if others:
+        for cell in cells:
+            if cell not in spare and cell.data.tags["mlflow.parentRunId"] != first.info.run_id:
+                tracking.client.set_tag(cell.info.run_id, "mlflow.parentRunId", first.info.run_id)
+        for other in others:
+            for sweep_id in _sweeps(other):
+                records.join_sweep(tracking, tracking.client.get_run(first.info.run_id), sweep_id)
+            records.discard(tracking, other.info.run_id)
+    return first
+
+
+def _sweeps(comparison: Run) -> list[str]:
+    return [run_id for run_id in comparison.data.tags.get("sweeps", "").split(",") if run_id]
+
+
+def journal_folder(tracking: Tracking, data_dir: Path) -> Path:
+    """Where the journals of an experiment are."""
+    return data_dir / "journal" / key_of(tracking.uri, tracking.experiment_id)
+
+
+@contextmanager
+def own_journal(tracking: Tracking, data_dir: Path, run_id: str) -> Iterator[None]:
+    """Within, others know that this process drives a run; after an error they look whether the run was ended."""
+    journal = new_journal(journal_folder(tracking, data_dir), run_id)
+    yield
+    journal.close()
+
+
+def recover(tracking: Tracking, data_dir: Path, tell: Callable[[str], object]) -> None:
+    """Send what processes left that have died, and end their runs as KILLED."""
+    for journal in abandoned_journals(journal_folder(tracking, data_dir)):
+        try:
+            if journal.waiting:
+                tell(f"{len(journal.waiting)} results of a run that was cut short are sent to MLflow now")
+            known: dict[str, str] = {}
+            for cell in list(journal.waiting.values()):
+                try:
+                    send(tracking, cell, known, again=True)
+                except Exception as error:
+                    if not is_refusal(error):
+                        raise
+                    tell(f"{cell.name} is refused by the tracking server, and trained again: {error}")
+                journal.sent(cell.key)
+            for key in known:
+                tidy_comparison(tracking, key)
+            _end_dead(tracking, journal.run_id)
+        finally:
+            journal.close()
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether it is the server or its store that failed, not what was asked of it."""
+    status = _http_status(error)
+    if status is not None:
+        return status >= 500 or status == 429
+    return type(error).__module__.split(".")[0] in STORES
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether a server has said no."""
+    status = _http_status(error)
+    return status is not None and status < 500
+
+
+def _http_status(error: BaseException) -> int | None:
+    from mlflow.exceptions import MlflowException
+
+    return int(error.get_http_status_code()) if isinstance(error, MlflowException) else None  # type: ignore[no-untyped-call]
+
+
+def _end_dead(tracking: Tracking, run_id: str) -> None:
+    """End the run of a process that has died, and the comparisons that it had begun."""
+    runs = [tracking.client.get_run(run_id)]
+    runs += [
+        run for run in records.find_runs(tracking, "comparison") if run.data.tags.get("mlflow.parentRunId") == run_id
+    ]
+    for run in runs:
+        if run.info.status == "RUNNING":
+            records.finish(tracking, run.info.run_id, "KILLED")

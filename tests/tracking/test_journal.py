@@ -1,0 +1,134 @@
+"""The journal on disk: whole lines count, torn ones don't, and only a dead process' journal is taken over."""
+
+import math
+import resource
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.tracking.journal import CellRecord, ComparisonRecord, Journal, abandoned_journals, new_journal
+from fanogan_mtl.tracking.records import DataInput, Record, Value
+
+COMPARISON = ComparisonRecord(
+    "c" * 32, "toys · knn", "run-of-the-sweep", {"sweeps": "run-of-the-sweep", "comparison": "{}"},
+    {"detector": "knn", "limit": "none"}, DataInput("toys", "digest", "toys", 10, 20),
+)  # fmt: skip
+
+
+def cell(number: int, folder: Path, size: int = 10) -> CellRecord:
+    file = folder / f"made-{number}" / "cell.npz"
+    file.parent.mkdir()
+    file.write_bytes(bytes([number % 256]) * size)
+    values = [Value("auroc", number + 0.1, 20), Value("auroc", np.float64(1e-310), np.int64(50))]
+    record = Record({"seed": number}, values, {"cell_key": str(number)}, [file], 1_700_000_000_123)
+    return CellRecord(str(number), f"toys/{number} knn seed 0", COMPARISON, record, failed=number == 3)
+
+
+def taken_over(folder: Path) -> list[Journal]:
+    return list(abandoned_journals(folder))
+
+
+def die(journal: Journal) -> None:
+    """Let the lock go, as the end of a process does."""
+    journal._file.close()
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Within, no file grows further: to a program that is what a full disk is."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_waits_is_read_back_to_the_bit_with_its_files(tmp_path: Path) -> None:
+    journal = new_journal(tmp_path / "journal", "run")
+    kept = [journal.add(cell(number, tmp_path)) for number in range(4)]
+    journal.sent("1")
+    assert taken_over(tmp_path / "journal") == []  # it is alive
+    die(journal)
+    (found,) = taken_over(tmp_path / "journal")
+    assert found.run_id == "run"
+    assert found.waiting == {each.key: each for each in kept if each.key != "1"}
+    for each in found.waiting.values():
+        assert [type(value.value) for value in each.record.values] == [float, float]
+        (file,) = each.record.files
+        assert file.read_bytes() == bytes([int(each.key)]) * 10
+    assert taken_over(tmp_path / "journal") == []  # it has another owner now
+
+
+def test_a_journal_in_which_nothing_waits_is_removed(tmp_path: Path) -> None:
+    journal = new_journal(tmp_path / "journal", "run")
+    journal.add(cell(0, tmp_path))
+    journal.sent("0")
+    journal.close()
+    assert list((tmp_path / "journal").iterdir()) == []
+    journal = new_journal(tmp_path / "journal", "run")
+    journal.add(cell(1, tmp_path))
+    journal.close()
+    (found,) = taken_over(tmp_path / "journal")
+    assert list(found.waiting) == ["1"]
+
+
+def test_cut_at_any_byte_it_holds_what_was_written_whole(tmp_path: Path) -> None:
+    journal = new_journal(tmp_path / "journal", "run")
+    ends = []
+    path = next((tmp_path / "journal").glob("*.jsonl"))
+    ends.append(path.stat().st_size)
+    journal.add(cell(0, tmp_path))
+    ends.append(path.stat().st_size)
+    journal.sent("0")
+    ends.append(path.stat().st_size)
+    journal.add(cell(1, tmp_path))
+    ends.append(path.stat().st_size)
+    die(journal)
+    whole = path.read_bytes()
+    expected = [[], ["0"], [], ["1"]]
+    for length in range(0, len(whole) + 1, 7):
+        cut = tmp_path / "cut"
+        shutil.rmtree(cut, ignore_errors=True)
+        cut.mkdir()
+        (cut / path.name).write_bytes(whole[:length])
+        (found,) = taken_over(cut)
+        n_whole = sum(end <= length for end in ends)
+        assert found.run_id == ("run" if n_whole else "")
+        assert list(found.waiting) == (expected[n_whole - 1] if n_whole else [])
+        found.add(replace(cell(100 + length, tmp_path), key="later"))  # goes on after what was torn
+        die(found)
+        (again,) = taken_over(cut)
+        assert list(again.waiting)[-1] == "later"
+        die(again)
+
+
+def test_without_room_a_cell_is_refused_in_one_line_and_the_others_stay(tmp_path: Path) -> None:
+    journal = new_journal(tmp_path / "journal", "run")
+    first = journal.add(cell(0, tmp_path))
+    large = cell(1, tmp_path, size=400_000)
+    with (
+        files_of_at_most(200_000),
+        pytest.raises(UserError, match=r"can't be written .*start the same") as raised,
+    ):
+        journal.add(replace(large, record=replace(large.record, values=[Value("x" * 300_000, math.pi, 1)])))
+    assert "\n" not in str(raised.value)
+    torn = cell(4, tmp_path)
+    with files_of_at_most(200_000), pytest.raises(UserError, match="toys/4 knn seed 0 is not recorded"):
+        journal.add(replace(torn, record=replace(torn.record, values=[Value("x" * 300_000, math.pi, 1)])))
+    later = journal.add(cell(2, tmp_path))
+    die(journal)
+    (found,) = taken_over(tmp_path / "journal")
+    assert found.waiting == {"0": first, "2": later}
+
+
+def test_a_folder_that_can_not_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_text("in the way")
+    with pytest.raises(UserError, match="can't be written"):
+        new_journal(tmp_path / "journal", "run")
