@@ -1,7 +1,8 @@
 """What is on its way to MLflow: sent by a thread of its own, in order, again and again while the server is away.
 
-Two processes may record the same cell or begin the same comparison. MLflow can't refuse the second, so whoever completes
-a comparison looks who else has, and all keep the same one: of cells what ended first, of comparisons what began first.
+Two processes may record the same cell or begin the same comparison. MLflow can't refuse the second, so whoever
+completes a comparison looks who else has, and all keep the same one: of cells what ended first, of comparisons what
+began first.
 """
 
 from __future__ import annotations

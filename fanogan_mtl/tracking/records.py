@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fanogan_mtl.tracking.connection import Tracking
 
@@ -111,8 +111,12 @@ def start_run(tracking: Tracking, level: str, name: str, record: Record) -> str:
 
 def create_run(tracking: Tracking, parent_id: str, name: str, tags: Mapping[str, str]) -> str:
     """Make a run under another; give its id."""
+    return str(_create_run(tracking, parent_id, name, tags).info.run_id)
+
+
+def _create_run(tracking: Tracking, parent_id: str, name: str, tags: Mapping[str, str]) -> Run:
     tags = {**tags, "mlflow.parentRunId": parent_id}
-    return str(tracking.client.create_run(tracking.experiment_id, run_name=name, tags=tags).info.run_id)
+    return tracking.client.create_run(tracking.experiment_id, run_name=name, tags=tags)
 
 
 def join_sweep(tracking: Tracking, comparison: Run, sweep_id: str) -> None:
@@ -145,8 +149,14 @@ def write(tracking: Tracking, run_id: str, record: Record) -> None:
 
 def record_cell(tracking: Tracking, comparison_id: str, name: str, record: Record, failed: bool = False) -> str:
     """Write a whole cell, and only then call it FINISHED or FAILED: what a crash cut short is never taken as done."""
-    run_id = create_run(tracking, comparison_id, name, {"level": "cell", **record.tags})
-    write(tracking, run_id, replace(record, tags={}))
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    run = _create_run(tracking, comparison_id, name, {"level": "cell", **record.tags})
+    run_id = str(run.info.run_id)
+    write(tracking, run_id, replace(record, tags={}, files=()))
+    store: Any = get_artifact_repository(run.info.artifact_uri, tracking_uri=tracking.uri)
+    for file in record.files:
+        store.log_artifact(str(file))  # the client would ask for the run first
     finish(tracking, run_id, "FAILED" if failed else "FINISHED")
     return run_id
 

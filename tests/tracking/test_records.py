@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from mlflow_server import started_server
 
 from fanogan_mtl.errors import UserError
@@ -75,7 +76,7 @@ def test_a_cell_is_finished_only_when_all_of_it_is_written(
     run_id = records.record_cell(tracking, sweep, "cell", record)
     run = tracking.client.get_run(run_id)
     assert records.read_file(tracking, run, "cell.npz", tmp_path / "back").read_bytes() == b"result"
-    monkeypatch.setattr(tracking.client, "log_artifact", lambda *_: (_ for _ in ()).throw(OSError("cut short")))
+    monkeypatch.setattr(HttpArtifactRepository, "log_artifact", lambda *_: (_ for _ in ()).throw(OSError("cut short")))
     with pytest.raises(OSError, match="cut short"):
         records.record_cell(tracking, sweep, "cell", Record({}, [], {"cell_key": "k2"}, [file], 1000))
     by_key = {run.data.tags["cell_key"]: run.info.status for run in records.find_runs(tracking, "cell")}
