@@ -70,8 +70,10 @@ def connected(address: str) -> Iterator[Client]:
     except (OSError, ValueError, TypeError, ImportError) as error:
         reason = " ".join(str(error).split())[:150]
         raise UserError(f"scheduler {address!r}: no Dask scheduler answers ({reason}); write tcp://HOST:8786") from None
-    with client:
+    try:
         yield client
+    finally:  # its own `with` would have to end in the thread that it began in
+        client.close()
 
 
 def check_cluster(address: str, data_dir: Path, waiting: Callable[[], object] = lambda: None) -> Cluster:

@@ -138,7 +138,8 @@ class Workers:
             return self._stack.enter_context(connected(self._cluster.address))
         self._stack.enter_context(dask.config.set(WORKER_SETTINGS))
         cluster = LocalCluster(n_workers=self.count, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
-        client: Client = self._stack.enter_context(Client(self._stack.enter_context(cluster)))
+        client = Client(self._stack.enter_context(cluster))
+        self._stack.callback(client.close)  # its own `with` would have to end in the thread that it began in
         return client
 
 

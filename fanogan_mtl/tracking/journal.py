@@ -16,11 +16,14 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from io import FileIO
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from uuid import uuid4
 
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.tracking.records import DataInput, Record, Value
+
+Line = tuple[int, int]  # of a journal: where it starts, and its length, in bytes
 
 
 @dataclass(frozen=True)
@@ -54,19 +57,20 @@ class Journal:
     run_id : str
         The run that the process drives.
     waiting : dict
-        Cells that are not sent, by key, the oldest first.
+        Cells that are not sent, by key, the oldest first: where their lines are, for memory isn't where they wait.
     """
 
-    def __init__(self, path: Path, file: FileIO, run_id: str, waiting: dict[str, CellRecord]) -> None:
+    def __init__(self, path: Path, file: FileIO, run_id: str, waiting: dict[str, Line]) -> None:
         self._path, self._file = path, file
         self.run_id, self.waiting = run_id, waiting
+        self._lock = Lock()  # one thread adds what another has sent
 
     def begin(self) -> None:
         """Write down whose journal it is."""
         self._append({"run": self.run_id})
         os.fsync(self._file.fileno())
 
-    def add(self, cell: CellRecord) -> CellRecord:
+    def add(self, cell: CellRecord) -> None:
         """Put a cell on disk, its files first; they are moved.
 
         Raises
@@ -81,7 +85,7 @@ class Journal:
             for file in (*files, folder, folder.parent):
                 _sync(file)
             kept = replace(cell, record=replace(cell.record, files=files))
-            self._append({"cell": _to_json(kept)})
+            line = self._append({"cell": _to_json(kept)})
             os.fsync(self._file.fileno())
         except OSError as error:
             shutil.rmtree(self._folder(cell.key), ignore_errors=True)
@@ -89,8 +93,12 @@ class Journal:
                 f"the journal {self._path} can't be written ({error.strerror}): {cell.name} is not recorded; "
                 "free space and start the same command again to go on"
             ) from None
-        self.waiting[cell.key] = kept
-        return kept
+        self.waiting[cell.key] = line
+
+    def read(self, key: str) -> CellRecord:
+        """Read a cell that waits."""
+        start, length = self.waiting[key]
+        return _from_json(json.loads(os.pread(self._file.fileno(), length, start))["cell"])
 
     def sent(self, key: str) -> None:
         """Note that MLflow has a cell; a note that is lost costs a second sending, which changes nothing."""
@@ -109,16 +117,18 @@ class Journal:
     def _folder(self, key: str) -> Path:
         return self._path.with_suffix("") / key
 
-    def _append(self, entry: dict[str, Any]) -> None:
+    def _append(self, entry: dict[str, Any]) -> Line:
         """Add a line, whole or not at all."""
         line, descriptor = json.dumps(entry, default=_plain).encode() + b"\n", self._file.fileno()
-        end = os.fstat(descriptor).st_size
-        try:
-            while line:
-                line = line[os.write(descriptor, line) :]
-        except OSError:
-            os.ftruncate(descriptor, end)
-            raise
+        with self._lock:
+            end, rest = os.fstat(descriptor).st_size, line
+            try:
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+            except OSError:
+                os.ftruncate(descriptor, end)
+                raise
+        return end, len(line)
 
 
 def new_journal(folder: Path, run_id: str) -> Journal:
@@ -133,7 +143,7 @@ def new_journal(folder: Path, run_id: str) -> Journal:
     begun = path.with_suffix(".begun")  # nobody takes it over before it is locked
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = begun.open("ab", buffering=0)
+        file = begun.open("a+b", buffering=0)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         journal = Journal(path, file, run_id, {})
         journal.begin()
@@ -163,18 +173,18 @@ def abandoned_journals(folder: Path) -> Iterator[Journal]:
 
 def _read(path: Path, file: FileIO) -> Journal:
     """Read whole lines; the last may be torn, and its cell was never taken as recorded."""
-    run_id, waiting, end = "", {}, 0
+    run_id, end = "", 0
+    waiting: dict[str, Line] = {}
     for line in file.read().splitlines(keepends=True):
         if not line.endswith(b"\n"):
             break
-        end += len(line)
+        start, end = end, end + len(line)
         with suppress(ValueError):
             entry = json.loads(line)
             if "run" in entry:
                 run_id = entry["run"]
             elif "cell" in entry:
-                cell = _from_json(entry["cell"])
-                waiting[cell.key] = cell
+                waiting[entry["cell"]["key"]] = start, len(line)
             else:
                 waiting.pop(entry["sent"], None)
     file.truncate(end)

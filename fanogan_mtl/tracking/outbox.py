@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Condition, Event, Thread
@@ -84,8 +85,8 @@ class Outbox:
         Exception
             That ended the sender.
         """
-        kept = self._journal.add(cell)
-        self.then(lambda: self._send(kept))
+        self._journal.add(cell)
+        self.then(partial(self._send, cell.key))
 
     def then(self, job: Job) -> None:
         """Do something when all before it is done; it may be begun several times.
@@ -174,7 +175,8 @@ class Outbox:
                 self._silent_since = None
                 return
 
-    def _send(self, cell: CellRecord) -> None:
+    def _send(self, key: str) -> None:
+        cell = self._journal.read(key)
         try:
             send(self._tracking, cell, self.comparison_runs, again=cell.key in self._tried)
         except Exception:  # the comparison's run may have been merged into another
@@ -258,7 +260,7 @@ def recover(tracking: Tracking, data_dir: Path, tell: Callable[[str], object]) -
             if journal.waiting:
                 tell(f"{len(journal.waiting)} results of a run that was cut short are sent to MLflow now")
             known: dict[str, str] = {}
-            for cell in list(journal.waiting.values()):
+            for cell in map(journal.read, list(journal.waiting)):
                 try:
                     send(tracking, cell, known, again=True)
                 except Exception as error:

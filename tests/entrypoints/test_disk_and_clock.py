@@ -14,6 +14,7 @@ import pytest
 from mlflow_server import Server, started_server
 from project_runs import ROOT, cell_numbers, environment, furnish, recorded, run_inside, script_command
 
+pytestmark = pytest.mark.faults
 SMALL = [
     "--dataset",
     "optdigits",

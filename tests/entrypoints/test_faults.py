@@ -19,6 +19,7 @@ from team import VARIABLES, Team, as_user, started_team
 
 from fanogan_mtl.sweep.cluster import connected
 
+pytestmark = pytest.mark.faults
 ADMIN = VARIABLES["MLFLOW_ADMIN_USERNAME"], VARIABLES["MLFLOW_ADMIN_PASSWORD"]
 SWEEP = {
     "dataset": "optdigits", "detectors": "vae,pca", "classes": "0,1,2,3,4,5", "seeds": "0,1", "epochs": "20,40",

@@ -18,6 +18,7 @@ from project_runs import TIMES, run_inside, script
 from fanogan_mtl.data.samples import optdigits
 from fanogan_mtl.sweep.cluster import connected
 
+pytestmark = pytest.mark.faults
 SMALL = ["--classes", "0,8", "--epochs", "1,2", "--limit", "40", "--log_models", "all"]
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from threading import Thread
 
 from fanogan_mtl.sweep.run import Workers
 
@@ -76,6 +77,14 @@ def test_workers_leave_control_c_to_the_process_that_was_started() -> None:
     with Workers(2) as workers:
         outcomes = list(workers.run(interrupt_oneself, range(3)))
     assert [outcome.failure for outcome in outcomes] == [None, None, None]
+
+
+def test_workers_that_a_thread_has_started_serve_and_end_with_another() -> None:
+    with Workers(1) as workers:
+        thread = Thread(target=lambda: list(workers.run(square, [1])))
+        thread.start()
+        thread.join()
+        assert [outcome.result for outcome in workers.run(square, [2])] == [4]
 
 
 def test_no_items_start_no_process() -> None:

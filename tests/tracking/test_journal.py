@@ -52,14 +52,24 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 def test_what_waits_is_read_back_to_the_bit_with_its_files(tmp_path: Path) -> None:
     journal = new_journal(tmp_path / "journal", "run")
-    kept = [journal.add(cell(number, tmp_path)) for number in range(4)]
+    for number in range(4):
+        journal.add(cell(number, tmp_path))
+    kept = {key: journal.read(key) for key in "0123"}
     journal.sent("1")
     assert taken_over(tmp_path / "journal") == []  # it is alive
     die(journal)
     (found,) = taken_over(tmp_path / "journal")
     assert found.run_id == "run"
-    assert found.waiting == {each.key: each for each in kept if each.key != "1"}
-    for each in found.waiting.values():
+    assert list(found.waiting) == ["0", "2", "3"]
+    for key in found.waiting:
+        each = found.read(key)
+        assert each == kept[key]
+        made = cell(int(key) + 10, tmp_path)
+        assert replace(each.record, files=[], parameters={}, values=[], tags={}) == replace(
+            made.record, files=[], parameters={}, values=[], tags={}
+        )
+        assert (each.key, each.comparison, each.failed) == (key, COMPARISON, key == "3")
+        assert each.record.values == [Value("auroc", int(key) + 0.1, 20), Value("auroc", 1e-310, 50)]
         assert [type(value.value) for value in each.record.values] == [float, float]
         (file,) = each.record.files
         assert file.read_bytes() == bytes([int(each.key)]) * 10
@@ -111,7 +121,7 @@ def test_cut_at_any_byte_it_holds_what_was_written_whole(tmp_path: Path) -> None
 
 def test_without_room_a_cell_is_refused_in_one_line_and_the_others_stay(tmp_path: Path) -> None:
     journal = new_journal(tmp_path / "journal", "run")
-    first = journal.add(cell(0, tmp_path))
+    journal.add(cell(0, tmp_path))
     large = cell(1, tmp_path, size=400_000)
     with (
         files_of_at_most(200_000),
@@ -122,10 +132,10 @@ def test_without_room_a_cell_is_refused_in_one_line_and_the_others_stay(tmp_path
     torn = cell(4, tmp_path)
     with files_of_at_most(200_000), pytest.raises(UserError, match="toys/4 knn seed 0 is not recorded"):
         journal.add(replace(torn, record=replace(torn.record, values=[Value("x" * 300_000, math.pi, 1)])))
-    later = journal.add(cell(2, tmp_path))
+    journal.add(cell(2, tmp_path))
     die(journal)
     (found,) = taken_over(tmp_path / "journal")
-    assert found.waiting == {"0": first, "2": later}
+    assert [found.read(key).name for key in found.waiting] == ["toys/0 knn seed 0", "toys/2 knn seed 0"]
 
 
 def test_a_folder_that_can_not_be_made_is_one_line(tmp_path: Path) -> None:

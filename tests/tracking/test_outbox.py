@@ -105,7 +105,7 @@ def test_what_a_dead_process_left_is_sent_once_and_its_runs_are_ended(
     for cell in cells:
         journal.add(cell)
     known: dict[str, str] = {}
-    send(tracking, journal.waiting["key-0"], known, again=False)  # but it died before it could note that
+    send(tracking, journal.read("key-0"), known, again=False)  # but it died before it could note that
     half = {"level": "cell", "cell_key": "key-1", "comparison_key": "c" * 32}
     records.create_run(tracking, known["c" * 32], "cell 1", half)
     recover(tracking, tmp_path, print)  # it is alive yet
