@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-STARTUP_TRIALS = 5  # are never pruned: a median needs some
+STARTUP_TRIALS = 3  # are never pruned: a median needs some
 
 
 @contextmanager
