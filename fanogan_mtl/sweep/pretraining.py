@@ -148,13 +148,13 @@ def compute_features(task: FeatureTask, data_dir: Path, device: str = "auto") ->
         dataset = load_dataset(task.source, data_dir)
         rows = limited_rows(dataset, task.limit)
         np.save(folder / "rows.npy", rows)
-        shape = (len(rows), extractor.n_features_out_)
-        features = np.lib.format.open_memmap(folder / "features.npy", mode="w+", dtype=np.float32, shape=shape)
-        for start in range(0, len(rows), CHUNK_IMAGES):
-            chunk = rows[start : start + CHUNK_IMAGES]
-            images = images_of(task.source, dataset, chunk, extractor.input_spec, data_dir)
-            features[start : start + len(chunk)] = extractor.transform(images)
-        features.flush()
+        header = {"descr": "<f4", "fortran_order": False, "shape": (len(rows), extractor.n_features_out_)}
+        with (folder / "features.npy").open("wb") as file:  # a memory map would crash on a full disk
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, len(rows), CHUNK_IMAGES):
+                chunk = rows[start : start + CHUNK_IMAGES]
+                images = images_of(task.source, dataset, chunk, extractor.input_spec, data_dir)
+                file.write(np.ascontiguousarray(extractor.transform(images), "<f4").tobytes())
 
     with one_thread():
         published_folder(feature_folder(data_dir, task.extractor_key, task.data_digest, task.limit), fill)

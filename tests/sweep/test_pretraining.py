@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from full_disk import files_of_at_most
 from torchvision.models import resnet18
 from toy_folders import mixed_pictures, write
 
@@ -15,6 +16,7 @@ from fanogan_mtl.data.joint import learnable_rows, rows_digest
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets, parse_source
 from fanogan_mtl.data.splits import limited_rows
 from fanogan_mtl.data.transforms import Preparation, extractor_preparation
+from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.base import InputSpec
 from fanogan_mtl.extractors.persistence import load_extractor
 from fanogan_mtl.sweep import pretraining as module
@@ -95,6 +97,15 @@ def test_features_and_accuracy_are_of_what_the_extractor_wants(spec: DatasetSpec
     right = extractor.predict(images[48:]) == np.array(dataset.classes)[dataset.test.labels]
     assert description_of(data_dir, key)["test_accuracy"] == {"parts": right.mean()}
     assert right.mean() > 0.5
+
+
+def test_features_on_a_full_disk_are_one_line_and_no_file(spec: DatasetSpec, data_dir: Path) -> None:
+    key = trained(spec, data_dir, "pca", n_components=20)
+    task = FeatureTask(key, spec, load_dataset(spec, data_dir).digest, 5)
+    with files_of_at_most(2_000), pytest.raises(UserError, match=r"can't write .*; free space or set data_dir"):
+        compute_features(task, data_dir, "cpu")
+    assert not feature_folder(data_dir, key, task.data_digest, 5).exists()
+    compute_features(task, data_dir, "cpu")
 
 
 def test_frozen_networks_get_the_original_files(spec: DatasetSpec, data_dir: Path, tmp_path: Path) -> None:

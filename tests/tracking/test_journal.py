@@ -1,15 +1,13 @@
 """The journal on disk: whole lines count, torn ones don't, and only a dead process' journal is taken over."""
 
 import math
-import resource
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from full_disk import files_of_at_most
 
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.tracking.journal import CellRecord, ComparisonRecord, Journal, abandoned_journals, new_journal
@@ -37,17 +35,6 @@ def taken_over(folder: Path) -> list[Journal]:
 def die(journal: Journal) -> None:
     """Let the lock go, as the end of a process does."""
     journal._file.close()
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """Within, no file grows further: to a program that is what a full disk is."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_what_waits_is_read_back_to_the_bit_with_its_files(tmp_path: Path) -> None:
