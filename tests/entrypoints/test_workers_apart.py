@@ -102,6 +102,25 @@ def test_cells_have_the_same_bits_and_models_are_logged(
     assert [file.path for file in client.list_artifacts(sweep.info.run_id)] == ["overview.html", "results.csv"]
 
 
+def test_trials_have_the_same_values_there_as_here(apart: Apart, tmp_path: Path) -> None:
+    words = ["--dataset", f"mine=npz:{apart.own / 'mine.npz'}", "--detectors", "vae", "--trials", "2", *SMALL]
+    words += ["--workers", "1", "--study_name", "apart"]
+    values = []
+    for folder, options, server in (
+        (tmp_path, [], f"sqlite:///{tmp_path / 'mlflow.db'}"),
+        (apart.folder, ["--scheduler", apart.dask.address], apart.server.url),
+    ):
+        process = script(folder, "tune", *words, *options, MLFLOW_TRACKING_URI=server, MLFLOW_EXPERIMENT_NAME="tune")
+        assert process.returncode == 0, process.stdout + process.stderr
+        client = mlflow.MlflowClient(server)
+        experiment = client.get_experiment_by_name("tune")
+        assert experiment is not None
+        trials = client.search_runs([experiment.experiment_id], "tags.level = 'trial' and tags.trial = '0'")
+        values.append([trial.data.metrics["validation_auroc"] for trial in trials])
+    assert len(values[0]) == 1
+    assert values[0] == values[1]
+
+
 def test_a_tracking_server_that_workers_can_not_reach_is_one_line(apart: Apart, tmp_path: Path) -> None:
     options = ["--dataset", "optdigits", "--detectors", "pca", "--data_dir", str(apart.folder / "data"), *SMALL]
     process = script(tmp_path, "benchmark", *options, "--scheduler", apart.dask.address)
