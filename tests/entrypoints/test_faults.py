@@ -118,6 +118,7 @@ def check_whole(folder: Path, client: mlflow.MlflowClient, experiment: str, n_ce
     assert list((folder / "cache" / "fanogan-mtl" / "journal").glob("*/*")) == []
 
 
+@pytest.mark.timeout(600)
 def test_kills_of_workers_of_the_server_and_of_the_sweep_change_no_number(
     team: Team, dask: DaskCluster, client: mlflow.MlflowClient, tmp_path: Path
 ) -> None:
