@@ -296,8 +296,13 @@ def _http_status(error: BaseException) -> int | None:
 
 
 def _end_dead(tracking: Tracking, run_id: str) -> None:
-    """End the run of a process that has died, and the comparisons that it had begun."""
-    runs = [tracking.client.get_run(run_id)]
+    """End the run of a process that has died, and the comparisons that it had begun, unless somebody removed them."""
+    try:
+        runs = [tracking.client.get_run(run_id)]
+    except Exception as error:
+        if not is_refusal(error):
+            raise
+        runs = []
     runs += [
         run for run in records.find_runs(tracking, "comparison") if run.data.tags.get("mlflow.parentRunId") == run_id
     ]

@@ -129,6 +129,13 @@ def test_a_run_that_came_to_its_end_keeps_its_status(tracking: Tracking, tmp_pat
     assert tracking.client.get_run(run_id).info.status == "FINISHED"
 
 
+def test_a_run_that_is_gone_stops_nobody(tracking: Tracking, tmp_path: Path) -> None:
+    journal = new_journal(journal_folder(tracking, tmp_path), "0" * 32)
+    journal._file.close()
+    recover(tracking, tmp_path, print)
+    assert list(journal_folder(tracking, tmp_path).iterdir()) == []
+
+
 def test_two_that_record_the_same_cells_at_once_leave_each_once(
     tracking: Tracking, make: Callable[[int], CellRecord]
 ) -> None:
