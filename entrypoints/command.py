@@ -90,7 +90,7 @@ def run(command: click.Command) -> None:
         if not is_away(error):
             raise
         reason = " ".join(str(error).split())[:200]
-        _fail(f"the tracking server is away ({reason}); nothing trained is lost: start the same command again", 1)
+        _fail(f"MLflow or its store failed ({reason}); nothing trained is lost: start the same command again", 1)
     else:
         sys.exit(status or 0)
 
