@@ -81,11 +81,11 @@ def one_thread_each() -> None:
 def record(plan: Plan, run: object) -> None:
     """Run a plan's cells as a sweep, from connecting to the last page."""
     from fanogan_mtl.tracking.connection import connect
-    from fanogan_mtl.workflows import benchmark
+    from fanogan_mtl.workflows import benchmark, exchange
     from fanogan_mtl.workflows.recording import Sweep
     from fanogan_mtl.workflows.results import read_results
 
-    benchmark.run_cell = run  # type: ignore[assignment]
+    exchange.run_cell = run  # type: ignore[assignment]
     sweep = Sweep(connect(), plan, {"dataset": "bench"}, "benchmark")
     with plan.execution.open_workers() as workers:
         benchmark.train(sweep, workers, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from statistics import fmean
 
 from fanogan_mtl import figures
@@ -62,9 +61,7 @@ def parameter_count(result: Result) -> int | None:
     comparison, width = result.comparison, result.recorded.n_features
     if width is None or not issubclass(detector_class(comparison.detector), DeepDetector):
         return None
-    chosen = json.loads(comparison.parameters)
-    chosen = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
-    detector: DeepDetector = make_detector(comparison.detector, **chosen)
+    detector: DeepDetector = make_detector(comparison.detector, **comparison.chosen)
     return detector.parameter_count(width)
 
 

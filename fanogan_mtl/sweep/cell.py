@@ -79,6 +79,12 @@ class Comparison:
             return self.detector
         return f"{self.extractor}+{self.detector}" + ("" if self.protocol == "paper" else f" ({self.protocol})")
 
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The parameters as the detector takes them, where lists are tuples."""
+        values = json.loads(self.parameters)
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
     @cached_property
     def key(self) -> str:
         """Digest of all that the results depend on."""
@@ -258,9 +264,7 @@ def build_detector(cell: Cell, device: str = "auto") -> BaseDetector:
     name = cell.comparison.detector
     own = {"random_state": cell.seed, "device": device}
     own = {parameter: value for parameter, value in own.items() if takes(name, parameter)}
-    chosen = json.loads(cell.comparison.parameters)
-    chosen = {parameter: tuple(value) if isinstance(value, list) else value for parameter, value in chosen.items()}
-    detector = make_detector(name, **chosen, **own)
+    detector = make_detector(name, **cell.comparison.chosen, **own)
     on_features = cell.extractor_key or parse_source(cell.comparison.dataset.sources[0]).kind == "adbench"
     if not on_features:  # pixels don't differ in scale
         return detector

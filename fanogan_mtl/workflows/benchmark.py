@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
-from functools import partial
 
 import click
 
-from fanogan_mtl.sweep.cell import Cell, CellResult, run_cell
 from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.tracking.connection import Tracking, connect
-from fanogan_mtl.workflows.exchange import Exchange, cell_away, opened_exchange
+from fanogan_mtl.workflows.exchange import Exchange, cell_task, opened_exchange
 from fanogan_mtl.workflows.models import log_models
 from fanogan_mtl.workflows.options import STUDY
 from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, make_plan
@@ -96,13 +94,8 @@ def train(sweep: Sweep, workers: Workers, exchange: Exchange | None) -> None:
     if not sweep.pending:
         sweep.settle()
         return
-    run: Callable[[Cell], CellResult]
-    if exchange:
-        run = partial(cell_away, exchange=exchange, device=execution.device, keeps=execution.kept_models is not None)
-    else:
-        run = partial(run_cell, data_dir=execution.data_dir, device=execution.device, keep=execution.kept_models)
     with CellProgress(sweep.pending, len(cells), execution.n_workers) as progress:
-        for outcome in workers.run(run, list(sweep.pending)):
+        for outcome in workers.run(cell_task(exchange, execution), list(sweep.pending)):
             progress.update(outcome.item, outcome.result, outcome.running, sweep.news)
             sweep.record(outcome.item, outcome.result, outcome.failure)
     sweep.settle()

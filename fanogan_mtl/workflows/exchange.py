@@ -155,8 +155,32 @@ def opened_exchange(
             _remove(tracking, run_id)
 
 
-def cell_away(cell: Cell, exchange: Exchange, device: str, keeps: bool) -> CellResult:
-    """On a worker: `run_cell`; a detector that is kept is left in the exchange."""
+def cell_task(exchange: Exchange | None, execution: Execution) -> Callable[[Cell], CellResult]:
+    """What trains a cell on a worker: with the data folder, or by the exchange."""
+    if exchange:
+        keeps = execution.kept_models is not None
+        return partial(_cell_away, exchange=exchange, device=execution.device, keeps=keeps)
+    return partial(run_cell, data_dir=execution.data_dir, device=execution.device, keep=execution.kept_models)
+
+
+def trial_task(
+    exchange: Exchange | None, execution: Execution, is_hopeless: Callable[[Report], bool]
+) -> Callable[[Trial], TrialResult]:
+    """What runs a trial on a worker."""
+    if exchange:
+        return partial(_trial_away, exchange=exchange, device=execution.device, is_hopeless=is_hopeless)
+    return partial(run_trial, data_dir=execution.data_dir, device=execution.device, is_hopeless=is_hopeless)
+
+
+def head_task(exchange: Exchange | None, execution: Execution) -> Callable[[HeadTask], Calibration]:
+    """What makes a head on a worker; by the exchange, the head has to be taken from it."""
+    if exchange:
+        return partial(_head_away, exchange=exchange, device=execution.device)
+    return partial(make_head, data_dir=execution.data_dir, device=execution.device)
+
+
+def _cell_away(cell: Cell, exchange: Exchange, device: str, keeps: bool) -> CellResult:
+    """`run_cell`; a detector that is kept is left in the exchange."""
     with exchange.at_hand() as data_dir, TemporaryDirectory() as temporary:
         result = run_cell(cell, data_dir, device, Path(temporary) if keeps else None)
         for folder in Path(temporary).iterdir():
@@ -165,14 +189,14 @@ def cell_away(cell: Cell, exchange: Exchange, device: str, keeps: bool) -> CellR
         return result
 
 
-def trial_away(trial: Trial, exchange: Exchange, device: str, is_hopeless: Callable[[Report], bool]) -> TrialResult:
-    """On a worker: `run_trial`."""
+def _trial_away(trial: Trial, exchange: Exchange, device: str, is_hopeless: Callable[[Report], bool]) -> TrialResult:
+    """`run_trial`."""
     with exchange.at_hand() as data_dir:
         return run_trial(trial, data_dir, device, is_hopeless)
 
 
-def head_away(task: HeadTask, exchange: Exchange, device: str) -> Calibration:
-    """On a worker: `make_head`; the head is left in the exchange."""
+def _head_away(task: HeadTask, exchange: Exchange, device: str) -> Calibration:
+    """`make_head`; the head is left in the exchange."""
     with exchange.at_hand() as data_dir, TemporaryDirectory() as temporary:
         kept = kept_detector(Path(temporary), task.cell, task.budget)
         with suppress(Exception):  # it wasn't kept: it is trained again

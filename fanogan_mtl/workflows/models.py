@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -25,13 +24,13 @@ from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.serving.heads import HeadSpec, extractor_folder, head_folder, write_model
 from fanogan_mtl.sweep import pretraining
 from fanogan_mtl.sweep.cell import Cell, Comparison, DoneCell, drop_kept_detectors, kept_detector
-from fanogan_mtl.sweep.head import HeadTask, make_head
+from fanogan_mtl.sweep.head import HeadTask
 from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.models import ModelFacts, ModelMetric, log_model
 from fanogan_mtl.tracking.records import Record
-from fanogan_mtl.workflows.exchange import Exchange, head_away, head_name
+from fanogan_mtl.workflows.exchange import Exchange, head_name, head_task
 from fanogan_mtl.workflows.extractors import feature_tasks, fetch_extractors, obtain_features
 from fanogan_mtl.workflows.plan import Execution, PlannedComparison
 from fanogan_mtl.workflows.progress import TaskProgress
@@ -150,13 +149,9 @@ def make_model(
     UserError
         If a detector can't be saved, or, trained again, scores otherwise than recorded.
     """
-    keys = {head.cell.extractor_key for head in heads if head.cell.extractor_key}
-    if keys:  # those of an earlier sweep's seeds may be in MLflow alone
-        fetch_extractors(tracking, keys, execution.data_dir)
-        tasks = feature_tasks([head.cell for head in heads], execution.data_dir)
-        obtain_features(tasks, execution, workers)
-        if exchange and not exchange.holds(keys):
-            workers, exchange = workers.near, None
+    keys = obtain_extractors(tracking, heads, execution, workers)
+    if exchange and not exchange.holds(keys):
+        workers, exchange = workers.near, None
     shared = execution.data_dir if execution.cluster else None  # where workers elsewhere can write
     with TemporaryDirectory(prefix=".model-", dir=shared) as temporary:
         folder = Path(temporary) / "model"
@@ -182,6 +177,17 @@ def make_model(
         uri = log_model(tracking, run_id, folder, _example(heads[0], execution.data_dir), _facts(heads, setting))
     records.write(tracking, run_id, Record(tags={"model_key": model_key(heads), "model_uri": uri}))
     return uri
+
+
+def obtain_extractors(
+    tracking: Tracking, heads: Sequence[ChosenHead], execution: Execution, workers: Workers
+) -> set[str]:
+    """Have the heads' extractors and features in the data folder; give the extractors' keys."""
+    cells = [head.cell for head in heads]
+    keys = {cell.extractor_key for cell in cells if cell.extractor_key}
+    fetch_extractors(tracking, keys, execution.data_dir)  # those of an earlier sweep may be in MLflow alone
+    obtain_features(feature_tasks(cells, execution.data_dir), execution, workers)
+    return keys
 
 
 def model_preparation(spec: DatasetSpec) -> Preparation | None:
@@ -231,11 +237,8 @@ def _make_heads(
         kept = kept_detector(execution.kept_models, head.cell, head.budget) if execution.kept_models else None
         tasks.append(HeadTask(head.cell, head.budget, scores, head_folder(folder, position), kept))
     made: dict[Path, Calibration] = {}
-    make: Callable[[HeadTask], Calibration] = partial(make_head, data_dir=execution.data_dir, device=execution.device)
-    if exchange:
-        make = partial(head_away, exchange=exchange, device=execution.device)
     with TaskProgress(f"heads of {heads[0].cell.comparison.label}", len(tasks)) as progress:
-        for outcome in workers.run(make, tasks):
+        for outcome in workers.run(head_task(exchange, execution), tasks):
             progress.update(outcome.running)
             if outcome.failure:
                 raise outcome.failure.error

@@ -19,7 +19,15 @@ from fanogan_mtl.tracking.models import find_version, register_model
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows.entry_run import entry_run
 from fanogan_mtl.workflows.exchange import opened_exchange
-from fanogan_mtl.workflows.models import ChosenHead, choose_heads, description, logged_model, make_model, model_key
+from fanogan_mtl.workflows.models import (
+    ChosenHead,
+    choose_heads,
+    description,
+    logged_model,
+    make_model,
+    model_key,
+    obtain_extractors,
+)
 from fanogan_mtl.workflows.plan import Execution, WhereOptions, read_where
 from fanogan_mtl.workflows.recording import comparison_of, done_cells
 from fanogan_mtl.workflows.summary import validation_auroc
@@ -157,6 +165,7 @@ def _obtain(
             return uri
     with execution.open_workers() as workers:
         setting = chosen[0].run.data.params["setting"]
+        obtain_extractors(tracking, heads, execution, workers)
         with opened_exchange(tracking, run_id, [head.cell for head in heads], execution, workers) as exchange:
             return make_model(tracking, run_id, heads, setting, execution, workers, exchange)
 

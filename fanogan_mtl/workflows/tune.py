@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -22,7 +22,7 @@ from fanogan_mtl.sweep.cell import RESULT_VERSION, Cell
 from fanogan_mtl.sweep.grid import comparison_parameters
 from fanogan_mtl.sweep.pretraining import Pretraining
 from fanogan_mtl.sweep.run import Workers
-from fanogan_mtl.sweep.trial import Trial, TrialResult, ask_whether_hopeless, run_trial
+from fanogan_mtl.sweep.trial import ask_whether_hopeless
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.environment import environment_tags
@@ -30,7 +30,7 @@ from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows import DEFAULT_TUNED
 from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.benchmark import train
-from fanogan_mtl.workflows.exchange import Exchange, opened_exchange, trial_away
+from fanogan_mtl.workflows.exchange import Exchange, opened_exchange, trial_task
 from fanogan_mtl.workflows.hybrid import HybridOptions, make_hybrid_plan, prepare_features
 from fanogan_mtl.workflows.models import log_models
 from fanogan_mtl.workflows.options import STUDY, DetectorChoice
@@ -268,12 +268,7 @@ def run_trials(
         workers.answering(trials.is_hopeless) as channel,
         TaskProgress("trials", tuning.trials, partial(_best_so_far, study), done) as progress,
     ):
-        is_hopeless = partial(ask_whether_hopeless, channel=channel)
-        run: Callable[[Trial], TrialResult]
-        if exchange:
-            run = partial(trial_away, exchange=exchange, device=execution.device, is_hopeless=is_hopeless)
-        else:
-            run = partial(run_trial, data_dir=execution.data_dir, device=execution.device, is_hopeless=is_hopeless)
+        run = trial_task(exchange, execution, partial(ask_whether_hopeless, channel=channel))
         while trials.missing:
             for outcome in workers.run(run, trials.begin(), ahead=False):
                 trial = trials.end(outcome)

@@ -1,4 +1,4 @@
-"""A full disk, a folder that can't be written, and a clock that jumps: one line or nothing, and no wrong number."""
+"""A full disk, too little memory, a folder that can't be written, and a clock that jumps: no wrong number by any."""
 
 from __future__ import annotations
 
@@ -95,6 +95,22 @@ def test_a_folder_that_can_only_be_read(server: Server, tmp_path: Path) -> None:
     )
     error = the_one_error(process)
     assert "can't be written (Read-only file system): choose another folder" in error
+
+
+def test_a_cell_that_wants_more_memory_than_there_is_fails_and_the_others_go_on(server: Server, tmp_path: Path) -> None:
+    own = {"MLFLOW_TRACKING_URI": server.url, "MLFLOW_EXPERIMENT_NAME": "memory"}
+    setting = '{"vae": {"latent_dim": 1000000000000}}'
+    process = subprocess.run(
+        script_command("benchmark", *SMALL, "--detectors", "pca,vae", "--detector_params", setting), cwd=ROOT,
+        env={**environment(tmp_path), **own}, capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert process.returncode == 1, process.stdout + process.stderr
+    assert "2 cells failed" in process.stdout
+    ended = cells(server, "memory")
+    failed, finished = ([run for run in ended if run.info.status == of] for of in ("FAILED", "FINISHED"))
+    assert [run.data.params["detector"] for run in failed] == ["vae", "vae"]
+    assert all("can't allocate memory" in run.data.tags["failure"] for run in failed)
+    assert [run.data.params["detector"] for run in finished] == ["pca", "pca"]
 
 
 def test_a_clock_that_jumps_changes_no_number_and_trains_nothing_twice(

@@ -100,6 +100,17 @@ def test_cells_have_the_same_bits_and_models_are_logged(
         assert run.data.tags["model_uri"]
     (sweep,) = client.search_runs([experiment.experiment_id], "tags.level = 'sweep'")
     assert [file.path for file in client.list_artifacts(sweep.info.run_id)] == ["overview.html", "results.csv"]
+    for kind in ("extractors", "features", "models"):  # somebody else registers, who has data alone
+        shutil.rmtree(apart.folder / "cache" / "fanogan-mtl" / kind, ignore_errors=True)
+    cell = client.search_runs([experiment.experiment_id], "tags.level = 'cell'")[0]
+    process = script(
+        apart.folder, "register", "--run", cell.info.run_id, "--name", entry, "--scheduler", apart.dask.address,
+        MLFLOW_TRACKING_URI=apart.server.url, MLFLOW_EXPERIMENT_NAME=entry,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "the workers don't share the data folder" in process.stdout
+    assert client.get_model_version_by_alias(entry, "champion").version == "1"
+    assert client.list_artifacts(cell.info.run_id, "exchange") == []
 
 
 def test_trials_have_the_same_values_there_as_here(apart: Apart, tmp_path: Path) -> None:
@@ -119,6 +130,20 @@ def test_trials_have_the_same_values_there_as_here(apart: Apart, tmp_path: Path)
         values.append([trial.data.metrics["validation_auroc"] for trial in trials])
     assert len(values[0]) == 1
     assert values[0] == values[1]
+
+
+def test_extractors_are_trained_near(apart: Apart, tmp_path: Path) -> None:
+    process = script(
+        apart.folder, "pretrain", "--dataset", f"mine=npz:{apart.own / 'mine.npz'}", "--extractors", "lenet5",
+        "--extractor_epochs", "1", "--limit", "40", "--scheduler", apart.dask.address,
+        MLFLOW_TRACKING_URI=apart.server.url, MLFLOW_EXPERIMENT_NAME="pretrain",
+    )  # fmt: skip
+    assert process.returncode == 0, process.stdout + process.stderr
+    client = mlflow.MlflowClient(apart.server.url)
+    experiment = client.get_experiment_by_name("pretrain")
+    assert experiment is not None
+    (extractor,) = client.search_runs([experiment.experiment_id], "tags.level = 'extractor'")
+    assert extractor.info.status == "FINISHED"
 
 
 def test_a_tracking_server_that_workers_can_not_reach_is_one_line(apart: Apart, tmp_path: Path) -> None:
