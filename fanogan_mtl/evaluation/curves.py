@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
 from fanogan_mtl.evaluation.checks import checked
 
@@ -48,7 +48,7 @@ def roc_data(anomaly: ArrayLike, scores: ArrayLike) -> RocData:
     """ROC curve without the points on its straight stretches; `ValueError` as in `detection_metrics`."""
     anomaly, scores = checked(anomaly, scores)
     fpr, tpr, _ = roc_curve(anomaly, scores)
-    return RocData(fpr, tpr, float(roc_auc_score(anomaly, scores)))
+    return RocData(fpr, tpr, float(auc(fpr, tpr)))
 
 
 def precision_recall_data(anomaly: ArrayLike, scores: ArrayLike) -> PrecisionRecallData:

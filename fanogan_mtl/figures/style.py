@@ -6,8 +6,6 @@ from html import escape
 from textwrap import wrap
 from typing import Any
 
-import plotly.graph_objects as go
-
 # Okabe and Ito's colours, less the yellow, which is faint on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -33,7 +31,7 @@ def bar_style(position: int) -> dict[str, Any]:
     return {"marker": {"color": colour, "pattern": pattern, "line": {"color": colour, "width": 1}}}
 
 
-def layout(title: str, x: dict[str, Any], y: dict[str, Any], height: int = 440) -> go.Layout:
+def layout(title: str, x: dict[str, Any], y: dict[str, Any], height: int = 440) -> dict[str, Any]:
     """Layout with the legend below the plot.
 
     Parameters
@@ -44,9 +42,9 @@ def layout(title: str, x: dict[str, Any], y: dict[str, Any], height: int = 440) 
     """
     lines = wrap(title, TITLE_LETTERS)
     axis = {"gridcolor": GRID, "linecolor": "#444444", "zeroline": False, "ticks": "outside", "automargin": True}
-    return go.Layout(
-        template="none",
-        title={
+    return {
+        "template": "none",
+        "title": {
             "text": "<br>".join(map(escape, lines)),
             "font": {"size": 15},
             "x": 0,
@@ -54,11 +52,11 @@ def layout(title: str, x: dict[str, Any], y: dict[str, Any], height: int = 440) 
             "yanchor": "top",
             "pad": {"l": 8, "t": 8 if len(lines) == 1 else 18},  # Plotly lifts titles of several lines over the edge
         },
-        font={"family": "system-ui, sans-serif", "size": 12, "color": "#222222"},
-        xaxis=axis | x,
-        yaxis=axis | y,
-        legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0},
-        margin={"l": 50, "r": 12, "t": 34 + 20 * len(lines), "b": 50},
-        height=height,
-        autosize=True,
-    )
+        "font": {"family": "system-ui, sans-serif", "size": 12, "color": "#222222"},
+        "xaxis": axis | x,
+        "yaxis": axis | y,
+        "legend": {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0},
+        "margin": {"l": 50, "r": 12, "t": 34 + 20 * len(lines), "b": 50},
+        "height": height,
+        "autosize": True,
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import groupby, zip_longest
 from pathlib import Path
 
 from fanogan_mtl.data.catalog import load_dataset
@@ -126,9 +127,15 @@ class Plan:
 
     @property
     def cells(self) -> list[Cell]:
-        """All cells; one of each comparison first: what is wrong or slow shows in the first minute."""
-        firsts = [each.cells[0] for each in self.comparisons]
-        return firsts + [cell for each in self.comparisons for cell in each.cells[1:]]
+        """All cells; one of each comparison first: what is wrong or slow shows in the first minute.
+
+        Then data set by data set, its comparisons in turn: with short cells between long ones, recording keeps pace.
+        """
+        cells = [each.cells[0] for each in self.comparisons]
+        for _, own in groupby(self.comparisons, key=lambda each: each.dataset.name):
+            for turn in zip_longest(*(each.cells[1:] for each in own)):
+                cells += [cell for cell in turn if cell is not None]
+        return cells
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,8 @@ def _drawn(study: Study, draw: Callable[[Study], go.Figure], heading: str) -> go
     if not figure.data:
         return None
     ours = layout(heading, {}, {})
-    figure.update_layout(height=ours.height, font=ours.font, template=ours.template, title=ours.title)
-    figure.update_layout(autosize=True, width=None, legend=ours.legend)
+    kept = {name: ours[name] for name in ("height", "font", "template", "title", "legend")}
+    figure.update_layout(kept, autosize=True, width=None)
     return figure
 
 
