@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
+from tqdm import tqdm
 
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec
@@ -65,7 +66,7 @@ def read_state(tracking: Tracking, plan: Plan) -> State:
     keys = [each.comparison.key for each in plan.comparisons]
     state = State({key: runs[key] for key in keys if key in runs})
     wanted = {cell.key for cell in plan.cells}
-    for key in state.comparisons:
+    for key in tqdm(state.comparisons, "finding what is done", delay=2, leave=False):
         runs_of_cells = [
             run
             for run in records.find_runs(tracking, "cell", comparison_key=key)
