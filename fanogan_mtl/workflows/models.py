@@ -149,7 +149,7 @@ def make_model(
     UserError
         If a detector can't be saved, or, trained again, scores otherwise than recorded.
     """
-    keys = obtain_extractors(tracking, heads, execution, workers)
+    keys = obtain_inputs(tracking, heads, execution, workers)
     if exchange and not exchange.holds(keys):
         workers, exchange = workers.near, None
     shared = execution.data_dir if execution.cluster else None  # where workers elsewhere can write
@@ -179,14 +179,13 @@ def make_model(
     return uri
 
 
-def obtain_extractors(
-    tracking: Tracking, heads: Sequence[ChosenHead], execution: Execution, workers: Workers
-) -> set[str]:
+def obtain_inputs(tracking: Tracking, heads: Sequence[ChosenHead], execution: Execution, workers: Workers) -> set[str]:
     """Have the heads' extractors and features in the data folder; give the extractors' keys."""
     cells = [head.cell for head in heads]
     keys = {cell.extractor_key for cell in cells if cell.extractor_key}
-    fetch_extractors(tracking, keys, execution.data_dir)  # those of an earlier sweep may be in MLflow alone
-    obtain_features(feature_tasks(cells, execution.data_dir), execution, workers)
+    if keys:
+        fetch_extractors(tracking, keys, execution.data_dir)  # those of an earlier sweep may be in MLflow alone
+        obtain_features(feature_tasks(cells, execution.data_dir), execution, workers)
     return keys
 
 

@@ -26,7 +26,7 @@ from fanogan_mtl.workflows.models import (
     logged_model,
     make_model,
     model_key,
-    obtain_extractors,
+    obtain_inputs,
 )
 from fanogan_mtl.workflows.plan import Execution, WhereOptions, read_where
 from fanogan_mtl.workflows.recording import comparison_of, done_cells
@@ -165,7 +165,7 @@ def _obtain(
             return uri
     with execution.open_workers() as workers:
         setting = chosen[0].run.data.params["setting"]
-        obtain_extractors(tracking, heads, execution, workers)
+        obtain_inputs(tracking, heads, execution, workers)
         with opened_exchange(tracking, run_id, [head.cell for head in heads], execution, workers) as exchange:
             return make_model(tracking, run_id, heads, setting, execution, workers, exchange)
 
