@@ -15,25 +15,13 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.sweep import questions
 from fanogan_mtl.sweep.cluster import Checked, Cluster, WrongWorker, connected, versions
+from fanogan_mtl.sweep.processes import SETTINGS, prepare_processes
 
 if TYPE_CHECKING:
     from distributed import Client
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-WORKER_SETTINGS = {
-    "distributed.worker.preload": ["fanogan_mtl.sweep.worker"],
-    "distributed.worker.memory.terminate": False,
-    "distributed.worker.profile.enabled": False,  # it interrupts the training every 10 ms
-    "distributed.nanny.pre-spawn-environ": {
-        "OMP_NUM_THREADS": 1,
-        "MKL_NUM_THREADS": 1,
-        "OPENBLAS_NUM_THREADS": 1,
-        "MALLOC_TRIM_THRESHOLD_": 2**28,  # Dask's 64 KB gives memory back after every step: a tenth of the time
-        "MALLOC_MMAP_THRESHOLD_": 2**26,
-    },
-}
 
 GONE = "the Dask scheduler is gone: start the same command again to go on"
 
@@ -136,7 +124,8 @@ class Workers:
 
         if self._cluster is not None:
             return self._stack.enter_context(connected(self._cluster.address))
-        self._stack.enter_context(dask.config.set(WORKER_SETTINGS))
+        prepare_processes()
+        self._stack.enter_context(dask.config.set(SETTINGS))
         cluster = LocalCluster(n_workers=self.count, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
         client = Client(self._stack.enter_context(cluster))
         self._stack.callback(client.close)  # its own `with` would have to end in the thread that it began in

@@ -1,16 +1,5 @@
-"""What a worker process does before its first task."""
+"""Imported by worker processes alone: leave Ctrl-C, which a terminal sends to all, to the one that a person started."""
 
-from __future__ import annotations
-
-import atexit
-import os
 import signal
 
-
-def dask_setup(worker: object) -> None:
-    """Leave Ctrl-C, which a terminal sends to all processes, to the one that the person started (Dask calls this).
-
-    At its end the process just ends: Python would take seconds to free every object.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    atexit.register(os._exit, 0)
+signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fanogan_mtl.errors import UserError
+from fanogan_mtl.variables import variables_set
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -57,7 +56,7 @@ def connect() -> Tracking:
     run_id = os.environ.pop("MLFLOW_RUN_ID", None)
     uri = mlflow.get_tracking_uri()
     try:
-        with _impatience():
+        with variables_set(IMPATIENT):  # MLflow's client's own patience is minutes
             client = mlflow.MlflowClient()
             experiment_id = client.get_run(run_id).info.experiment_id if run_id else _experiment_id(client)
             if client.get_experiment(experiment_id).lifecycle_stage != "active":
@@ -77,18 +76,3 @@ def _experiment_id(client: MlflowClient) -> str:
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default")
     experiment = client.get_experiment_by_name(name)
     return str(experiment.experiment_id if experiment else client.create_experiment(name))
-
-
-@contextmanager
-def _impatience() -> Iterator[None]:
-    """Within, MLflow's client gives up soon: its own patience is minutes."""
-    before = {name: os.environ.get(name) for name in IMPATIENT}
-    os.environ |= IMPATIENT
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -42,6 +42,8 @@ def benchmark(options: BenchmarkOptions, tracking: Tracking | None = None, worke
     if tracking is None and STUDY in options.detector_params:  # else a mistake is told before a database is made
         tracking = connect()
     plan = make_plan(options, study_finder(tracking))
+    if workers is None:
+        plan.execution.prepare_workers()  # MLflow may have a database to make meanwhile
     tracking = tracking or connect()
     if plan.execution.dry_run:
         return print_plan(plan, tracking)

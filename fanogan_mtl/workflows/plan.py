@@ -13,6 +13,7 @@ from fanogan_mtl.data.splits import split_rows
 from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.cluster import Cluster
 from fanogan_mtl.sweep.grid import cells_of, comparison_parameters
+from fanogan_mtl.sweep.processes import prepare_processes
 from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.workflows import DEFAULT_DETECTORS
 from fanogan_mtl.workflows import options as read
@@ -77,6 +78,11 @@ class Execution:
     def n_workers(self) -> int:
         """How many cells run at a time."""
         return self.cluster.n_workers if self.cluster else self.workers
+
+    def prepare_workers(self) -> None:
+        """Let worker processes of this machine import what they need, while the caller does something else."""
+        if self.cluster is None and not self.dry_run:
+            prepare_processes()
 
     def open_workers(self) -> Workers:
         """Workers to be used in a `with`."""

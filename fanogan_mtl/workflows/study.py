@@ -49,8 +49,9 @@ def study(options: StudyOptions) -> int:
     UserError
         For a mistake in the options or the data, before anything is trained.
     """
-    tracking = connect()
     plan = make_plan(_benchmark(options))
+    plan.execution.prepare_workers()
+    tracking = connect()
     hybrid_plan = make_hybrid_plan(_hybrid(options)) if all(data.is_images for _, data in plan.datasets) else None
     if plan.execution.dry_run:
         return benchmark(_benchmark(options), tracking) or (hybrid(_hybrid(options), tracking) if hybrid_plan else 0)

@@ -1,0 +1,50 @@
+"""Worker processes of this machine: forked from one process that has imported what they need, once for all of them.
+
+That process ends with the one that started it, as its children do. Dask gives it the environment they are to have only
+where it is Dask that starts it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing import forkserver
+
+from fanogan_mtl.variables import variables_set
+
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_TRIM_THRESHOLD_": str(2**28),  # Dask's 64 KB gives memory back after every step: a tenth of the time
+    "MALLOC_MMAP_THRESHOLD_": str(2**26),
+}
+SETTINGS = {
+    "distributed.worker.multiprocessing-method": "forkserver",
+    "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
+    "distributed.worker.memory.terminate": False,
+    "distributed.worker.memory.monitor-interval": "1s",
+    "distributed.worker.profile.enabled": False,  # it interrupts the training every 10 ms
+    "distributed.admin.tick.interval": "1s",  # its 20 ms, in each of these processes, are 4 % of a core
+    "distributed.admin.system-monitor.interval": "10s",
+}
+"""Dask's settings for workers of this machine."""
+
+IMPORTED = [
+    "fanogan_mtl.sweep.worker",
+    "distributed.nanny",
+    "distributed.worker",
+    "fanogan_mtl.sweep.head",
+    "torch._dynamo",  # by torch itself, at an optimiser's first step
+]
+
+
+def prepare_processes() -> None:
+    """Start the process that imports, unless it is there; it works beside whatever the caller does next."""
+    import dask
+    from distributed.utils import get_mp_context
+
+    with dask.config.set(SETTINGS):
+        get_mp_context()  # names Dask's own choice of imports, once
+    multiprocessing.set_forkserver_preload(IMPORTED)
+    with variables_set(ENVIRONMENT):
+        forkserver.ensure_running()
