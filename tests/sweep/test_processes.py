@@ -1,7 +1,8 @@
 import os
+import subprocess
 import sys
 
-from fanogan_mtl.sweep.processes import ENVIRONMENT, prepare_processes
+from fanogan_mtl.sweep.processes import ENVIRONMENT, IMPORTED, prepare_processes
 from fanogan_mtl.sweep.run import Workers
 
 
@@ -31,3 +32,17 @@ def test_workers_come_from_one_process_that_has_imported_what_they_need() -> Non
     assert len(parents) == 1
     assert os.getpid() not in parents | own
     assert imported == {True}
+
+
+def test_what_is_imported_before_the_fork_asks_for_no_gpu() -> None:
+    code = f"""
+from importlib import import_module
+import torch
+asked = []
+torch.cuda.is_available = torch.cuda.device_count = torch._C._cuda_getDeviceCount = lambda: asked.append(1) or 0
+for name in {IMPORTED}:
+    import_module(name)
+print(len(asked))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "0\n", done.stderr  # CUDA that is begun before a fork can't be used after it
