@@ -6,7 +6,7 @@ import math
 import sys
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,9 +34,10 @@ class CellProgress:
     """
 
     def __init__(self, pending: Sequence[Cell], total: int, workers: int) -> None:
-        self._pending = {cell.key: cell for cell in pending}
+        self._pending = Counter(map(_kind, pending))
         self._workers = workers
-        self._seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        self._ended: Counter[tuple[str, ...]] = Counter()
+        self._seconds: dict[tuple[str, ...], float] = defaultdict(float)
         layout = "{n_fmt}/{total_fmt} cells |{bar:20}| {elapsed}{postfix}"
         interval = 0.1 if sys.stderr.isatty() else 10
         self._bar = tqdm(
@@ -51,11 +52,12 @@ class CellProgress:
 
     def update(self, cell: Cell, result: CellResult | None, running: Sequence[Cell], news: str = "") -> None:
         """Count a cell that has ended, and say what runs now, and any news."""
-        del self._pending[cell.key]
+        self._pending[_kind(cell)] -= 1
         if result:
             metrics = result.metrics[max(result.metrics)]
-            for kind in _kinds(cell):
-                self._seconds[kind].append(metrics["fit_seconds"] + metrics["score_seconds"])
+            for kind in _kin(_kind(cell)):
+                self._ended[kind] += 1
+                self._seconds[kind] += metrics["fit_seconds"] + metrics["score_seconds"]
         now = f"now {', '.join(map(str, running))}" if running else "finishing"
         self._bar.set_postfix_str(
             f"about {duration(self.seconds_left())} left, {now}{news and '; '}{news}", refresh=False
@@ -64,11 +66,11 @@ class CellProgress:
 
     def seconds_left(self) -> float:
         """Estimate from the cells that ended: those of the same comparison if there are, else of the same detector."""
-        return sum(self._expected(cell) for cell in self._pending.values()) / self._workers
+        return sum(count * self._expected(kind) for kind, count in self._pending.items()) / self._workers
 
-    def _expected(self, cell: Cell) -> float:
-        known = next((self._seconds[kind] for kind in _kinds(cell) if kind in self._seconds), [0.0])
-        return sum(known) / len(known)
+    def _expected(self, kind: tuple[str, str]) -> float:
+        known = next((kin for kin in _kin(kind) if self._ended[kin]), None)
+        return 0.0 if known is None else self._seconds[known] / self._ended[known]
 
 
 class TaskProgress:
@@ -131,9 +133,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def _kinds(cell: Cell) -> list[tuple[str, ...]]:
-    """From the closest kin of a cell to all."""
-    return [(cell.comparison.dataset.name, cell.comparison.detector), (cell.comparison.detector,), ()]
+def _kind(cell: Cell) -> tuple[str, str]:
+    return cell.comparison.dataset.name, cell.comparison.detector
+
+
+def _kin(kind: tuple[str, str]) -> list[tuple[str, ...]]:
+    """From the closest kin of a kind to all."""
+    return [kind, kind[1:], ()]
 
 
 def _probe(cell: Cell, data_dir: Path, device: str) -> float:
