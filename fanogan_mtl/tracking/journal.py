@@ -148,9 +148,13 @@ def new_journal(folder: Path, run_id: str) -> Journal:
         journal = Journal(path, file, run_id, {})
         journal.begin()
         begun.rename(path)
+        path.with_suffix("").mkdir()
+        for each in (folder, *folder.parents[:2]):  # a power cut may not take the names either
+            _sync(each)
     except OSError as error:
-        with suppress(OSError):
-            begun.unlink()
+        for each in (begun, path):
+            with suppress(OSError):
+                each.unlink()
         raise UserError(f"the journal {path} can't be written ({error.strerror}): free space or set data_dir") from None
     return journal
 

@@ -63,6 +63,41 @@ def test_what_waits_is_read_back_to_the_bit_with_its_files(tmp_path: Path) -> No
     assert taken_over(tmp_path / "journal") == []  # it has another owner now
 
 
+def test_a_power_cut_takes_nothing_that_was_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a disk has for certain are the files and the names in folders that were brought to it."""
+    certain: dict[int, bytes | list[tuple[str, bool, int]]] = {}
+
+    def synced(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").resolve()
+        certain[path.stat().st_ino] = (
+            [(each.name, each.is_dir(), each.stat().st_ino) for each in path.iterdir()]
+            if path.is_dir()
+            else path.read_bytes()
+        )
+
+    def restore(path: Path, is_folder: bool, inode: int) -> None:
+        if is_folder:
+            path.mkdir()
+            for name, *what in certain.get(inode, []):
+                restore(path / name, *what)
+        else:
+            path.write_bytes(certain.get(inode, b""))
+
+    monkeypatch.setattr("os.fsync", synced)
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    journal = new_journal(data_dir / "journal" / "experiment", "run")
+    journal.add(cell(0, tmp_path))
+    journal.add(cell(1, tmp_path))
+    die(journal)
+    inode = data_dir.stat().st_ino
+    data_dir.rename(tmp_path / "before")
+    restore(data_dir, True, inode)
+    (found,) = taken_over(data_dir / "journal" / "experiment")
+    assert found.run_id == "run"
+    assert [found.read(key).record.files[0].read_bytes() for key in found.waiting] == [bytes(10), b"\1" * 10]
+
+
 def test_a_journal_in_which_nothing_waits_is_removed(tmp_path: Path) -> None:
     journal = new_journal(tmp_path / "journal", "run")
     journal.add(cell(0, tmp_path))
