@@ -11,7 +11,7 @@ import click
 from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.workflows.exchange import Exchange, cell_task, opened_exchange
-from fanogan_mtl.workflows.models import log_models
+from fanogan_mtl.workflows.models import log_models, prepare_models
 from fanogan_mtl.workflows.options import STUDY
 from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, make_plan
 from fanogan_mtl.workflows.progress import CellProgress, duration, estimate_seconds
@@ -71,6 +71,8 @@ def run_plan(
     """
     sweep = Sweep(tracking, plan, {name: str(value) for name, value in asdict(options).items()}, entry)
     try:
+        if plan.execution.kept_models and sweep.pending:
+            prepare_models()
         with nullcontext(workers) if workers else plan.execution.open_workers() as workers:
             if prepare:
                 prepare(sweep, workers)

@@ -6,9 +6,11 @@ import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 import click
@@ -68,6 +70,11 @@ class ChosenHead:
     def metrics(self) -> dict[str, float]:
         """As recorded, at its budget."""
         return self.done.result.metrics[self.budget]
+
+
+def prepare_models() -> None:
+    """Import what MLflow needs to try a model, in a thread: while workers start, a sweep has nothing else to do."""
+    Thread(target=import_module, args=("torchvision",)).start()
 
 
 def log_models(
