@@ -73,6 +73,15 @@ def _experiment_id(client: MlflowClient) -> str:
     """Find the experiment that the environment names as MLflow does, or make it."""
     if experiment_id := os.environ.get("MLFLOW_EXPERIMENT_ID"):
         return experiment_id
+    from mlflow.exceptions import MlflowException
+
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default")
+    if client.get_experiment_by_name(name) is None:
+        try:
+            client.create_experiment(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process has just made it
+                raise
     experiment = client.get_experiment_by_name(name)
-    return str(experiment.experiment_id if experiment else client.create_experiment(name))
+    assert experiment is not None
+    return str(experiment.experiment_id)

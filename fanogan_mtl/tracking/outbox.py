@@ -199,13 +199,13 @@ def send(tracking: Tracking, cell: CellRecord, comparison_runs: dict[str, str], 
 def comparison_run(tracking: Tracking, comparison: ComparisonRecord, known: dict[str, str]) -> str:
     """Find a comparison's run, or begin it."""
     if comparison.key not in known:
-        runs = records.find_runs(tracking, "comparison", comparison_key=comparison.key)
-        if not runs:
+        if not records.find_runs(tracking, "comparison", comparison_key=comparison.key):
             tags = {"level": "comparison", "comparison_key": comparison.key, **comparison.tags}
-            run_id = records.create_run(tracking, comparison.parent_id, comparison.name, tags)
-            records.write(tracking, run_id, Record(comparison.parameters))
-            records.log_data(tracking, run_id, [comparison.data])
+            records.create_run(tracking, comparison.parent_id, comparison.name, tags)
         run = tidy_comparison(tracking, comparison.key)
+        if not run.inputs.dataset_inputs:  # new, or left by who died before these last two
+            records.write(tracking, run.info.run_id, Record(comparison.parameters))
+            records.log_data(tracking, run.info.run_id, [comparison.data])
         if comparison.tags["sweeps"] not in _sweeps(run):  # another sweep has begun it
             records.join_sweep(tracking, run, comparison.tags["sweeps"])
         known[comparison.key] = run.info.run_id

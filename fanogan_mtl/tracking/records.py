@@ -166,6 +166,7 @@ def log_data(tracking: Tracking, run_id: str, data: Iterable[DataInput]) -> None
     import json
 
     from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.exceptions import MlflowException
 
     inputs = [
         DatasetInput(
@@ -180,7 +181,13 @@ def log_data(tracking: Tracking, run_id: str, data: Iterable[DataInput]) -> None
         )
         for each in data
     ]
-    tracking.client.log_inputs(run_id, datasets=inputs)
+    for others in reversed(range(len(inputs) + 1)):
+        try:
+            tracking.client.log_inputs(run_id, datasets=inputs)
+            return
+        except MlflowException as error:  # another process may just have added one of them, which is found now
+            if error.error_code != "BAD_REQUEST" or not others:
+                raise
 
 
 def read_file(tracking: Tracking, run: Run, name: str, folder: Path) -> Path:

@@ -165,6 +165,19 @@ def test_two_that_record_the_same_cells_at_once_leave_each_once(
     assert set(comparison.data.tags["sweeps"].split(",")) == sweeps
 
 
+def test_a_comparison_whose_beginner_died_gets_what_it_lacks(
+    tracking: Tracking, make: Callable[[int], CellRecord]
+) -> None:
+    cell = make(0)
+    half = {"level": "comparison", "comparison_key": cell.comparison.key, **cell.comparison.tags}
+    records.create_run(tracking, cell.comparison.parent_id, cell.comparison.name, half)
+    send(tracking, cell, {}, again=True)
+    (comparison,) = records.find_runs(tracking, "comparison")
+    assert comparison.data.params == {"detector": "knn"}
+    assert [each.dataset.name for each in comparison.inputs.dataset_inputs] == ["toys"]
+    check_once(tracking, [0])
+
+
 def test_what_the_server_refuses_ends_the_sender_and_is_told(
     tracking: Tracking, make: Callable[[int], CellRecord], tmp_path: Path
 ) -> None:

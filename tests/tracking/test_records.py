@@ -4,11 +4,14 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
 from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from mlflow_server import started_server
+from sqlalchemy.engine import Engine
+from sqlalchemy.event import listens_for, remove
 
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.tracking import records
@@ -99,6 +102,47 @@ def test_data_sets_are_inputs(tracking: Tracking) -> None:
     records.log_data(tracking, run_id, [DataInput("digits", "d" * 64, "npz:digits.npz", 100, 20)])
     (used,) = tracking.client.get_run(run_id).inputs.dataset_inputs
     assert (used.dataset.name, used.dataset.digest) == ("digits", "d" * 36)
+
+
+def test_data_sets_that_others_note_at_the_same_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    tracking = connect()
+    data = [DataInput(name, name * 36, name, 100, 20) for name in "abc"]
+    runs = [records.start_run(tracking, "sweep", name, Record()) for name in "xyz"]
+    others = list(zip(runs[1:], data[1:], strict=True))
+
+    @listens_for(Engine, "after_cursor_execute")
+    def intrude(connection: Any, cursor: Any, statement: str, *_: object) -> None:
+        if "FROM datasets" in statement and others:  # MLflow has looked for it, and has not added it yet
+            run_id, own = others.pop()
+            records.log_data(tracking, run_id, [own])
+
+    try:
+        records.log_data(tracking, runs[0], data)
+    finally:
+        remove(Engine, "after_cursor_execute", intrude)
+    used = [{each.dataset.name for each in tracking.client.get_run(run).inputs.dataset_inputs} for run in runs]
+    assert used == [{"a", "b", "c"}, {"b"}, {"c"}]
+
+
+def test_an_experiment_that_another_process_makes_at_the_same_moment(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow.set_tracking_uri(server)
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "made by another")
+    made: list[str] = []
+    look = mlflow.MlflowClient.get_experiment_by_name
+
+    def look_and_be_overtaken(client: mlflow.MlflowClient, name: str) -> Any:
+        found = look(client, name)
+        if not made:
+            made.append(client.create_experiment(name))
+        return found
+
+    monkeypatch.setattr(mlflow.MlflowClient, "get_experiment_by_name", look_and_be_overtaken)
+    assert [connect().experiment_id] == made
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "nosuch://server", "sqlite:////proc/no/folder.db"])
