@@ -225,14 +225,13 @@ def tidy_comparison(tracking: Tracking, key: str) -> Run:
     spare = records.superseded(cells)
     for run in spare:
         records.discard(tracking, run.info.run_id)
-    if others:
-        for cell in cells:
-            if cell not in spare and cell.data.tags["mlflow.parentRunId"] != first.info.run_id:
-                tracking.client.set_tag(cell.info.run_id, "mlflow.parentRunId", first.info.run_id)
-        for other in others:
-            for sweep_id in _sweeps(other):
-                records.join_sweep(tracking, tracking.client.get_run(first.info.run_id), sweep_id)
-            records.discard(tracking, other.info.run_id)
+    for cell in cells:  # also those that somebody put under a run that had just gone
+        if cell not in spare and cell.data.tags["mlflow.parentRunId"] != first.info.run_id:
+            tracking.client.set_tag(cell.info.run_id, "mlflow.parentRunId", first.info.run_id)
+    for other in others:
+        for sweep_id in _sweeps(other):
+            records.join_sweep(tracking, tracking.client.get_run(first.info.run_id), sweep_id)
+        records.discard(tracking, other.info.run_id)
     return first
 
 

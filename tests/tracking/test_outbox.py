@@ -165,6 +165,19 @@ def test_two_that_record_the_same_cells_at_once_leave_each_once(
     assert set(comparison.data.tags["sweeps"].split(",")) == sweeps
 
 
+def test_a_cell_put_under_a_comparison_that_has_just_gone_comes_under_the_one_that_is_left(
+    tracking: Tracking, make: Callable[[int], CellRecord]
+) -> None:
+    known: dict[str, str] = {}
+    cell = make(0)
+    send(tracking, cell, known, again=False)
+    gone = records.create_run(tracking, cell.comparison.parent_id, "the same comparison", {})
+    records.discard(tracking, gone)
+    send(tracking, make(1), {cell.comparison.key: gone}, again=False)  # as by who has not seen yet that it went
+    outbox_module.tidy_comparison(tracking, cell.comparison.key)
+    check_once(tracking, [0, 1])
+
+
 def test_a_comparison_whose_beginner_died_gets_what_it_lacks(
     tracking: Tracking, make: Callable[[int], CellRecord]
 ) -> None:
