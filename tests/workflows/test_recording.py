@@ -3,8 +3,9 @@
 from dataclasses import asdict
 from pathlib import Path
 
+import mlflow
 import pytest
-from project_runs import environment, furnish
+from project_runs import environment, furnish, uri
 
 from fanogan_mtl.sweep.run import Failure
 from fanogan_mtl.tracking import records
@@ -19,6 +20,7 @@ def test_an_interrupted_sweep_ends_only_comparisons_that_still_run(
     furnish(tmp_path)
     for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)
+    mlflow.set_tracking_uri(uri(tmp_path))
     options = BenchmarkOptions(
         dataset="optdigits", detectors="pca,knn,ocsvm", classes="0,1", seeds="0", data_dir=str(tmp_path / "data")
     )
