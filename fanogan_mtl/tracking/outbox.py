@@ -203,7 +203,7 @@ def comparison_run(tracking: Tracking, comparison: ComparisonRecord, known: dict
             tags = {"level": "comparison", "comparison_key": comparison.key, **comparison.tags}
             records.create_run(tracking, comparison.parent_id, comparison.name, tags)
         run = tidy_comparison(tracking, comparison.key)
-        if not run.inputs.dataset_inputs:  # new, or left by who died before these last two
+        if not (run.inputs and run.inputs.dataset_inputs):  # new, or left by who died before these last two
             records.write(tracking, run.info.run_id, Record(comparison.parameters))
             records.log_data(tracking, run.info.run_id, [comparison.data])
         if comparison.tags["sweeps"] not in _sweeps(run):  # another sweep has begun it
