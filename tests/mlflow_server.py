@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,8 @@ class Server:
             return
         own = psutil.Process(self.process.pid)
         for process in [*own.children(recursive=True), own]:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # a child may just have ended of itself
+                process.kill()
         self.process.wait()
         self.process = None
 

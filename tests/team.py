@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ class Team:
             assert not alive, f"{name} left {alive}"
         finally:
             for child in children:
-                if child.is_running():
+                with suppress(psutil.NoSuchProcess):
                     child.kill()
             if process.poll() is None:
                 process.kill()
