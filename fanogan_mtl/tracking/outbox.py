@@ -217,10 +217,7 @@ def tidy_comparison(tracking: Tracking, key: str) -> Run:
 
     Who is just writing to a run that goes is refused, looks again, and finds what is left.
     """
-    first, *others = sorted(
-        records.find_runs(tracking, "comparison", comparison_key=key),
-        key=lambda run: (run.info.start_time, run.info.run_id),
-    )
+    first, *others = records.find_runs(tracking, "comparison", comparison_key=key)
     cells = records.find_runs(tracking, "cell", comparison_key=key)
     spare = records.superseded(cells)
     for run in spare:

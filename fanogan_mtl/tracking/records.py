@@ -75,7 +75,7 @@ def find_runs(tracking: Tracking, level: str, **tags: str) -> list[Run]:
         runs += page
         token = page.token
         if not token:
-            return runs[::-1]
+            return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
 def superseded(cells: Iterable[Run]) -> list[Run]:
