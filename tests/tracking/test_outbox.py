@@ -168,9 +168,8 @@ def test_two_that_record_the_same_cells_at_once_leave_each_once(
 def test_a_cell_put_under_a_comparison_that_has_just_gone_comes_under_the_one_that_is_left(
     tracking: Tracking, make: Callable[[int], CellRecord]
 ) -> None:
-    known: dict[str, str] = {}
     cell = make(0)
-    send(tracking, cell, known, again=False)
+    send(tracking, cell, {}, again=False)
     gone = records.create_run(tracking, cell.comparison.parent_id, "the same comparison", {})
     records.discard(tracking, gone)
     send(tracking, make(1), {cell.comparison.key: gone}, again=False)  # as by who has not seen yet that it went
