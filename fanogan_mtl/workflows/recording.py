@@ -62,7 +62,7 @@ class State:
 
 def read_state(tracking: Tracking, plan: Plan) -> State:
     """Find the plan's comparisons and cells among the experiment's runs."""
-    found = reversed(records.find_runs(tracking, "comparison"))  # of a comparison that was begun twice, the first stays
+    found = reversed(records.find_runs(tracking, "comparison"))  # of one that was begun twice the first stays
     runs = {run.data.tags["comparison_key"]: run for run in found}
     keys = [each.comparison.key for each in plan.comparisons]
     state = State({key: runs[key] for key in keys if key in runs})
@@ -231,8 +231,9 @@ class Sweep:
         done = self._outbox.close()
         if self._outbox.away_for:
             return
-        for run in records.find_runs(self.tracking, "comparison"):  # what we know may have been merged into another's
-            if self._missing.get(run.data.tags["comparison_key"]) and run.info.status == "RUNNING":
+        unfinished = {key for key, missing in self._missing.items() if missing and key in self.comparison_runs}
+        for run in records.find_runs(self.tracking, "comparison") if unfinished else ():  # others may have merged ours
+            if run.data.tags["comparison_key"] in unfinished and run.info.status == "RUNNING":
                 records.finish(self.tracking, run.info.run_id, "KILLED")
         records.finish(self.tracking, self.run_id, status)
         if done:
