@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec
-from fanogan_mtl.report.content import Block, Report, Section, Text
+from fanogan_mtl.report.content import Block, Report, Section, Table, Text, words
 from fanogan_mtl.report.costs import cost_section
 from fanogan_mtl.report.data_charts import data_section
 from fanogan_mtl.report.detector_charts import detector_section, hybrid_section
@@ -88,6 +88,14 @@ def _summary(evidence: Evidence, answered: Sequence[Question]) -> tuple[Block, .
                 "set against these.", "note",
             )
         )  # fmt: skip
+    if marked := [each for each in evidence.results if each.marks]:
+        rows = [
+            (each.method, (words(each.dataset), words(mark), words(sentence)))
+            for each in marked
+            for mark, sentence in each.marks.items()
+        ]
+        caption = "Marked comparisons (*), not to be taken as they stand"
+        blocks.append(Table("marked comparisons", caption, ("method", "data set", "mark", "why"), tuple(rows)))
     for each in answered:
         blocks += [Text(f"{each.number}: {each.question} The study: {each.studys}"), Text(each.answer, "answer")]
     return tuple(blocks)

@@ -25,12 +25,15 @@ class Entry:
     numbers : dict
         What it is (`mean`, `std`, ...) to its value, in the unit of the table; shares in [0, 1].
     best : bool
-        Whether it is marked as the best of its row.
+        Whether it is the best of its row.
+    marked : bool
+        Whether it is of a marked comparison, not to be taken as it stands.
     """
 
     text: str
     numbers: dict[str, float] = field(default_factory=dict)
     best: bool = False
+    marked: bool = False
 
 
 Row = tuple[str, tuple[Entry, ...]]
@@ -136,11 +139,12 @@ class Report:
                     yield title, block.table
 
 
-def share(mean: float | None, std: float | None = None, absent: str = NOT_RUN) -> Entry:
-    """Make an entry of a share in [0, 1], in percent for people."""
+def share(mean: float | None, std: float | None = None, absent: str = NOT_RUN, marked: bool = False) -> Entry:
+    """Make an entry of a share in [0, 1], in percent for people; one of a marked comparison has an asterisk."""
     if mean is None:
         return Entry(absent)
-    return Entry(percent(mean, std), {"mean": mean} | ({} if std is None else {"std": std}))
+    numbers = {"mean": mean} | ({} if std is None else {"std": std})
+    return Entry(percent(mean, std) + "*" * marked, numbers, marked=marked)
 
 
 def number(value: float | None, text: str = "{:.3g}", absent: str = NONE) -> Entry:
@@ -154,9 +158,14 @@ def words(text: str) -> Entry:
 
 
 def best_marked(entries: Sequence[Entry], key: str = "mean") -> tuple[Entry, ...]:
-    """Mark the greatest of a row, where there are two at least to choose from; equals to what is shown are all best."""
-    shown = [round(entry.numbers[key], 3) if key in entry.numbers else None for entry in entries]
+    """Say which is the greatest of a row, where there are two at least to choose from; equals as shown are all best.
+
+    A marked comparison is only the best of a row in which all are marked.
+    """
+    sound = [entry for entry in entries if key in entry.numbers and not entry.marked]
+    of = sound or [entry for entry in entries if key in entry.numbers]
+    shown = [round(entry.numbers[key], 3) if entry in of else None for entry in entries]
     known = [value for value in shown if value is not None]
-    if len(known) < 2:
+    if sum(key in entry.numbers for entry in entries) < 2:
         return tuple(entries)
     return tuple(replace(entry, best=value == max(known)) for entry, value in zip(entries, shown, strict=True))

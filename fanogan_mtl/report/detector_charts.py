@@ -98,7 +98,8 @@ def _roc_chart(hybrid: Result, alone: Result) -> Chart:
             tests[cell.normal_class] = {"without": _test(without[cell.normal_class]), "with": _test(cell)}
     rows = []
     for name, pair in tests.items():
-        entries = [share(roc_data(*pair[which]).auroc) for which in ("without", "with")]
+        areas = [(roc_data(*pair["without"]).auroc, alone), (roc_data(*pair["with"]).auroc, hybrid)]
+        entries = [share(area, marked=bool(of.marks)) for area, of in areas]
         rows.append((name, best_marked(entries)))
     title = f"{hybrid.method} and {alone.method} on {hybrid.dataset}"
     figure = figures.roc_with_and_without_figure(figures.roc_with_and_without_data(tests), title)

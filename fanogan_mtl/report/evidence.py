@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 
@@ -39,6 +39,8 @@ class Recorded:
         Values that the detector sees of one image; None where it isn't known.
     n_classes : int or None
         Classes of the data set that can be normal; None where it isn't known.
+    marks : mapping
+        What keeps its figures from being taken as they stand: a mark to the sentence that explains it.
     """
 
     run_id: str
@@ -47,6 +49,7 @@ class Recorded:
     cells: tuple[DoneCell, ...]
     n_features: int | None = None
     n_classes: int | None = None
+    marks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,11 @@ class Result:
             return "all"
         name = self.comparison.dataset.name
         return name if name in PUBLISHED else STAND_INS.get(name)
+
+    @property
+    def marks(self) -> Mapping[str, str]:
+        """What keeps its figures from being taken as they stand."""
+        return self.recorded.marks
 
     @property
     def budgets(self) -> tuple[int, ...]:

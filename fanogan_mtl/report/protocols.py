@@ -49,14 +49,20 @@ def protocol_section(evidence: Evidence) -> Section:
 
 def _chart(results: Sequence[Result], protocols: Sequence[str], dataset: str) -> Chart:
     values: dict[str, dict[str, float]] = {name: {} for name in protocols}
+    marked: set[tuple[str, str]] = set()
     for each in results:
         name = f"{each.comparison.extractor}+{each.comparison.detector}"
         if each.recorded.setting != "default":
             name += f" ({each.recorded.setting})"
         values[str(each.comparison.protocol)].setdefault(name, each.summary().mean)
+        if each.marks:
+            marked.add((str(each.comparison.protocol), name))
     values = {protocol: of for protocol, of in values.items() if of}
     methods = list(dict.fromkeys(name for of in values.values() for name in of))
-    rows = tuple((name, best_marked([share(values[each].get(name)) for each in values])) for name in methods)
+    rows = tuple(
+        (name, best_marked([share(of.get(name), marked=(each, name) in marked) for each, of in values.items()]))
+        for name in methods
+    )
     table = Table(
         f"protocols on {dataset}", "Mean AUROC in percent, mean over budgets; ★ is the best of its row.",
         ("method", *values), rows,

@@ -5,8 +5,9 @@ An answer is given where a test over blocks (data set × normal class) supports 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from fanogan_mtl import figures
@@ -69,13 +70,14 @@ class Question:
 
 def questions(evidence: Evidence) -> list[Question]:
     """Answer all five from the results under the main conditions and the protocol `paper`."""
-    return [
+    answered = [
         _best_detector(evidence),
         _deep_or_shallow(evidence),
         _several_tasks(evidence),
         _transfer(evidence),
         _missed(evidence),
     ]
+    return [replace(each, answer=each.answer + _on_marked(evidence, each.answer)) for each in answered]
 
 
 def question_sections(answered: Sequence[Question]) -> list[Section]:
@@ -120,6 +122,13 @@ def _best_detector(evidence: Evidence) -> Question:
                 answer += f", and its lead over {listed(beaten)} is supported." if beaten else "."
             blocks = (*blocks, *_tested(both, "deep detectors and shallow baselines"))
     return Question("RQ1", "which deep unsupervised detector is best?", "f-AnoGAN.", answer, blocks)
+
+
+def _on_marked(evidence: Evidence, answer: str) -> str:
+    """Say which methods that an answer names have marked comparisons."""
+    methods = dict.fromkeys(each.method for each in evidence.results if each.main and each.marks)
+    named = [method for method in methods if re.search(rf"(?<![\w+]){re.escape(method)}(?![\w+])", answer)]
+    return f" Marked, and not to be taken as it stands: {listed(named)}." if named else ""
 
 
 def _answer_best(table: Blocks, what: str, of: int) -> tuple[tuple[Block, ...], str]:
@@ -183,7 +192,11 @@ def _several_tasks(evidence: Evidence) -> Question:
     rows = []
     for name, found in on_pool.items():
         single = [each.summary().mean for each in evidence.of(name) if each.main and not each.is_pool]
-        entries = [share(fmean(single) if single else None, absent=NONE), share(found.summary().mean)]
+        marked = any(each.marks for each in evidence.of(name) if each.main and not each.is_pool)
+        entries = [
+            share(fmean(single) if single else None, absent=NONE, marked=marked),
+            share(found.summary().mean, marked=bool(found.marks)),
+        ]
         rows.append((name, best_marked(entries)))
     kept = Table(
         "one task and several", "Mean AUROC in percent, mean over budgets: one detector a data set, and one for all.",

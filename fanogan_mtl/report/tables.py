@@ -90,7 +90,7 @@ def _table(evidence: Evidence, number: str, metric: str, columns: Sequence[Colum
         rows += _own_rows(dataset, metric, results)
     if number == "5.3":
         rows += _mean_rows(evidence, metric, columns, [dataset for dataset, _ in datasets])
-    caption = f"{METRICS[metric]} in percent. ★ is the best of its row."
+    caption = f"{METRICS[metric]} in percent. ★ is the best of its row; * see the marked comparisons above."
     return Table(
         f"{TITLES[number].partition(':')[0]}: {metric}", caption, ("", *(c.head for c in columns)), tuple(rows)
     )
@@ -129,7 +129,7 @@ def _summary(result: Result | None, metric: str, budget: int | None = None) -> E
     if result is None:
         return share(None)
     summary = result.summary(metric, None if budget is None else [budget])
-    return share(summary.mean, summary.std_over_seeds)
+    return share(summary.mean, summary.std_over_seeds, marked=bool(result.marks))
 
 
 def _interval(result: Result | None) -> Entry:
@@ -152,7 +152,9 @@ def _mean_rows(evidence: Evidence, metric: str, columns: Sequence[Column], datas
         for column in columns:
             results = [evidence.get(column.method, name) for name in run] if column.method else []
             there = [each.summary(metric).mean for each in results if each]
-            means.append(share(fmean(there) if len(there) == len(run) else None, absent=NONE if there else NOT_RUN))
+            mean = fmean(there) if len(there) == len(run) else None
+            marked = any(each.marks for each in results if each)
+            means.append(share(mean, absent=NONE if there else NOT_RUN, marked=marked))
         rows.append((f"mean of {' and '.join(run)}: ours", best_marked(means)))
     return rows
 

@@ -9,10 +9,11 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,9 @@ from fanogan_mtl.data.splits import Part, Split, choosing_parts, one_vs_rest
 from fanogan_mtl.detectors.registry import make_detector, takes
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.evaluation.metrics import auroc, detection_metrics
+from fanogan_mtl.evaluation.sanity import Checks
 from fanogan_mtl.hybrid import Hybrid, save_scorer
+from fanogan_mtl.sweep.checking import UNMOVED, check_cell
 from fanogan_mtl.sweep.pretraining import learned_from, read_features
 
 RESULT_VERSION = 1  # raised when the same cell would give other numbers, so that old results are not taken for new ones
@@ -102,6 +105,8 @@ class Cell:
         Which trained extractor makes the features.
     anomalous_class : str or None
         The only class that counts as anomaly; all others by default.
+    untrained : bool
+        Whether the checks compare with the untrained network, too: once a comparison is enough. No part of the key.
     """
 
     comparison: Comparison
@@ -109,11 +114,13 @@ class Cell:
     seed: int
     extractor_key: str | None = None
     anomalous_class: str | None = None
+    untrained: bool = False
 
     @cached_property
     def key(self) -> str:
         """Digest of all that the result depends on, and nothing else."""
-        return _digest({**asdict(self), "comparison": self.comparison.key})
+        fields = {name: value for name, value in asdict(self).items() if name != "untrained"}
+        return _digest({**fields, "comparison": self.comparison.key})
 
     def __str__(self) -> str:
         normal = f"{self.comparison.dataset.name}/{self.normal_class}"
@@ -154,6 +161,8 @@ class CellResult:
         Class of each test row, and its place in the data set (training images, then test images).
     examples : Examples or None
         For detectors that reconstruct, at the last budget.
+    checks : Checks or None
+        See `evaluation.sanity`; None in results of earlier versions.
     """
 
     metrics: dict[int, dict[str, float]]
@@ -162,12 +171,15 @@ class CellResult:
     labels: NDArray[np.int64]
     rows: NDArray[np.int64]
     examples: Examples | None = None
+    checks: Checks | None = None
 
     def save(self, path: Path) -> None:
         """Write everything to one `.npz` file."""
         arrays: dict[str, Any] = {name: getattr(self, name) for name in ("scores", "anomaly", "labels", "rows")}
         if self.examples:
             arrays |= {f"example_{name}": value for name, value in vars(self.examples).items()}
+        if self.checks:
+            arrays["checks"] = np.array(json.dumps(asdict(self.checks)))
         np.savez_compressed(path, metrics=np.array(json.dumps(self.metrics)), **arrays)
 
     @classmethod
@@ -177,7 +189,8 @@ class CellResult:
             arrays = dict(file)
         metrics = {int(budget): values for budget, values in json.loads(str(arrays.pop("metrics"))).items()}
         examples = {name.removeprefix("example_"): arrays.pop(name) for name in list(arrays) if name[:8] == "example_"}
-        return cls(metrics=metrics, examples=Examples(**examples) if examples else None, **arrays)
+        checks = Checks(**json.loads(str(arrays.pop("checks")))) if "checks" in arrays else None
+        return cls(metrics=metrics, examples=Examples(**examples) if examples else None, checks=checks, **arrays)
 
 
 @dataclass(frozen=True)
@@ -218,7 +231,7 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
         scores: dict[int, NDArray[np.float64]] = {}
         best = -np.inf
         for budget, fit_seconds in _stages(detector, rows_of(split.train), cell.comparison.budgets):
-            values, scores[budget] = _evaluate(detector, split, validation_rows, test_rows)
+            values, scores[budget], validation_scores = _evaluate(detector, split, validation_rows, test_rows)
             metrics[budget] = {**values, "fit_seconds": fit_seconds}
             if keep and by_epochs and values["validation_auroc"] > best:
                 best = values["validation_auroc"]
@@ -228,6 +241,9 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
             metrics.setdefault(budget, values)
             metrics[budget].setdefault("fit_seconds", fit_seconds)
             scores.setdefault(budget, scores[max(scores)])
+        last = scores[cell.comparison.budgets[-1]]
+        sizes = _sizes(cell, data_dir)[split.validation.rows]
+        unmoved = build_detector(cell, device, UNMOVED) if cell.untrained and by_epochs else None
         return CellResult(
             metrics=metrics,
             scores=np.stack([scores[budget] for budget in cell.comparison.budgets]),
@@ -235,6 +251,7 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
             labels=split.test.labels,
             rows=split.test.rows,
             examples=_examples(detector, split.test),
+            checks=check_cell(split, rows_of, validation_scores, last, sizes, unmoved),
         )
 
 
@@ -259,12 +276,14 @@ def train_detector(cell: Cell, budget: int, data_dir: Path, device: str = "auto"
         return detector
 
 
-def build_detector(cell: Cell, device: str = "auto") -> BaseDetector:
-    """Make the cell's untrained detector."""
+def build_detector(
+    cell: Cell, device: str = "auto", otherwise: Mapping[str, Any] = MappingProxyType({})
+) -> BaseDetector:
+    """Make the cell's untrained detector; `otherwise` has parameters, of those that it takes, with other values."""
     name = cell.comparison.detector
-    own = {"random_state": cell.seed, "device": device}
+    own = {"random_state": cell.seed, "device": device, **otherwise}
     own = {parameter: value for parameter, value in own.items() if takes(name, parameter)}
-    detector = make_detector(name, **cell.comparison.chosen, **own)
+    detector = make_detector(name, **{**cell.comparison.chosen, **own})
     on_features = cell.extractor_key or parse_source(cell.comparison.dataset.sources[0]).kind == "adbench"
     if not on_features:  # pixels don't differ in scale
         return detector
@@ -294,7 +313,7 @@ def validation_stages(cell: Cell, data_dir: Path, device: str = "auto") -> Gener
     detector = build_detector(cell, device)
     validation_rows = rows_of(validation)
     for budget, _ in _stages(detector, rows_of(train), cell.comparison.budgets):
-        yield budget, _validation_auroc(detector, validation, validation_rows)
+        yield budget, auroc(validation.anomaly, detector.decision_function(validation_rows))
 
 
 def _data_of(cell: Cell, data_dir: Path) -> tuple[Dataset, Callable[[Part], NDArray[np.float32]]]:
@@ -324,8 +343,8 @@ def _stages(detector: BaseDetector, rows: NDArray[np.float32], budgets: tuple[in
 
 def _evaluate(
     detector: BaseDetector, split: Split, validation_rows: NDArray[np.float32], test_rows: NDArray[np.float32]
-) -> tuple[dict[str, float], NDArray[np.float64]]:
-    """Metrics of the detector as it is now, and its scores of the test part."""
+) -> tuple[dict[str, float], NDArray[np.float64], NDArray[np.float64]]:
+    """Metrics of the detector as it is now, and its scores of the test and of the validation part."""
     others: dict[str, NDArray[np.float64]] = {}
     start = time.perf_counter()
     if hasattr(detector, "decision_terms"):
@@ -335,13 +354,18 @@ def _evaluate(
         scores = detector.decision_function(test_rows)
     score_seconds = time.perf_counter() - start
     metrics = detection_metrics(split.test.anomaly, scores, float(detector.threshold_))
-    metrics["validation_auroc"] = _validation_auroc(detector, split.validation, validation_rows)
+    validation_scores = detector.decision_function(validation_rows)
+    metrics["validation_auroc"] = auroc(split.validation.anomaly, validation_scores)
     metrics |= {f"auroc_{name}": auroc(split.test.anomaly, other) for name, other in others.items()}
-    return {**metrics, "score_seconds": score_seconds}, scores
+    return {**metrics, "score_seconds": score_seconds}, scores, validation_scores
 
 
-def _validation_auroc(detector: BaseDetector, validation: Part, rows: NDArray[np.float32]) -> float:
-    return auroc(validation.anomaly, detector.decision_function(rows))
+def _sizes(cell: Cell, data_dir: Path) -> NDArray[np.int64]:
+    """Height, width and bytes of the cell's images as they came, the training images', then the test images'."""
+    dataset = load_dataset(cell.comparison.dataset, data_dir)
+    return np.concatenate(
+        [getattr(each, "sizes", np.zeros((len(each.labels), 3), np.int64)) for each in (dataset.train, dataset.test)]
+    )
 
 
 def _examples(detector: BaseDetector, test: Part) -> Examples | None:

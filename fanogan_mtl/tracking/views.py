@@ -10,6 +10,7 @@ COLUMNS = (
     "attributes.`Models`", "params.`dataset`", "params.`extractor`", "params.`protocol`",
     "params.`detector`", "params.`setting`", "metrics.`auroc`",
     "metrics.`auroc_std_over_seeds`", "metrics.`auroc_std_over_classes`", "metrics.`auprc`", "metrics.`fit_seconds`",
+    "tags.`marks`",
 )  # fmt: skip
 LOCAL_SERVER = "http://127.0.0.1:5000"  # where `mlflow ui` listens
 

@@ -219,10 +219,24 @@ def _asked_for(sweep: Sweep, results: Mapping[str, ComparisonResult]) -> list[Pl
         return finished
     if sweep.plan.execution.log_models == "none":
         return []
-    best: dict[str, PlannedComparison] = {}
-    for each in sorted(finished, key=lambda each: results[each.comparison.key].validation_auroc, reverse=True):
-        best.setdefault(each.dataset.name, each)
-    return list(best.values())
+    by_dataset: dict[str, list[PlannedComparison]] = {}
+    for each in finished:
+        by_dataset.setdefault(each.dataset.name, []).append(each)
+    return [_best(own, results) for own in by_dataset.values()]
+
+
+def _best(comparisons: Sequence[PlannedComparison], results: Mapping[str, ComparisonResult]) -> PlannedComparison:
+    """The comparison of a data set with the fewest marks and the best validation AUROC; a mark is told."""
+    first = max(comparisons, key=lambda each: results[each.comparison.key].validation_auroc)
+    best = max(comparisons, key=lambda each: results[each.comparison.key].rank)
+    if best is not first:
+        why = ", ".join(results[first.comparison.key].marks)
+        click.echo(
+            f"{best.label} is taken for the model of {best.dataset.name}: {first.label} validates better ({why})"
+        )
+    elif marks := results[best.comparison.key].marks:
+        click.echo(f"{best.label} is taken for the model of {best.dataset.name}, though marked ({', '.join(marks)})")
+    return best
 
 
 def _best_seed(cells: Sequence[DoneCell]) -> int:

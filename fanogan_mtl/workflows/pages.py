@@ -15,6 +15,7 @@ from fanogan_mtl import figures
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.page import html_page
 from fanogan_mtl.sweep.cell import CellResult, DoneCell
+from fanogan_mtl.workflows.marks import MARKED, Marks
 from fanogan_mtl.workflows.plan import PlannedComparison
 from fanogan_mtl.workflows.results import ComparisonResult
 from fanogan_mtl.workflows.summary import summaries
@@ -47,12 +48,14 @@ def write_cell_figures(result: CellResult, folder: Path) -> list[Path]:
 
 
 def write_comparison_page(
-    planned: PlannedComparison, cells: Sequence[DoneCell], on_pixels: Sequence[DoneCell], folder: Path
+    planned: PlannedComparison, cells: Sequence[DoneCell], on_pixels: Sequence[DoneCell], marks: Marks, folder: Path
 ) -> list[Path]:
     """Write a comparison's page, `figures.html`.
 
     Parameters
     ----------
+    marks : mapping
+        What keeps its figures from being taken as they stand; see `marks`.
     on_pixels : sequence of DoneCell
         Of the same detector without the extractor; empty where there are none.
     """
@@ -86,6 +89,8 @@ def write_comparison_page(
     ]
     if planned.seen:
         sections.insert(0, ("What the extractor had seen", planned.seen, ""))
+    if marks:
+        sections.insert(0, (f"{MARKED[0].upper()}{MARKED[1:]}", "", html_table([["mark", "why"], *marks.items()])))
     if pairs:
         text = f"Row: the normal class; column: the only anomalous one, which the extractor never saw. {seed}"
         sections.append(("AUROC by pair", text, _pairs_table(cells, budgets[-1])))
@@ -120,8 +125,15 @@ def write_comparison_page(
 def write_overview(results: Sequence[ComparisonResult], folder: Path) -> list[Path]:
     """Write a sweep's page `overview.html`, which sets detectors side by side, and `results.csv` with its numbers."""
     sections: list[Section] = [
-        ("Mean AUROC", "In percent at the last budget, ± std over classes.", _table(results)),
+        ("Mean AUROC", f"In percent at the last budget, ± std over classes. * {MARKED}.", _table(results)),
     ]
+    if marked := [each for each in results if each.marks]:
+        rows = [
+            [each.planned.dataset.name, each.planned.label, mark, sentence]
+            for each in marked
+            for mark, sentence in each.marks.items()
+        ]
+        sections.append((f"* {MARKED}", "", html_table([["data set", "detector", "mark", "why"], *rows])))
     sections += _protocols(results)
     for dataset in _datasets(results):
         of = {each.planned.label: each for each in results if each.planned.dataset.name == dataset}
@@ -227,7 +239,7 @@ def _table(results: Sequence[ComparisonResult]) -> str:
     rows = [["detector", *datasets]]
     for label in labels:
         texts = [
-            percent(each.auroc[max(each.auroc)], each.std_over_classes.get(max(each.auroc)))
+            percent(each.auroc[max(each.auroc)], each.std_over_classes.get(max(each.auroc))) + "*" * bool(each.marks)
             if (each := by_cell.get((label, dataset)))
             else "-"
             for dataset in datasets
@@ -239,7 +251,9 @@ def _table(results: Sequence[ComparisonResult]) -> str:
 def _write_csv(results: Sequence[ComparisonResult], path: Path) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([*GROUPING, "setting", "epochs", "auroc", "std_over_seeds", "std_over_classes", "run_id"])
+        writer.writerow(
+            [*GROUPING, "setting", "epochs", "auroc", "std_over_seeds", "std_over_classes", "marks", "run_id"]
+        )
         for each in results:
             planned = each.planned
             for budget, auroc in each.auroc.items():
@@ -252,4 +266,4 @@ def _write_csv(results: Sequence[ComparisonResult], path: Path) -> None:
                     of.protocol or "none",
                     planned.setting,
                 ]
-                writer.writerow([*name, budget, auroc, *stds, each.run_id])
+                writer.writerow([*name, budget, auroc, *stds, ", ".join(each.marks), each.run_id])

@@ -133,11 +133,11 @@ class Plan:
 
     @property
     def cells(self) -> list[Cell]:
-        """All cells; one of each comparison first: what is wrong or slow shows in the first minute.
+        """All cells; one of each comparison first, with all checks: what is wrong or slow shows in the first minute.
 
         Then data set by data set, its comparisons in turn: with short cells between long ones, recording keeps pace.
         """
-        cells = [each.cells[0] for each in self.comparisons]
+        cells = [replace(each.cells[0], untrained=True) for each in self.comparisons]
         for _, own in groupby(self.comparisons, key=lambda each: each.dataset.name):
             for turn in zip_longest(*(each.cells[1:] for each in own)):
                 cells += [cell for cell in turn if cell is not None]

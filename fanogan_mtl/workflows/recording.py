@@ -24,6 +24,7 @@ from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.journal import CellRecord, ComparisonRecord, new_journal
 from fanogan_mtl.tracking.outbox import Outbox, comparison_run, journal_folder, recover
 from fanogan_mtl.tracking.records import DataInput, Record
+from fanogan_mtl.workflows.marks import find_marks, mark_tags
 from fanogan_mtl.workflows.pages import write_cell_figures, write_comparison_page, write_overview
 from fanogan_mtl.workflows.plan import Plan, PlannedComparison
 from fanogan_mtl.workflows.results import ComparisonResult
@@ -280,13 +281,15 @@ class Sweep:
         self.comparison_runs.pop(planned.comparison.key, None)  # it may have been merged into another sweep's
         run_id = comparison_run(self.tracking, self._comparison_record(planned), self.comparison_runs)
         cells, newest = done_cells(self.tracking, planned.comparison)
+        failures = {str(cell): self.failed[cell.key] for cell in planned.cells if cell.key in self.failed}
+        marks = find_marks(planned.comparison.detector, cells, failures, len(planned.cells))
         if cells:
             values = comparison_values(cells, planned.dataset.classes)
             with TemporaryDirectory() as folder:
-                files = write_comparison_page(planned, cells, self._cells_on_pixels(planned), Path(folder))
+                files = write_comparison_page(planned, cells, self._cells_on_pixels(planned), marks, Path(folder))
                 records.write(self.tracking, run_id, Record(values=values, files=files, time=newest))
-        failed = any(cell.key in self.failed for cell in planned.cells)
-        records.finish(self.tracking, run_id, "FAILED" if failed else "FINISHED")
+        records.write(self.tracking, run_id, Record(tags=mark_tags(marks, planned.seen)))
+        records.finish(self.tracking, run_id, "FAILED" if failures else "FINISHED")
 
     def _cells_on_pixels(self, planned: PlannedComparison) -> list[DoneCell]:
         """Finished cells of the same detector without the extractor, if the experiment has them."""

@@ -19,6 +19,7 @@ from fanogan_mtl.tracking.models import find_version, register_model
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows.entry_run import entry_run
 from fanogan_mtl.workflows.exchange import opened_exchange
+from fanogan_mtl.workflows.marks import rank, read_marks
 from fanogan_mtl.workflows.models import (
     ChosenHead,
     choose_heads,
@@ -56,6 +57,11 @@ class Recorded:
     cells: Sequence[DoneCell]
 
     @property
+    def marks(self) -> dict[str, str]:
+        """What keeps its figures from being taken as they stand."""
+        return read_marks(self.run)
+
+    @property
     def setting(self) -> str:
         """What tables group it by, data sets aside."""
         of = self.comparison
@@ -84,6 +90,11 @@ def register(options: RegisterOptions) -> int:
     own = connect()
     find_version(own, options.name, "")  # says so if the name breaks MLflow's rules
     source, chosen = _read(own, options.run)
+    for each in chosen:
+        for mark, sentence in each.marks.items():
+            click.echo(
+                f"Warning: {each.comparison.dataset.name} · {each.comparison.label} is marked: {mark}: {sentence}"
+            )
     heads = choose_heads([(each.comparison, each.cells) for each in chosen])
     with entry_run(own, "register", options.name, options, options.device, execution.data_dir) as run_id:
         uri = _obtain(source, options.run, chosen, heads, execution)
@@ -144,16 +155,21 @@ def _best(run_id: str, comparisons: Sequence[Recorded]) -> list[Recorded]:
             settings.setdefault(each.setting, []).append(each)
     if not settings:
         raise UserError(f"run {run_id} has no finished comparison to serve: see its cells in MLflow")
-    ranked = {
-        setting: (len(own), fmean(validation_auroc(each.cells) for each in own)) for setting, own in settings.items()
-    }
+    ranked = {setting: (len(own), *_rank(own)) for setting, own in settings.items()}
     best = max(ranked, key=lambda setting: ranked[setting])
     label = settings[best][0].comparison.label
+    n_datasets, _, auroc = ranked[best]
     click.echo(
-        f"{label} is the best of {len(ranked)} by mean validation AUROC, {percent(ranked[best][1], None)} % "
-        f"on {ranked[best][0]} data sets"
+        f"{label} is the best of {len(ranked)} by marks and mean validation AUROC, {percent(auroc, None)} % "
+        f"on {n_datasets} data sets"
     )
     return sorted(settings[best], key=lambda each: each.comparison.dataset.name)
+
+
+def _rank(comparisons: Sequence[Recorded]) -> tuple[int, float]:
+    """Fewest marks first, then the mean validation AUROC; the greatest is the best."""
+    marks = {mark: sentence for each in comparisons for mark, sentence in each.marks.items()}
+    return rank(marks, fmean(validation_auroc(each.cells) for each in comparisons))
 
 
 def _obtain(

@@ -38,6 +38,7 @@ from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.entry_run import entry_run
 from fanogan_mtl.workflows.extractors import fetch_extractors
 from fanogan_mtl.workflows.hybrid import HybridOptions
+from fanogan_mtl.workflows.marks import read_marks
 from fanogan_mtl.workflows.plan import BenchmarkOptions
 from fanogan_mtl.workflows.recording import comparison_of, done_cells
 from fanogan_mtl.workflows.tune import TuneOptions
@@ -189,6 +190,7 @@ def _read(tracking: Tracking, runs: Sequence[Run], data_dir: Path) -> _Found:
             tuple(cells),
             _width(cells[0], data[comparison.key], widths),
             None if (dataset := data[comparison.key]) is None else len(dataset.normal_classes),
+            read_marks(run),
         )
         for run, comparison, cells in recorded
     )

