@@ -24,7 +24,7 @@ FEWEST_IMAGES = 20
 CONSTANT = 1e-9  # spread of scores, relative to the largest, at which their order is rounding
 DISTINCT = 0.1  # share of the different rows that must have scores of their own
 COPIES = 0.01  # share of the tested rows
-SAME_RANKS = 0.999  # rank correlation with an untrained network
+MOVED = 1e-4  # change of a network's weights by training, relative to their norm
 COMPANY = 1e-6  # relative change of a row's score with the rows beside it
 SURE = 3.0  # standard errors above chance at which a ranking is no accident
 ALIKE = 0.02  # difference in AUROC within which two explain the same
@@ -50,9 +50,12 @@ class Checks:
     size_auroc : float or None
         AUROC on validation of the image's height, width, area or bytes alone, whichever ranks best, either way round;
         None where all images are of one size.
-    untrained_auroc, untrained_likeness : float or None
-        AUROC on validation of the same network before training, and the rank correlation of both scores; None for
-        detectors without epochs, and for all cells of a comparison but one.
+    untrained_auroc : float or None
+        AUROC on validation of the same network before training; None for detectors without epochs, and for all cells
+        of a comparison but one.
+    moved : float or None
+        How far training moved the weights, relative to their norm, of the part of the network that it moved least; None
+        as above.
     company : float or None
         Largest relative change of a row's score when it is scored with other rows; None where it wasn't tried.
     """
@@ -64,7 +67,7 @@ class Checks:
     error: float
     size_auroc: float | None = None
     untrained_auroc: float | None = None
-    untrained_likeness: float | None = None
+    moved: float | None = None
     company: float | None = None
 
 
@@ -108,17 +111,6 @@ def size_auroc(anomaly: ArrayLike, sizes: NDArray[np.integer]) -> float | None:
     columns = np.column_stack([sizes, sizes[:, 0] * sizes[:, 1]])
     areas = [auroc(anomaly, column) for column in columns.T if np.ptp(column)]
     return max((max(area, 1 - area) for area in areas), default=None)
-
-
-def likeness(scores: ArrayLike, others: ArrayLike) -> float:
-    """Rank correlation (Spearman's) of two scorings of the same rows, in [-1, 1]; 1 where both are constant."""
-    from scipy.stats import rankdata
-
-    ranks = [rankdata(each) for each in (scores, others)]
-    deviations = [float(np.std(each)) for each in ranks]
-    if not all(deviations):
-        return float(deviations[0] == deviations[1])
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def marks(checks: Mapping[str, Checks]) -> dict[str, str]:
@@ -213,15 +205,14 @@ def _worse_than_chance(checks: Mapping[str, Checks]) -> str:
 
 def _no_better_than_untrained(checks: Mapping[str, Checks]) -> str:
     for name, each in checks.items():
+        if each.moved is not None and each.moved < MOVED:
+            return f"training left weights of the network where they were ({name})"
         before = each.untrained_auroc
-        if before is None:
+        if before is None or not 0.5 + SURE * each.error < before < 1 - ALIKE:  # chance, or too easy to tell
             continue
-        assert each.untrained_likeness is not None
-        if each.untrained_likeness >= SAME_RANKS:
-            return f"training changed nothing: the untrained network ranks the rows of {name} alike"
-        if each.validation_auroc <= before and before > 0.5 + SURE * each.error:
+        if each.validation_auroc <= before:
             now = f"{each.validation_auroc:.1%}"
-            return f"on validation data of {name} the AUROC is {now}, and {before:.1%} before training"
+            return f"the AUROC on validation data is {now}, and {before:.1%} before training ({name})"
     return ""
 
 

@@ -251,7 +251,7 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
             labels=split.test.labels,
             rows=split.test.rows,
             examples=_examples(detector, split.test),
-            checks=check_cell(split, rows_of, validation_scores, last, sizes, unmoved),
+            checks=check_cell(split, rows_of, detector, validation_scores, last, sizes, unmoved),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,10 @@ from pyod.models.base import BaseDetector
 
 from fanogan_mtl.data.splits import Part, Split
 from fanogan_mtl.evaluation.metrics import auroc
-from fanogan_mtl.evaluation.sanity import Checks, chance_error, copies, distinct, likeness, size_auroc, spread
+from fanogan_mtl.evaluation.sanity import Checks, chance_error, copies, distinct, size_auroc, spread
+
+if TYPE_CHECKING:
+    from torch import nn
 
 UNMOVED = {"learning_rate": 1e-30, "encoder_learning_rate": 1e-30}
 """Parameters under which an epoch learns statistics (scaling, centres, mixtures) and moves no weight."""
@@ -19,6 +23,7 @@ UNMOVED = {"learning_rate": 1e-30, "encoder_learning_rate": 1e-30}
 def check_cell(
     split: Split,
     rows_of: Callable[[Part], NDArray[np.float32]],
+    detector: BaseDetector,
     validation_scores: NDArray[np.float64],
     test_scores: NDArray[np.float64],
     sizes: NDArray[np.int64],
@@ -28,6 +33,8 @@ def check_cell(
 
     Parameters
     ----------
+    detector : detector
+        Trained.
     rows_of : callable
         Gives a part's rows as the detector sees them.
     sizes : int array of shape (number of validation images, 3)
@@ -49,5 +56,20 @@ def check_cell(
         error=chance_error(validation.anomaly),
         size_auroc=size_auroc(validation.anomaly, sizes),
         untrained_auroc=None if before is None else auroc(validation.anomaly, before),
-        untrained_likeness=None if before is None else likeness(before, validation_scores),
+        moved=None if unmoved is None else _moved(detector, unmoved),
     )
+
+
+def _moved(detector: BaseDetector, unmoved: BaseDetector) -> float:
+    """How far training moved the weights, relative to their norm, of the part of the network that it moved least."""
+    trained, untrained = (getattr(each, "detector", each).network_ for each in (detector, unmoved))
+    weights = [(_weights(trained.get_submodule(name)), _weights(part)) for name, part in untrained.named_children()]
+    return min(
+        float(np.linalg.norm(after - before) / np.linalg.norm(before)) for after, before in weights if len(before)
+    )
+
+
+def _weights(network: nn.Module) -> NDArray[np.float64]:
+    """All weights of a network, one after the other."""
+    parts = [each.detach().cpu().numpy().astype(np.float64).ravel() for each in network.parameters()]
+    return np.concatenate([np.zeros(0), *parts])
