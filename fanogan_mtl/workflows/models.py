@@ -231,11 +231,9 @@ def _best(comparisons: Sequence[PlannedComparison], results: Mapping[str, Compar
     best = max(comparisons, key=lambda each: results[each.comparison.key].rank)
     if best is not first:
         why = ", ".join(results[first.comparison.key].marks)
-        click.echo(
-            f"{best.label} is taken for the model of {best.dataset.name}: {first.label} validates better ({why})"
-        )
+        click.echo(f"The model of {best.dataset.name} is {best.label}: {first.label} validates better, marked {why}")
     elif marks := results[best.comparison.key].marks:
-        click.echo(f"{best.label} is taken for the model of {best.dataset.name}, though marked ({', '.join(marks)})")
+        click.echo(f"The model of {best.dataset.name} is {best.label}, though marked {', '.join(marks)}")
     return best
 
 
