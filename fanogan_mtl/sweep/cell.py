@@ -27,10 +27,11 @@ from fanogan_mtl.data.splits import Part, Split, choosing_parts, one_vs_rest
 from fanogan_mtl.detectors.registry import make_detector, takes
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.evaluation.metrics import auroc, detection_metrics
+from fanogan_mtl.evaluation.weights import Weights, class_weights
 from fanogan_mtl.hybrid import Hybrid, save_scorer
 from fanogan_mtl.sweep.pretraining import learned_from, read_features
 
-RESULT_VERSION = 1  # raised when the same cell would give other numbers, so that old results are not taken for new ones
+RESULT_VERSION = 2  # raised when the same cell would give other numbers, so that old results are not taken for new ones
 EXAMPLES = 8  # test images kept with their reconstructions
 
 
@@ -154,6 +155,8 @@ class CellResult:
         Class of each test row, and its place in the data set (training images, then test images).
     examples : Examples or None
         For detectors that reconstruct, at the last budget.
+    weighs_classes : bool
+        Whether every class counts the same in the metrics, as in tests of images; each row does otherwise.
     """
 
     metrics: dict[int, dict[str, float]]
@@ -162,10 +165,28 @@ class CellResult:
     labels: NDArray[np.int64]
     rows: NDArray[np.int64]
     examples: Examples | None = None
+    weighs_classes: bool = False
+
+    @cached_property
+    def weights(self) -> Weights | None:
+        """Weights (n,) of the test rows in every metric and curve; None where all weigh the same."""
+        return class_weights(self.labels) if self.weighs_classes else None
+
+    @property
+    def test(self) -> tuple[NDArray[np.bool_], NDArray[np.float64], Weights | None]:
+        """What metrics and curves take: anomaly, scores at the last budget, and weights."""
+        return self.anomaly, self.scores[-1], self.weights
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Test rows of each class, by label."""
+        labels, counts = np.unique(self.labels, return_counts=True)
+        return dict(zip(labels.tolist(), counts.tolist(), strict=True))
 
     def save(self, path: Path) -> None:
         """Write everything to one `.npz` file."""
-        arrays: dict[str, Any] = {name: getattr(self, name) for name in ("scores", "anomaly", "labels", "rows")}
+        names = ("scores", "anomaly", "labels", "rows", "weighs_classes")
+        arrays: dict[str, Any] = {name: np.asarray(getattr(self, name)) for name in names}
         if self.examples:
             arrays |= {f"example_{name}": value for name, value in vars(self.examples).items()}
         np.savez_compressed(path, metrics=np.array(json.dumps(self.metrics)), **arrays)
@@ -177,6 +198,7 @@ class CellResult:
             arrays = dict(file)
         metrics = {int(budget): values for budget, values in json.loads(str(arrays.pop("metrics"))).items()}
         examples = {name.removeprefix("example_"): arrays.pop(name) for name in list(arrays) if name[:8] == "example_"}
+        arrays["weighs_classes"] = bool(arrays.get("weighs_classes", False))
         return cls(metrics=metrics, examples=Examples(**examples) if examples else None, **arrays)
 
 
@@ -235,6 +257,7 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
             labels=split.test.labels,
             rows=split.test.rows,
             examples=_examples(detector, split.test),
+            weighs_classes=_is_images(split.test),
         )
 
 
@@ -334,18 +357,28 @@ def _evaluate(
     else:
         scores = detector.decision_function(test_rows)
     score_seconds = time.perf_counter() - start
-    metrics = detection_metrics(split.test.anomaly, scores, float(detector.threshold_))
+    weights = weights_of(split.test)
+    metrics = detection_metrics(split.test.anomaly, scores, float(detector.threshold_), weights)
     metrics["validation_auroc"] = _validation_auroc(detector, split.validation, validation_rows)
-    metrics |= {f"auroc_{name}": auroc(split.test.anomaly, other) for name, other in others.items()}
+    metrics |= {f"auroc_{name}": auroc(split.test.anomaly, other, weights) for name, other in others.items()}
     return {**metrics, "score_seconds": score_seconds}, scores
 
 
 def _validation_auroc(detector: BaseDetector, validation: Part, rows: NDArray[np.float32]) -> float:
-    return auroc(validation.anomaly, detector.decision_function(rows))
+    return auroc(validation.anomaly, detector.decision_function(rows), weights_of(validation))
+
+
+def weights_of(part: Part) -> Weights | None:
+    """Weights of a part's rows: of images, every class counts the same; of vectors, every row does, as in ADBench."""
+    return class_weights(part.labels) if _is_images(part) else None
+
+
+def _is_images(part: Part) -> bool:
+    return part.pixels.ndim > 2
 
 
 def _examples(detector: BaseDetector, test: Part) -> Examples | None:
-    if not hasattr(detector, "reconstruct") or test.pixels.ndim < 3:
+    if not hasattr(detector, "reconstruct") or not _is_images(test):
         return None
     first = [np.flatnonzero(test.anomaly == anomaly)[: EXAMPLES // 2] for anomaly in (False, True)]
     chosen = np.concatenate(first)
