@@ -7,7 +7,9 @@
 | `test` | k of the other half and the class's test images | k test images of each other class |
 
 k is the number of normal images there, or the size of the smallest other class if that is less: with ten classes there
-are exactly nine anomalies to a normal image. Percentages count different images, and copies go with their original.
+are exactly nine anomalies to a normal image. Where classes differ so much in size that k of each would leave out more
+than half, a part has all its normal images and up to as many of each other class, and metrics weigh the classes
+alike. Percentages count different images, and copies go with their original.
 Where no training image is anomalous, `train` is all of the class's training images, and a fifth of each class's test
 images is `validation` and leaves the test.
 
@@ -116,7 +118,7 @@ def choosing_parts(
     """
     asked = _Asked.of(dataset, normal_class, seed, limit, anomalous_class)
     if dataset.is_images and len(asked.others):
-        train, validation = _of_training_images(asked.table, asked.own, asked.others)
+        train, validation = _of_training_images(asked)
     else:
         train, validation, _ = _split(asked)
     normal = dataset.classes.index(normal_class)
@@ -133,15 +135,21 @@ def split_rows(
 
 @dataclass(frozen=True)
 class _Asked:
-    """The rows that a split is made of, by what they are."""
+    """The rows that a split is made of, by what they are.
+
+    Those aside are of classes that are neither normal nor anomalous: whether the data set's classes balance is asked of
+    them too, so that a pair of classes is drawn as both are among all the others.
+    """
 
     dataset: Dataset
     seed: int
     table: _Table
     own: Rows
     others: Rows
+    aside: Rows
     own_test: Rows
     other_test: Rows
+    aside_test: Rows
 
     @classmethod
     def of(
@@ -158,12 +166,13 @@ class _Asked:
             )
         table = _Table.of(dataset, normal_class, seed, limit)
         usable = limited_rows(dataset, limit)
-        if anomalous_class is not None:
-            pair = [dataset.classes.index(name) for name in (normal_class, anomalous_class)]
-            usable = usable[np.isin(table.labels[usable], pair)]
-        in_train, normal = usable < table.n_train, table.labels[usable] == dataset.classes.index(normal_class)
-        groups = (in_train & normal, in_train & ~normal, ~in_train & normal, ~in_train & ~normal)
-        return cls(dataset, seed, table, *(usable[group] for group in groups))
+        labels = table.labels[usable]
+        normal = labels == dataset.classes.index(normal_class)
+        anomalous = ~normal & (anomalous_class is None or labels == dataset.classes.index(anomalous_class))
+        kinds = (normal, anomalous, ~normal & ~anomalous)
+        in_train = usable < table.n_train
+        groups = (usable[side & kind] for side in (in_train, ~in_train) for kind in kinds)
+        return cls(dataset, seed, table, *groups)
 
 
 def _split(asked: _Asked) -> list[Rows]:
@@ -171,7 +180,7 @@ def _split(asked: _Asked) -> list[Rows]:
     if not asked.dataset.is_images:
         return _of_vectors(asked.table, asked.own, asked.others, asked.seed, asked.dataset.contaminated)
     if len(asked.others):
-        return _with_training_anomalies(asked.table, asked.own, asked.others, asked.own_test, asked.other_test)
+        return _with_training_anomalies(asked)
     return _without_training_anomalies(asked.table, asked.own, asked.own_test, asked.other_test)
 
 
@@ -210,10 +219,12 @@ class _Table:
     def by_class(self, rows: Rows) -> list[Rows]:
         return [rows[self.labels[rows] == label] for label in np.unique(self.labels[rows])]
 
-    def balanced(self, normal: Rows, anomalies: Rows) -> Rows:
-        """Draw k rows of every class."""
+    def drawn(self, normal: Rows, anomalies: Rows, aside: Rows) -> Rows:
+        """Draw k rows of every class, or up to as many as are normal where k of all would leave out more than half."""
         classes = [normal, *self.by_class(anomalies)]
-        k = min(len(rows) for rows in classes)
+        sizes = [min(len(rows), len(normal)) for rows in (*classes, *self.by_class(aside))]
+        balanced = 2 * len(sizes) * min(sizes) >= sum(sizes)
+        k = min(len(rows) for rows in classes) if balanced else len(normal)
         return np.concatenate([self.first(rows, k) for rows in classes])
 
     def fifth(self, rows: Rows) -> tuple[Rows, Rows]:
@@ -242,30 +253,34 @@ def _cuts(number: int) -> tuple[int, int]:
     return n_train, n_train + (number - n_train) // 2
 
 
-def _of_training_images(table: _Table, own: Rows, others: Rows) -> list[Rows]:
+def _of_training_images(asked: _Asked) -> list[Rows]:
     """Training and validation, where other classes have training images."""
+    table, own = asked.table, asked.own
     position, number = table.positions(own)
     if number < _NEEDED:
         raise table.lack(f"has {number} different training images; at least {_NEEDED} are needed")
     n_train, n_seen = _cuts(number)
-    validation_anomalies = table.without(others, own)
+    validation_anomalies = table.without(asked.others, own)
     if not len(validation_anomalies):
         raise table.lack(
             "has no anomaly to validate on; another class needs training images that are no copies of its own"
         )
     validation_normal = own[(position >= n_train) & (position < n_seen)]
-    return [own[position < n_train], table.balanced(validation_normal, validation_anomalies)]
+    validation = table.drawn(validation_normal, validation_anomalies, table.without(asked.aside, own))
+    return [own[position < n_train], validation]
 
 
-def _with_training_anomalies(table: _Table, own: Rows, others: Rows, own_test: Rows, other_test: Rows) -> list[Rows]:
-    train, validation = _of_training_images(table, own, others)
-    test_anomalies = table.without(other_test, train, validation)
+def _with_training_anomalies(asked: _Asked) -> list[Rows]:
+    table, own = asked.table, asked.own
+    train, validation = _of_training_images(asked)
+    test_anomalies = table.without(asked.other_test, train, validation)
     if not len(test_anomalies):
         raise table.lack("has no anomaly to test on; another class needs test images that are no training images")
     position, number = table.positions(own)
     held_out = own[position >= _cuts(number)[1]]
-    test_normal = np.concatenate([held_out, table.without(own_test, train, validation)])
-    return [train, validation, table.balanced(test_normal, test_anomalies)]
+    test_normal = np.concatenate([held_out, table.without(asked.own_test, train, validation)])
+    test = table.drawn(test_normal, test_anomalies, table.without(asked.aside_test, train, validation))
+    return [train, validation, test]
 
 
 def _without_training_anomalies(table: _Table, own: Rows, own_test: Rows, other_test: Rows) -> list[Rows]:

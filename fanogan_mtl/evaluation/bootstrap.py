@@ -24,25 +24,41 @@ class _Test:
     anomalous: NDArray[np.int64]
     below: NDArray[np.int64]  # normal rows with a lower score than the anomaly
     not_above: NDArray[np.int64]  # those, and the normal rows of its own score
+    kinds: dict[int, NDArray[np.int64]]  # class to its anomalies' places, where classes count the same; else empty
 
     @classmethod
-    def of(cls, anomaly: NDArray[np.bool_], scores: NDArray[np.float64], images: NDArray[np.int64]) -> _Test:
+    def of(
+        cls,
+        anomaly: NDArray[np.bool_],
+        scores: NDArray[np.float64],
+        images: NDArray[np.int64],
+        labels: NDArray[np.int64] | None = None,
+    ) -> _Test:
         order = np.flatnonzero(~anomaly)[np.argsort(scores[~anomaly], kind="stable")]
         below, not_above = (np.searchsorted(scores[order], scores[anomaly], side) for side in ("left", "right"))
-        return cls(images[order], images[anomaly], below, not_above)
+        own = labels[anomaly] if labels is not None else np.zeros(0, np.int64)
+        kinds = {int(label): np.flatnonzero(own == label) for label in np.unique(own)}
+        return cls(images[order], images[anomaly], below, not_above, kinds)
 
     def aurocs(self, weights: Weights) -> NDArray[np.float64]:
-        """AUROC under each column of the weights (images, m)."""
+        """AUROC under each column of the weights (images, m); of classes that count the same, their mean."""
         ranks = np.zeros((len(self.normal) + 1, weights.shape[1]))
         np.cumsum(weights[self.normal], axis=0, out=ranks[1:])
-        anomalous = weights[self.anomalous]
-        won = sum(np.einsum("am,am->m", anomalous, ranks[rows]) for rows in (self.below, self.not_above))
-        areas: NDArray[np.float64] = won / (2 * ranks[-1] * anomalous.sum(axis=0))
-        return areas
+        areas: list[NDArray[np.float64]] = []
+        for kind in self.kinds.values() or (slice(None),):
+            anomalous = weights[self.anomalous[kind]]
+            won = sum(np.einsum("am,am->m", anomalous, ranks[rows[kind]]) for rows in (self.below, self.not_above))
+            areas.append(won / (2 * ranks[-1] * anomalous.sum(axis=0)))
+        mean: NDArray[np.float64] = np.mean(areas, axis=0)
+        return mean
 
 
 def auroc_interval(
-    tests: Sequence[tuple[ArrayLike, ArrayLike, ArrayLike]], resamples: int = 1000, level: float = 0.95, seed: int = 0
+    tests: Sequence[tuple[ArrayLike, ArrayLike, ArrayLike]],
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    labels: Sequence[ArrayLike | None] | None = None,
 ) -> tuple[float, float]:
     """Interval of the mean AUROC over tests, were other images drawn. It is of the images alone, not of the training.
 
@@ -51,7 +67,7 @@ def auroc_interval(
     of one class against the rest is a class. So each test keeps its number of normal rows, which the split fixed. Its
     anomalies vary in number, as tests draw different ones of the same classes, and strata by every test's draw would be
     of single images. In a test with fewer than `FEW_ANOMALIES` they are strata of their own, so that none is left
-    without.
+    without. Where classes of anomalies count the same, both hold for each of them.
 
     Parameters
     ----------
@@ -63,6 +79,9 @@ def auroc_interval(
         Share of the resamples in the interval, in (0, 1); equal shares lie on both sides.
     seed : int
         The same arguments give the same interval; no global random state is touched.
+    labels : sequence of ((n,) int or None), optional
+        For each test the class of each row, where its AUROC is to be the mean over anomalous classes, as under
+        `class_weights`; None where each anomaly counts the same.
 
     Returns
     -------
@@ -72,7 +91,8 @@ def auroc_interval(
     Raises
     ------
     ValueError
-        For no test, rows of another shape, no integers or an image twice in a test, and as in `detection_metrics`.
+        For no test, rows or labels of another shape or no integers, an image twice in a test, and as in
+        `detection_metrics`.
     """
     if not len(tests):
         raise ValueError("needs at least one test")
@@ -84,7 +104,11 @@ def auroc_interval(
         numbers.append(_checked_rows(rows, len(scored[-1][0])))
     images = np.unique(np.concatenate(numbers))
     positions = [np.searchsorted(images, rows) for rows in numbers]
-    prepared = [_Test.of(*test, where) for test, where in zip(scored, positions, strict=True)]
+    classes = [
+        None if of_rows is None else _integers("labels", of_rows, len(rows))
+        for of_rows, rows in zip(labels or [None] * len(tests), numbers, strict=True)
+    ]
+    prepared = [_Test.of(*test, *of) for test, of in zip(scored, zip(positions, classes, strict=True), strict=True)]
     strata = _strata(prepared, len(images))
     random = np.random.default_rng(seed)
     means = np.concatenate([
@@ -121,20 +145,28 @@ def weighted_aurocs(anomaly: ArrayLike, scores: ArrayLike, weights: ArrayLike) -
 
 
 def _checked_rows(rows: ArrayLike, length: int) -> NDArray[np.int64]:
-    rows = np.asarray(rows)
-    if rows.shape != (length,) or rows.dtype.kind not in "iu":
-        raise ValueError(f"rows must be {length} integers, got shape {rows.shape} of {rows.dtype}")
+    rows = _integers("rows", rows, length)
     if len(np.unique(rows)) < length:
         raise ValueError("an image is in one test twice")
-    return rows.astype(np.int64)
+    return rows
+
+
+def _integers(name: str, values: ArrayLike, length: int) -> NDArray[np.int64]:
+    values = np.asarray(values)
+    if values.shape != (length,) or values.dtype.kind not in "iu":
+        raise ValueError(f"{name} must be {length} integers, got shape {values.shape} of {values.dtype}")
+    return values.astype(np.int64)
 
 
 def _strata(tests: Sequence[_Test], n_images: int) -> list[NDArray[np.int64]]:
-    patterns = np.zeros((n_images, len(tests)), np.int8)
+    patterns = np.zeros((n_images, len(tests) + 1), np.int32)
     for column, test in enumerate(tests):
         patterns[test.normal, column] = 1
-        if len(test.anomalous) < FEW_ANOMALIES:
-            patterns[test.anomalous, column] = 2
+        for kind in test.kinds.values() or (slice(None),):
+            if len(test.anomalous[kind]) < FEW_ANOMALIES:
+                patterns[test.anomalous[kind], column] = 2
+        for label, kind in test.kinds.items():
+            patterns[test.anomalous[kind], -1] = 1 + label
     _, stratum = np.unique(patterns, axis=0, return_inverse=True)
     return np.split(np.argsort(stratum, kind="stable"), np.cumsum(np.bincount(stratum))[:-1])
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fanogan_mtl.evaluation.checks import checked
+from fanogan_mtl.evaluation.checks import checked, checked_weights
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Calibration:
         return made
 
 
-def fit_calibration(anomaly: ArrayLike, scores: ArrayLike) -> Calibration:
+def fit_calibration(anomaly: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
     """Learn the probabilities of validation scores.
 
     Parameters
@@ -52,11 +52,13 @@ def fit_calibration(anomaly: ArrayLike, scores: ArrayLike) -> Calibration:
     anomaly : array of shape (n,), bool
         Both kinds must be there.
     scores : array of shape (n,)
+    weights : array of shape (n,), finite and above 0, optional
+        How much each row counts among those of its kind; all the same by default. See `class_weights`.
 
     Raises
     ------
     ValueError
-        For arrays of different lengths, only one kind, NaN or infinity.
+        For arrays of different lengths, only one kind, NaN or infinity, and weights that are not above 0.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -64,7 +66,11 @@ def fit_calibration(anomaly: ArrayLike, scores: ArrayLike) -> Calibration:
     low, centre, high = np.quantile(values[~is_anomaly], (0.25, 0.5, 0.75))
     width = float(high - low) or float(values.std()) or 1.0
     distances = _distances(values, float(centre), width)
-    model = LogisticRegression(class_weight="balanced").fit(distances[:, None], is_anomaly)
+    weights = checked_weights(weights, len(values))
+    if weights is not None:
+        sums = [weights[is_anomaly == kind].mean() for kind in (False, True)]
+        weights = weights / np.where(is_anomaly, sums[1], sums[0])  # mean 1 in both kinds, for "balanced"
+    model = LogisticRegression(class_weight="balanced").fit(distances[:, None], is_anomaly, weights)
     slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
     if slope < 0:
         slope, intercept = 0.0, 0.0

@@ -19,3 +19,15 @@ def checked(anomaly: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], N
     if anomaly.all() or not anomaly.any():
         raise ValueError(f"needs normal and anomalous rows, got {anomaly.sum()} anomalous of {len(anomaly)}")
     return anomaly, scores
+
+
+def checked_weights(weights: ArrayLike | None, length: int) -> NDArray[np.float64] | None:
+    """Return weights of shape (n,); `ValueError` for another shape and for what is not above 0 and finite."""
+    if weights is None:
+        return None
+    weights = np.asarray(weights, dtype=np.float64)
+    if weights.shape != (length,):
+        raise ValueError(f"weights must have shape ({length},), got {weights.shape}")
+    if not (np.isfinite(weights) & (weights > 0)).all():
+        raise ValueError("weights must be finite and above 0")
+    return weights

@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
-from fanogan_mtl.evaluation.checks import checked
+from fanogan_mtl.evaluation.checks import checked, checked_weights
+
+ScoredTest = tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike | None]
+"""Anomaly (n,) bool, scores (n,), and weights (n,) where rows don't count the same: what `roc_data` takes."""
 
 
 @dataclass(frozen=True)
@@ -34,31 +37,38 @@ MIDDLE = (0.005, 0.995)
 
 @dataclass(frozen=True)
 class HistogramData:
-    """Counts of normal and of anomalous rows between `edges` (one more than there are bins), in score units.
+    """Normal and anomalous rows between `edges` (one more than there are bins), in score units.
 
-    Rows beyond the outer edges are counted in the outer bins.
+    Rows beyond the outer edges are counted in the outer bins. Where rows have weights, a bin's is the sum of its rows'.
     """
 
     edges: NDArray[np.float64]
-    normal: NDArray[np.int64]
-    anomalous: NDArray[np.int64]
+    normal: NDArray[np.int64] | NDArray[np.float64]
+    anomalous: NDArray[np.int64] | NDArray[np.float64]
 
 
-def roc_data(anomaly: ArrayLike, scores: ArrayLike) -> RocData:
-    """ROC curve without the points on its straight stretches; `ValueError` as in `detection_metrics`."""
+def roc_data(anomaly: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> RocData:
+    """ROC curve without the points on its straight stretches; input and errors as in `detection_metrics`."""
     anomaly, scores = checked(anomaly, scores)
-    fpr, tpr, _ = roc_curve(anomaly, scores)
+    fpr, tpr, _ = roc_curve(anomaly, scores, sample_weight=checked_weights(weights, len(scores)))
     return RocData(fpr, tpr, float(auc(fpr, tpr)))
 
 
-def precision_recall_data(anomaly: ArrayLike, scores: ArrayLike) -> PrecisionRecallData:
-    """Precision-recall curve, one point for each distinct score; `ValueError` as in `detection_metrics`."""
+def precision_recall_data(
+    anomaly: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None
+) -> PrecisionRecallData:
+    """Precision-recall curve, one point for each distinct score; input and errors as in `detection_metrics`."""
     anomaly, scores = checked(anomaly, scores)
-    precision, recall, _ = precision_recall_curve(anomaly, scores)
-    return PrecisionRecallData(precision, recall, float(average_precision_score(anomaly, scores)))
+    weights = checked_weights(weights, len(scores))
+    precision, recall, _ = precision_recall_curve(anomaly, scores, sample_weight=weights)
+    return PrecisionRecallData(
+        precision, recall, float(average_precision_score(anomaly, scores, sample_weight=weights))
+    )
 
 
-def histogram_data(anomaly: ArrayLike, scores: ArrayLike, bins: int = 40) -> HistogramData:
+def histogram_data(
+    anomaly: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None, bins: int = 40
+) -> HistogramData:
     """Count both classes in equal bins over the middle 99 % of the scores, so that one far row hides nothing.
 
     Anomalies that are far off go into the outer bins, so that the middle 99 % of the normal rows take a ninth at least.
@@ -69,6 +79,7 @@ def histogram_data(anomaly: ArrayLike, scores: ArrayLike, bins: int = 40) -> His
         As in `detection_metrics`, and for `bins` < 1.
     """
     anomaly, scores = checked(anomaly, scores)
+    weights = checked_weights(weights, len(scores))
     low, high = np.quantile(scores, MIDDLE)
     normal_low, normal_high = np.quantile(scores[~anomaly], MIDDLE)
     room = 4 * (normal_high - normal_low)
@@ -76,4 +87,8 @@ def histogram_data(anomaly: ArrayLike, scores: ArrayLike, bins: int = 40) -> His
         low, high = max(low, normal_low - room), min(high, normal_high + room)
     edges = np.histogram_bin_edges(scores, bins, range=(low, high))
     inside = np.clip(scores, edges[0], edges[-1])
-    return HistogramData(edges, *(np.histogram(inside[rows], edges)[0] for rows in (~anomaly, anomaly)))
+    heights = [
+        np.histogram(inside[rows], edges, weights=None if weights is None else weights[rows])[0]
+        for rows in (~anomaly, anomaly)
+    ]
+    return HistogramData(edges, *heights)

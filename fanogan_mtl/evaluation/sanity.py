@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.evaluation.metrics import auroc
+from fanogan_mtl.evaluation.weights import Weights
 
 FEWEST_IMAGES = 20
 """Of a kind (normal, or one anomalous class) in the test; an AUROC that rests on fewer is marked."""
@@ -88,28 +89,32 @@ def copies(tested: NDArray[np.uint8] | NDArray[np.float32], trained: NDArray[np.
     return float(np.isin(content_hashes(tested), content_hashes(trained)).mean())
 
 
-def chance_error(anomaly: ArrayLike) -> float:
-    """Standard error of the AUROC of so many rows if scores mean nothing (Mann and Whitney 1947)."""
-    values = np.asarray(anomaly, bool)
-    n_anomalous = int(values.sum())
-    n_normal = len(values) - n_anomalous
+def chance_error(anomaly: ArrayLike, weights: Weights | None = None) -> float:
+    """Standard error of an AUROC of so many rows if scores mean nothing (Mann and Whitney 1947).
+
+    Under weights, rows count as many as Kish's effective number: (sum of weights)² / sum of their squares.
+    """
+    is_anomaly = np.asarray(anomaly, bool)
+    each = np.ones(len(is_anomaly)) if weights is None else weights
+    n_normal, n_anomalous = (float(own.sum() ** 2 / (own**2).sum()) for own in (each[~is_anomaly], each[is_anomaly]))
     return math.sqrt((n_normal + n_anomalous + 1) / (12 * n_normal * n_anomalous))
 
 
-def size_auroc(anomaly: ArrayLike, sizes: NDArray[np.integer]) -> float | None:
+def size_auroc(anomaly: ArrayLike, sizes: NDArray[np.integer], weights: Weights | None = None) -> float | None:
     """AUROC of an image's size alone: of height, width, area or bytes, whichever ranks best, either way round.
 
     Parameters
     ----------
     anomaly : (n,) bool, both values present
     sizes : (n, 3) integers: height and width in pixels, bytes of the file
+    weights : (n,), by which every class counts the same, optional
 
     Returns
     -------
     float in [0.5, 1], or None where all sizes are equal
     """
     columns = np.column_stack([sizes, sizes[:, 0] * sizes[:, 1]])
-    areas = [auroc(anomaly, column) for column in columns.T if np.ptp(column)]
+    areas = [auroc(anomaly, column, weights) for column in columns.T if np.ptp(column)]
     return max((max(area, 1 - area) for area in areas), default=None)
 
 

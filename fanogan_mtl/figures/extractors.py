@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
-from fanogan_mtl.evaluation.curves import RocData, roc_data
+from fanogan_mtl.evaluation.curves import RocData, ScoredTest, roc_data
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.figures.images import GAP, Sheet, image_axes, png, sheet
 from fanogan_mtl.figures.scores import AUROC_PERCENT
@@ -369,10 +369,8 @@ def pca_curves_figure(data: PcaCurves, title: str) -> go.Figure:
     return figure
 
 
-def roc_with_and_without_data(
-    tests: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]],
-) -> dict[str, RocPair]:
-    """Two ROC curves of each class; `tests` is class -> `without` and `with` -> (anomaly (n,) bool, scores (n,))."""
+def roc_with_and_without_data(tests: Mapping[str, Mapping[str, ScoredTest]]) -> dict[str, RocPair]:
+    """Two ROC curves of each class; `tests` is class -> `without` and `with` -> its test."""
     return {name: RocPair(roc_data(*pair["without"]), roc_data(*pair["with"])) for name, pair in tests.items()}
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
-from fanogan_mtl.evaluation.curves import HistogramData, RocData, histogram_data, roc_data
+from fanogan_mtl.evaluation.curves import HistogramData, RocData, ScoredTest, histogram_data, roc_data
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.figures.style import bar_style, layout, line_style
 
@@ -38,10 +39,12 @@ class ClassBars:
 
 @dataclass(frozen=True)
 class ScoreHistogram:
-    """Counts of normal and anomalous scores, and the threshold in score units."""
+    """Normal and anomalous scores in bins, the threshold in score units, and how many rows are of either kind."""
 
     counts: HistogramData
     threshold: float
+    n_normal: int
+    n_anomalous: int
 
 
 def auroc_by_epochs_data(
@@ -117,9 +120,9 @@ def auroc_by_class_figure(bars: Sequence[ClassBars], dataset: str) -> go.Figure:
     return figure
 
 
-def roc_by_class_data(tests: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> dict[str, RocData]:
-    """ROC curve of each class; `tests` is class -> (anomaly (n,) bool, scores (n,))."""
-    return {name: roc_data(anomaly, scores) for name, (anomaly, scores) in tests.items()}
+def roc_by_class_data(tests: Mapping[str, ScoredTest]) -> dict[str, RocData]:
+    """ROC curve of each class; `tests` is class -> its test."""
+    return {name: roc_data(*test) for name, test in tests.items()}
 
 
 def roc_by_class_figure(curves: Mapping[str, RocData], title: str) -> go.Figure:
@@ -148,26 +151,30 @@ def roc_by_class_figure(curves: Mapping[str, RocData], title: str) -> go.Figure:
     )
 
 
-def score_histogram_data(anomaly: ArrayLike, scores: ArrayLike, threshold: float) -> ScoreHistogram:
+def score_histogram_data(
+    anomaly: ArrayLike, scores: ArrayLike, threshold: float, weights: ArrayLike | None = None
+) -> ScoreHistogram:
     """Histogram of one test; arguments and errors as in `detection_metrics`."""
-    return ScoreHistogram(histogram_data(anomaly, scores), threshold)
+    n_normal, n_anomalous = np.bincount(anomaly, minlength=2).tolist()
+    return ScoreHistogram(histogram_data(anomaly, scores, weights), threshold, n_normal, n_anomalous)
 
 
 def score_histogram_figure(data: ScoreHistogram, title: str) -> go.Figure:
     """Share of the normal and of the anomalous rows in each bin, and the threshold."""
     counts = data.counts
+    kinds = (("normal", data.n_normal, counts.normal), ("anomalous", data.n_anomalous, counts.anomalous))
     bars = [
         {
             "type": "bar",
             "x": (counts.edges[:-1] + counts.edges[1:]) / 2,
             "y": 100 * rows / rows.sum(),
             "width": counts.edges[1] - counts.edges[0],
-            "name": f"{name} ({rows.sum()} rows)",
+            "name": f"{name} ({n_rows} rows)",
             "opacity": 0.7,
             "hovertemplate": "%{y:.1f} %",
             **bar_style(position),
         }
-        for position, (name, rows) in enumerate((("normal", counts.normal), ("anomalous", counts.anomalous)))
+        for position, (name, n_rows, rows) in enumerate(kinds)
     ]
     inside = min(max(data.threshold, counts.edges[0]), counts.edges[-1])
     line = {"x0": inside, "x1": inside, "yref": "paper", "y0": 0, "y1": 1}

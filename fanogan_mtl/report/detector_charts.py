@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fanogan_mtl import figures
 from fanogan_mtl.evaluation.curves import roc_data
 from fanogan_mtl.report.content import Block, Chart, Section, Table, Text, best_marked, share
 from fanogan_mtl.report.evidence import Evidence, Result
-from fanogan_mtl.sweep.cell import DoneCell
 
 
 def detector_section(evidence: Evidence) -> Section:
@@ -95,7 +91,8 @@ def _roc_chart(hybrid: Result, alone: Result) -> Chart:
     without = {cell.normal_class: cell for cell in alone.cells if cell.seed == seed}
     for cell in hybrid.cells:
         if cell.seed == seed and cell.normal_class in without:
-            tests[cell.normal_class] = {"without": _test(without[cell.normal_class]), "with": _test(cell)}
+            name = cell.normal_class
+            tests[name] = {"without": without[name].result.test, "with": cell.result.test}
     rows = []
     for name, pair in tests.items():
         areas = [(roc_data(*pair["without"]).auroc, alone), (roc_data(*pair["with"]).auroc, hybrid)]
@@ -105,7 +102,3 @@ def _roc_chart(hybrid: Result, alone: Result) -> Chart:
     figure = figures.roc_with_and_without_figure(figures.roc_with_and_without_data(tests), title)
     caption = f"AUROC in percent by normal class, at {hybrid.budgets[-1]} epochs, seed {seed}."
     return Chart(figure, Table(f"ROC: {title}", caption, ("class", alone.method, hybrid.method), tuple(rows)))
-
-
-def _test(cell: DoneCell) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    return cell.result.anomaly, cell.result.scores[-1]

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 
+from fanogan_mtl.data.specs import parse_source
 from fanogan_mtl.evaluation.bootstrap import auroc_interval
 from fanogan_mtl.evaluation.statistics import Summary, summarise
 from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, SHALLOW
 from fanogan_mtl.sweep.cell import Comparison, DoneCell
+from fanogan_mtl.sweep.tested import Tested, tested
 
 Block = tuple[str, str]
 """A data set and the class that is normal in it."""
@@ -128,9 +130,21 @@ class Result:
         return {(self.dataset, name): value for name, value in self.summary(metric).by_class.items()}
 
     @cached_property
+    def tested(self) -> Tested:
+        """How many test rows its figures rest on."""
+        return tested(self.cells)
+
+    @property
+    def unit(self) -> str:
+        """What a test row is: one of `images` or, in tables of numbers, of `rows`."""
+        return "rows" if parse_source(self.comparison.dataset.sources[0]).kind == "adbench" else "images"
+
+    @cached_property
     def interval(self) -> tuple[float, float]:
         """Bootstrap 95 % interval over test images of the mean AUROC at the last budget."""
-        return auroc_interval([(cell.result.anomaly, cell.result.scores[-1], cell.result.rows) for cell in self.cells])
+        results = [cell.result for cell in self.cells]
+        labels = [None if each.weights is None else each.labels for each in results]
+        return auroc_interval([(each.anomaly, each.scores[-1], each.rows) for each in results], labels=labels)
 
 
 @dataclass(frozen=True)

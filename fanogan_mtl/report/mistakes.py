@@ -39,9 +39,9 @@ def mistake_section(evidence: Evidence, datasets: Mapping[str, Dataset | None]) 
     for result in results:
         dataset = datasets.get(result.dataset)
         cells = _first_cells(result)
-        alarms, misses = np.sum([_counts(cell) for cell in cells], axis=0).tolist()
+        alarms, normal, misses, anomalies = np.sum([_counts(cell) for cell in cells], axis=0).tolist()
         name = f"{result.method} on {result.dataset}"
-        rows.append((name, (number(alarms, "{:,.0f}"), number(misses, "{:,.0f}"))))
+        rows.append((name, (number(alarms, f"{{:,.0f}} of {normal:,}"), number(misses, f"{{:,.0f}} of {anomalies:,}"))))
         if dataset is not None and dataset.is_images:
             pixels = (dataset.train.pixels, dataset.test.pixels)
             galleries.append(Gallery(name, tuple(_row(cell, pixels, dataset.classes) for cell in cells[:MOST_CLASSES])))
@@ -50,7 +50,7 @@ def mistake_section(evidence: Evidence, datasets: Mapping[str, Dataset | None]) 
     if missing:
         blocks.append(Text(f"Without pictures, since the data isn't here as it was: {', '.join(missing)}.", "note"))
     columns = ("method and data set", "false alarms", "missed anomalies")
-    caption = "Mistakes at the threshold, over all classes of the first seed."
+    caption = "Mistakes at the threshold, over all classes of the first seed, of so many normal and anomalous images."
     return Section(
         "mistakes",
         "What the methods get wrong",
@@ -69,9 +69,10 @@ def _threshold(cell: DoneCell) -> float:
     return cell.result.metrics[max(cell.result.metrics)]["threshold"]
 
 
-def _counts(cell: DoneCell) -> tuple[int, int]:
-    found = cell.result.scores[-1] > _threshold(cell)
-    return int((found & ~cell.result.anomaly).sum()), int((~found & cell.result.anomaly).sum())
+def _counts(cell: DoneCell) -> tuple[int, int, int, int]:
+    """False alarms, normal images, missed anomalies and anomalies."""
+    found, anomaly = cell.result.scores[-1] > _threshold(cell), cell.result.anomaly
+    return int((found & ~anomaly).sum()), int((~anomaly).sum()), int((~found & anomaly).sum()), int(anomaly.sum())
 
 
 def _row(cell: DoneCell, pixels: tuple[Pixels, Pixels], classes: Sequence[str]) -> tuple[str, tuple[Picture, ...]]:

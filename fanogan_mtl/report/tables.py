@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import fmean
 
 from fanogan_mtl.report.commands import missing
 from fanogan_mtl.report.content import NONE, NOT_RUN, Commands, Entry, Row, Section, Table, Text, best_marked, share
 from fanogan_mtl.report.evidence import PUBLISHED, STAND_INS, Evidence, Result
 from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, NOTES, SHALLOW, model_name, published
+from fanogan_mtl.sweep.tested import together
 
 METRICS = {"auroc": "AUROC", "precision": "Precision", "recall": "Recall"}
 TITLES = {
@@ -122,6 +123,7 @@ def _own_rows(dataset: str, metric: str, results: Sequence[Result | None]) -> li
     if metric == "auroc":
         entries = tuple(_interval(each) for each in results)
         rows.append((f"{dataset}: 95 % interval at {budgets[-1]}", entries))
+        rows.append((f"{dataset}: normal + anomalous {there[0].unit} tested", tuple(_tested(each) for each in results)))
     return rows
 
 
@@ -137,6 +139,13 @@ def _interval(result: Result | None) -> Entry:
         return share(None)
     low, high = result.interval
     return Entry(f"{100 * low:.1f} to {100 * high:.1f}", {"low": low, "high": high})
+
+
+def _tested(result: Result | None) -> Entry:
+    if result is None:
+        return share(None)
+    of = result.tested
+    return Entry(f"{of.normal} + {of.anomalous}", {name: float(number) for name, number in asdict(of).items()})
 
 
 def _mean_rows(evidence: Evidence, metric: str, columns: Sequence[Column], datasets: Sequence[str]) -> list[Row]:
@@ -216,4 +225,12 @@ def coverage(results: Sequence[Result]) -> str:
     if partial:
         more = f" and {len(partial) - 3} more" if len(partial) > 3 else ""
         text += f" A partial run: {'; '.join(partial[:3])}{more}."
-    return text
+    return f"{text} {_rests_on(results)}"
+
+
+def _rests_on(results: Sequence[Result]) -> str:
+    by_dataset: dict[str, list[Result]] = {}
+    for each in results:
+        by_dataset.setdefault(each.dataset, []).append(each)
+    counts = [f"{name}, {together(each.tested for each in own).text(own[0].unit)}" for name, own in by_dataset.items()]
+    return f"Each AUROC rests on: {'; '.join(counts)}."

@@ -29,11 +29,12 @@ from fanogan_mtl.detectors.registry import make_detector, takes
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.evaluation.metrics import auroc, detection_metrics
 from fanogan_mtl.evaluation.sanity import Checks
+from fanogan_mtl.evaluation.weights import Weights, class_weights
 from fanogan_mtl.hybrid import Hybrid, save_scorer
 from fanogan_mtl.sweep.checking import UNMOVED, check_cell
 from fanogan_mtl.sweep.pretraining import learned_from, read_features
 
-RESULT_VERSION = 1  # raised when the same cell would give other numbers, so that old results are not taken for new ones
+RESULT_VERSION = 2  # raised when the same cell would give other numbers, so that old results are not taken for new ones
 EXAMPLES = 8  # test images kept with their reconstructions
 
 
@@ -163,6 +164,8 @@ class CellResult:
         For detectors that reconstruct, at the last budget.
     checks : Checks or None
         See `evaluation.sanity`; None in results of earlier versions.
+    weighs_classes : bool
+        Whether every class counts the same in the metrics, as in tests of images; each row does otherwise.
     """
 
     metrics: dict[int, dict[str, float]]
@@ -172,10 +175,28 @@ class CellResult:
     rows: NDArray[np.int64]
     examples: Examples | None = None
     checks: Checks | None = None
+    weighs_classes: bool = False
+
+    @cached_property
+    def weights(self) -> Weights | None:
+        """Weights (n,) of the test rows in every metric and curve; None where all weigh the same."""
+        return class_weights(self.labels) if self.weighs_classes else None
+
+    @property
+    def test(self) -> tuple[NDArray[np.bool_], NDArray[np.float64], Weights | None]:
+        """What metrics and curves take: anomaly, scores at the last budget, and weights."""
+        return self.anomaly, self.scores[-1], self.weights
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Test rows of each class, by label."""
+        labels, counts = np.unique(self.labels, return_counts=True)
+        return dict(zip(labels.tolist(), counts.tolist(), strict=True))
 
     def save(self, path: Path) -> None:
         """Write everything to one `.npz` file."""
-        arrays: dict[str, Any] = {name: getattr(self, name) for name in ("scores", "anomaly", "labels", "rows")}
+        names = ("scores", "anomaly", "labels", "rows", "weighs_classes")
+        arrays: dict[str, Any] = {name: np.asarray(getattr(self, name)) for name in names}
         if self.examples:
             arrays |= {f"example_{name}": value for name, value in vars(self.examples).items()}
         if self.checks:
@@ -190,6 +211,7 @@ class CellResult:
         metrics = {int(budget): values for budget, values in json.loads(str(arrays.pop("metrics"))).items()}
         examples = {name.removeprefix("example_"): arrays.pop(name) for name in list(arrays) if name[:8] == "example_"}
         checks = Checks(**json.loads(str(arrays.pop("checks")))) if "checks" in arrays else None
+        arrays["weighs_classes"] = bool(arrays.get("weighs_classes", False))
         return cls(metrics=metrics, examples=Examples(**examples) if examples else None, checks=checks, **arrays)
 
 
@@ -251,7 +273,10 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
             labels=split.test.labels,
             rows=split.test.rows,
             examples=_examples(detector, split.test),
-            checks=check_cell(split, rows_of, detector, validation_scores, last, sizes, unmoved),
+            checks=check_cell(
+                split, rows_of, detector, validation_scores, last, sizes, weights_of(split.validation), unmoved
+            ),
+            weighs_classes=_is_images(split.test),
         )
 
 
@@ -313,7 +338,7 @@ def validation_stages(cell: Cell, data_dir: Path, device: str = "auto") -> Gener
     detector = build_detector(cell, device)
     validation_rows = rows_of(validation)
     for budget, _ in _stages(detector, rows_of(train), cell.comparison.budgets):
-        yield budget, auroc(validation.anomaly, detector.decision_function(validation_rows))
+        yield budget, auroc(validation.anomaly, detector.decision_function(validation_rows), weights_of(validation))
 
 
 def _data_of(cell: Cell, data_dir: Path) -> tuple[Dataset, Callable[[Part], NDArray[np.float32]]]:
@@ -353,23 +378,31 @@ def _evaluate(
     else:
         scores = detector.decision_function(test_rows)
     score_seconds = time.perf_counter() - start
-    metrics = detection_metrics(split.test.anomaly, scores, float(detector.threshold_))
+    weights = weights_of(split.test)
+    metrics = detection_metrics(split.test.anomaly, scores, float(detector.threshold_), weights)
     validation_scores = detector.decision_function(validation_rows)
-    metrics["validation_auroc"] = auroc(split.validation.anomaly, validation_scores)
-    metrics |= {f"auroc_{name}": auroc(split.test.anomaly, other) for name, other in others.items()}
+    metrics["validation_auroc"] = auroc(split.validation.anomaly, validation_scores, weights_of(split.validation))
+    metrics |= {f"auroc_{name}": auroc(split.test.anomaly, other, weights) for name, other in others.items()}
     return {**metrics, "score_seconds": score_seconds}, scores, validation_scores
 
 
 def _sizes(cell: Cell, data_dir: Path) -> NDArray[np.int64]:
     """Height, width and bytes of the cell's images as they came, the training images', then the test images'."""
     dataset = load_dataset(cell.comparison.dataset, data_dir)
-    return np.concatenate(
-        [getattr(each, "sizes", np.zeros((len(each.labels), 3), np.int64)) for each in (dataset.train, dataset.test)]
-    )
+    return np.concatenate([dataset.train.sizes, dataset.test.sizes])
+
+
+def weights_of(part: Part) -> Weights | None:
+    """Weights of a part's rows: of images, every class counts the same; of vectors, every row does, as in ADBench."""
+    return class_weights(part.labels) if _is_images(part) else None
+
+
+def _is_images(part: Part) -> bool:
+    return part.pixels.ndim > 2
 
 
 def _examples(detector: BaseDetector, test: Part) -> Examples | None:
-    if not hasattr(detector, "reconstruct") or test.pixels.ndim < 3:
+    if not hasattr(detector, "reconstruct") or not _is_images(test):
         return None
     first = [np.flatnonzero(test.anomaly == anomaly)[: EXAMPLES // 2] for anomaly in (False, True)]
     chosen = np.concatenate(first)

@@ -12,6 +12,7 @@ from pyod.models.base import BaseDetector
 from fanogan_mtl.data.splits import Part, Split
 from fanogan_mtl.evaluation.metrics import auroc
 from fanogan_mtl.evaluation.sanity import Checks, chance_error, copies, distinct, size_auroc, spread
+from fanogan_mtl.evaluation.weights import Weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,6 +28,7 @@ def check_cell(
     validation_scores: NDArray[np.float64],
     test_scores: NDArray[np.float64],
     sizes: NDArray[np.int64],
+    weights: Weights | None,
     unmoved: BaseDetector | None,
 ) -> Checks:
     """Check a cell at its last budget.
@@ -39,6 +41,8 @@ def check_cell(
         Gives a part's rows as the detector sees them.
     sizes : int array of shape (number of validation images, 3)
         Height and width of each validation image, in pixels, and bytes of its file.
+    weights : float array of shape (number of validation images,), optional
+        By which every class counts the same.
     unmoved : detector, optional
         The same detector, unfitted, with the parameters of `UNMOVED`.
     """
@@ -52,10 +56,10 @@ def check_cell(
         spread=spread(scores),
         distinct=distinct(scores, np.concatenate([validation.pixels, test.pixels])),
         copies=copies(test.pixels, split.train.pixels),
-        validation_auroc=auroc(validation.anomaly, validation_scores),
-        error=chance_error(validation.anomaly),
-        size_auroc=size_auroc(validation.anomaly, sizes),
-        untrained_auroc=None if before is None else auroc(validation.anomaly, before),
+        validation_auroc=auroc(validation.anomaly, validation_scores, weights),
+        error=chance_error(validation.anomaly, weights),
+        size_auroc=size_auroc(validation.anomaly, sizes, weights),
+        untrained_auroc=None if before is None else auroc(validation.anomaly, before, weights),
         moved=None if unmoved is None else _moved(detector, unmoved),
     )
 

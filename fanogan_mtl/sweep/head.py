@@ -13,7 +13,7 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.calibration import Calibration, fit_calibration
 from fanogan_mtl.evaluation.metrics import auroc
 from fanogan_mtl.hybrid import load_scorer, save_scorer
-from fanogan_mtl.sweep.cell import Cell, split_of, train_detector
+from fanogan_mtl.sweep.cell import Cell, split_of, train_detector, weights_of
 
 SAME = 1e-6  # relative difference of scores below which they are the recorded ones
 
@@ -61,10 +61,12 @@ def make_head(task: HeadTask, data_dir: Path, device: str = "auto") -> Calibrati
         split, rows_of = split_of(task.cell, data_dir)
         scores = detector.decision_function(rows_of(split.test))
         if not np.allclose(scores, task.scores, rtol=SAME, atol=0):
-            now, then = (auroc(split.test.anomaly, each) for each in (scores, task.scores))
+            now, then = (auroc(split.test.anomaly, each, weights_of(split.test)) for each in (scores, task.scores))
             raise UserError(
                 f"{task}: trained again it has AUROC {now:.6f}, recorded is {then:.6f}: "
                 "make the model on the kind of device and with the versions that the run's tags name"
             )
         save_scorer(detector, task.folder)
-        return fit_calibration(split.validation.anomaly, detector.decision_function(rows_of(split.validation)))
+        validation = split.validation
+        scores = detector.decision_function(rows_of(validation))
+        return fit_calibration(validation.anomaly, scores, weights_of(validation))

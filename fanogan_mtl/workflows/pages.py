@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fanogan_mtl import figures
+from fanogan_mtl.evaluation.curves import ScoredTest
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.page import html_page
 from fanogan_mtl.sweep.cell import CellResult, DoneCell
@@ -38,7 +39,7 @@ def write_cell_figures(result: CellResult, folder: Path) -> list[Path]:
     budget = max(result.metrics)
     named = {
         "roc.json": figures.roc_by_class_figure(
-            figures.roc_by_class_data({"ROC curve": (result.anomaly, result.scores[-1])}), f"{budget} epochs"
+            figures.roc_by_class_data({"ROC curve": result.test}), f"{budget} epochs"
         ),
         "scores.json": _histogram(result, f"Scores at {budget} epochs"),
     }
@@ -69,7 +70,7 @@ def write_comparison_page(
     pairs = any(cell.anomalous_class is not None for cell in cells)
     shown = [cell for cell in cells if cell.seed == first_seed and not pairs]
     seed = f"Seed {first_seed}, {budgets[-1]} epochs."
-    tests = {cell.normal_class: (cell.result.anomaly, cell.result.scores[-1]) for cell in shown}
+    tests = {cell.normal_class: cell.result.test for cell in shown}
     lines = figures.auroc_by_epochs_data(
         {detector: {budget: each.mean for budget, each in auroc.items()}}, {detector: stds}
     )
@@ -178,12 +179,10 @@ def _protocols(results: Sequence[ComparisonResult]) -> list[Section]:
 
 
 def _with_and_without(
-    tests: Mapping[str, tuple[Any, Any]], on_pixels: Sequence[DoneCell], seed: int
-) -> dict[str, dict[str, tuple[Any, Any]]]:
+    tests: Mapping[str, ScoredTest], on_pixels: Sequence[DoneCell], seed: int
+) -> dict[str, dict[str, ScoredTest]]:
     """Each class's test on pixels and on features, of classes that have both."""
-    pixels = {
-        cell.normal_class: (cell.result.anomaly, cell.result.scores[-1]) for cell in on_pixels if cell.seed == seed
-    }
+    pixels = {cell.normal_class: cell.result.test for cell in on_pixels if cell.seed == seed}
     return {name: {"without": pixels[name], "with": test} for name, test in tests.items() if name in pixels}
 
 
@@ -215,9 +214,8 @@ def _tagged(rows: Sequence[Sequence[str]]) -> list[tuple[str, Sequence[str]]]:
 
 def _histogram(result: CellResult, title: str) -> go.Figure:
     threshold = result.metrics[max(result.metrics)]["threshold"]
-    return figures.score_histogram_figure(
-        figures.score_histogram_data(result.anomaly, result.scores[-1], threshold), title
-    )
+    data = figures.score_histogram_data(result.anomaly, result.scores[-1], threshold, result.weights)
+    return figures.score_histogram_figure(data, title)
 
 
 def _reconstructions(cell: DoneCell, detector: str) -> go.Figure:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
+from fanogan_mtl.sweep.tested import Tested
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.records import history
 from fanogan_mtl.workflows.marks import Marks, rank, read_marks
@@ -29,6 +30,8 @@ class ComparisonResult:
         Class to mean over seeds, at the last budget.
     validation_auroc : float
         The mean on validation data at the budget where it is best.
+    tested : Tested
+        How many test rows the figures rest on.
     marks : mapping
         See `marks`; empty where nothing is to be said.
     """
@@ -40,6 +43,7 @@ class ComparisonResult:
     std_over_classes: dict[int, float]
     by_class: dict[str, float]
     validation_auroc: float
+    tested: Tested
     marks: Marks = field(default_factory=dict)
 
     @property
@@ -54,6 +58,7 @@ def read_result(tracking: Tracking, planned: PlannedComparison, run_id: str) -> 
     if not auroc:
         return None
     by_position = history(tracking, run_id, "auroc_by_class")
+    newest = tracking.client.get_run(run_id).data.metrics
     return ComparisonResult(
         planned,
         run_id,
@@ -62,6 +67,7 @@ def read_result(tracking: Tracking, planned: PlannedComparison, run_id: str) -> 
         history(tracking, run_id, "auroc_std_over_classes"),
         {planned.dataset.classes[position]: value for position, value in by_position.items()},
         max(history(tracking, run_id, "validation_auroc").values()),
+        Tested(*(int(newest[each.name]) for each in fields(Tested))),
         read_marks(tracking.client.get_run(run_id)),
     )
 

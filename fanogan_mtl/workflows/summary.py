@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from statistics import fmean
 
 from fanogan_mtl.evaluation.statistics import Summary, summarise
 from fanogan_mtl.sweep.cell import CellResult, DoneCell
+from fanogan_mtl.sweep.tested import tested
 from fanogan_mtl.tracking.records import Value
 
 NOT_AVERAGED = {"threshold"}  # a score's unit differs from class to class
@@ -29,7 +31,8 @@ def comparison_values(cells: Sequence[DoneCell], classes: Sequence[str]) -> list
     """Metrics of a comparison run.
 
     Means at each budget with `_std_over_seeds` and `_std_over_classes` beside them; `auroc_class_<class>` at each
-    budget, and `auroc_by_class`, whose step is the class's position, at the last.
+    budget, and `auroc_by_class`, whose step is the class's position, at the last. How many test rows they rest on, see
+    `Tested`.
     """
     values = []
     budgets = sorted(cells[0].result.metrics)
@@ -44,12 +47,22 @@ def comparison_values(cells: Sequence[DoneCell], classes: Sequence[str]) -> list
             if name == "auroc":
                 values += [Value(f"auroc_class_{each}", mean, budget) for each, mean in summary.by_class.items()]
     last = summaries(cells, budgets[-1])["auroc"].by_class
-    return values + [Value("auroc_by_class", last[each], classes.index(each)) for each in last]
+    values += [Value("auroc_by_class", last[each], classes.index(each)) for each in last]
+    return values + [Value(name, count, budgets[-1]) for name, count in asdict(tested(cells)).items()]
 
 
 def cell_values(result: CellResult) -> list[Value]:
-    """Metrics of a cell run, the budget as step."""
-    return [Value(name, value, budget) for budget, values in result.metrics.items() for name, value in values.items()]
+    """Metrics of a cell run, the budget as step; at the last one how many test rows they rest on."""
+    counts = {"n_normal": int((~result.anomaly).sum()), "n_anomalies": int(result.anomaly.sum())}
+    last = [Value(name, count, max(result.metrics)) for name, count in counts.items()]
+    return last + [
+        Value(name, value, budget) for budget, values in result.metrics.items() for name, value in values.items()
+    ]
+
+
+def fewest_tested(cells: Sequence[DoneCell]) -> int:
+    """Smallest number of test rows of any class, normal or anomalous, that a figure of these cells rests on."""
+    return tested(cells).n_class_min
 
 
 def validation_auroc(cells: Sequence[DoneCell]) -> float:
@@ -68,8 +81,3 @@ def best_heads(cells: Sequence[DoneCell]) -> dict[str, tuple[DoneCell, int]]:
     for _, _, budget, cell in sorted(scored, key=lambda each: each[:3], reverse=True):
         heads.setdefault(cell.normal_class, (cell, -budget))
     return heads
-
-
-def fewest_tested(cells: Sequence[DoneCell]) -> int:
-    """SHIM."""
-    return 100

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from fanogan_mtl.evaluation.statistics import percent
+from fanogan_mtl.sweep.tested import together
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.views import is_server, save_view
 from fanogan_mtl.workflows.marks import MARKED, Marks, explained
@@ -15,7 +16,7 @@ from fanogan_mtl.workflows.results import ComparisonResult
 
 
 def print_results(results: Sequence[ComparisonResult]) -> None:
-    """Print mean AUROC in percent, a row a detector and a column a data set."""
+    """Print mean AUROC in percent, a row a detector and a column a data set, and how many images it rests on."""
     if not results:
         return
     budget = max(results[0].auroc)
@@ -38,6 +39,12 @@ def print_results(results: Sequence[ComparisonResult]) -> None:
     for name, *values in rows:
         texts = [text.rjust(width) for text, width in zip(values, widths, strict=True)]
         click.echo("  ".join([name.ljust(first), *texts]))
+    click.echo("")
+    for dataset in datasets:
+        own = [result for result in results if result.planned.dataset.name == dataset]
+        unit = "images" if own[0].planned.dataset.is_images else "rows"
+        count = together(result.tested for result in own).text(unit)
+        click.echo(f"{_shortened(dataset)}: each AUROC rests on {count}")
     print_marks([(result.planned.dataset.name, result.planned.label, result.marks) for result in results])
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fanogan_mtl.evaluation.metrics import auroc, detection_metrics
 
-KEYS = {"auroc", "auprc", "precision", "recall", "f1", "balanced_accuracy", "threshold"}
+KEYS = {"auroc", "auprc", "false_alarm_rate", "precision", "recall", "f1", "balanced_accuracy", "threshold"}
 KEYS |= {"fpr_at_95_tpr", "recall_at_1_fpr", "recall_at_5_fpr"}
 
 
