@@ -1,7 +1,7 @@
 """Bytes of an image file to pixels, without trusting them: the same code for training and serving.
 
-What bears on no pixel (text, colour profiles, EXIF but for the orientation) is left out before Pillow sees a file, so it
-can't be a reason to refuse one.
+What bears on no pixel (text, colour profiles, EXIF but for the orientation) is left out before Pillow sees a file, so
+that it can't be a reason to refuse one.
 """
 
 from __future__ import annotations
@@ -16,25 +16,24 @@ from PIL import Image
 
 from fanogan_mtl.data import jpeg, png, tiff
 from fanogan_mtl.data.image_error import ImageError, damaged
+from fanogan_mtl.data.levels import Pixels, eight_bits
 from fanogan_mtl.data.other_files import name_of
 from fanogan_mtl.data.tags import exif_orientation
 
 MOST_PIXELS = 50_000_000  # of one image: a PNG of a few kB can unfold to gigabytes
 _GREY = ("1", "L", "LA", "La")
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-
 
 def decode_image(content: bytes) -> Pixels:
     """Decode one image as a person sees it.
 
-    It is turned as EXIF says, transparent pixels are laid on white, a palette and CMYK become RGB. Of an animation it is
-    the first picture.
+    It is turned as EXIF says, transparent pixels are laid on white, a palette and CMYK become RGB. Of an animation the
+    first picture is taken.
 
     Parameters
     ----------
     content : bytes
-        A PNG, JPEG, BMP or WebP file, or a TIFF of one page of 8 or 16-bit grey or 8-bit RGB or RGBA, whatever its name.
+        Of a PNG, JPEG, BMP or WebP file, or of a TIFF of one page of 8 or 16-bit grey or 8-bit RGB or RGBA.
 
     Returns
     -------
@@ -79,12 +78,11 @@ def _read_png(content: bytes) -> tuple[Pixels, int]:
     _check_size(picture.width, picture.height)
     pixels: Pixels
     if picture.bits == 16 and picture.colour != png.PALETTE:
-        pixels = _on_white(png.samples_of_16_bits(picture, lambda file: np.asarray(_opened(file, "PNG"))))
+        pixels = _seen_16_bits(png.samples_of_16_bits(picture, lambda file: np.asarray(_opened(file, "PNG"))))
     else:
         pixels = _seen(_opened(png.png_file(picture), "PNG"))
     if colour := png.transparent_colour(picture):
-        transparent = (np.atleast_3d(pixels) == colour).all(axis=2)
-        pixels[transparent] = np.iinfo(pixels.dtype).max
+        pixels[(np.atleast_3d(pixels) == np.array(colour)).all(axis=2)] = np.iinfo(pixels.dtype).max
     return pixels, exif_orientation(picture.exif)
 
 
@@ -132,19 +130,17 @@ def _seen(image: Image.Image) -> NDArray[np.uint8]:
     return np.array(image.convert(mode))
 
 
-def _on_white(samples: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Lay 16-bit pixels on white as their last channel says, if it is an alpha channel."""
+def _seen_16_bits(samples: NDArray[np.uint16]) -> Pixels:
+    """Drop an alpha channel that says nothing; what is transparent somewhere is laid on white as an 8-bit image is."""
     if samples.ndim == 2 or samples.shape[2] == 3:
         return samples
-    pixels = samples[..., :-1].squeeze(axis=2) if samples.shape[2] == 2 else samples[..., :3].copy()
-    for row, line in zip(pixels, samples, strict=True):  # row by row, for little memory
-        alpha = line[:, -1].astype(np.uint64).reshape(-1, *(1,) * (row.ndim - 1))
-        row[:] = (row * alpha + 65535 * (65535 - alpha) + 32767) // 65535
-    return pixels
+    if (samples[..., -1] == 65535).all():
+        return samples[..., :-1].squeeze(axis=2) if samples.shape[2] == 2 else samples[..., :-1]
+    return _seen(Image.fromarray(eight_bits(samples)))
 
 
 def _without_equal_channels(pixels: Pixels) -> Pixels:
-    """Leave one of three channels where they are equal everywhere; a look at the first row saves most photos the rest."""
+    """Leave one of three channels where they are equal everywhere; the first row saves most photos the comparison."""
     if pixels.ndim == 3 and all((rows == rows[..., :1]).all() for rows in (pixels[0], pixels)):
         return np.ascontiguousarray(pixels[..., 0])
     return pixels
@@ -160,4 +156,4 @@ def _turned(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
-__all__ = ["MOST_PIXELS", "ImageError", "Pixels", "decode_image"]
+__all__ = ["MOST_PIXELS", "ImageError", "decode_image"]

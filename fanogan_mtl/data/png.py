@@ -80,7 +80,7 @@ def png_file(png: Png) -> bytes:
 
 
 def transparent_colour(png: Png) -> tuple[int, ...]:
-    """Give the colour that is transparent, in grey levels of 8 bits, or of 16 where samples have as many; () if none."""
+    """Give the transparent colour, its values in 16 bits where samples have as many, else in 8; () without any."""
     channels = {0: 1, 2: 3}.get(png.colour, 0)
     if len(png.transparency) != 2 * channels:
         return ()
@@ -107,7 +107,7 @@ def samples_of_16_bits(png: Png, decode: Callable[[bytes], NDArray[np.uint8]]) -
             rows = lines[at : at + height * length].reshape(height, length)
             parts.append(np.concatenate([rows[:, :1], rows[:, 1 + rank :: 2]], axis=1).reshape(-1))
             at += height * length
-        return decode(png_file(replace(png, bits=8, data=zlib.compress(np.concatenate(parts), level=0))))
+        return decode(png_file(replace(png, bits=8, data=zlib.compress(np.concatenate(parts).data, level=0))))
 
     samples = half(0).astype(np.uint16)
     samples <<= 8
@@ -131,8 +131,8 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
                 yield kind, content[at + 8 : end - 4]
             elif kind in _OF_PIXELS:
                 raise damaged(f"the checksum of its chunk {kind.decode()} is wrong")
-        elif kind[:1].isupper():  # no ancillary one
-            raise ImageError(f"a PNG with a chunk that is not PNG's ({kind.decode('latin-1')}); convert it to plain PNG")
+        elif not kind[:1].islower():  # none that may be left out
+            raise ImageError(f"a PNG with an unknown chunk ({str(kind)[1:]}); save it as plain PNG")
         at = end
 
 
