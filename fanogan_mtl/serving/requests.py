@@ -15,9 +15,10 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from numpy.typing import NDArray
 
 from fanogan_mtl.data.decode import MOST_PIXELS, ImageError, decode_image
+from fanogan_mtl.data.levels import Pixels
 from fanogan_mtl.serving.explain import heat_maps, png_of
 from fanogan_mtl.serving.heads import Head, Model
-from fanogan_mtl.serving.scoring import Pixels, choose_heads, head_scores, score_images
+from fanogan_mtl.serving.scoring import choose_heads, head_scores, score_images
 
 COLUMN = "image"
 NOTHING = "there is no image in the request"
@@ -46,7 +47,7 @@ def answer(model: Model, model_input: Any, parameters: Mapping[str, Any]) -> pd.
     ----------
     model : Model
     model_input : DataFrame with the column `image`; for a model of vectors an array of shape (n, d)
-        An image is PNG or JPEG bytes, as they are or in base64, or pixels 0 to 255 as an array or nested lists of shape
+        An image is the bytes of a file as `decode_image` reads it, as they are or in base64, or pixels 0 to 255 as an array or nested lists of shape
         (height, width) or (height, width, 3).
     parameters : mapping
         `heads`, `threshold` and `explain`.

@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from fanogan_mtl.data.levels import Pixels
 from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, extractor_preparation, prepare
 from fanogan_mtl.serving.heads import Head, Model
@@ -15,7 +16,6 @@ from fanogan_mtl.serving.heads import Head, Model
 CHUNK_IMAGES = 64  # held prepared at once; extractors work in batches of as many
 SMALL_VALUES = 2**16  # pixel values of an image that waits for others of its shape: a call of PyTorch costs as much
 
-Pixels = NDArray[np.uint8]
 Rows = NDArray[np.float32]
 Input = tuple[str | None, Preparation]  # the extractor's key, and how images are prepared for it or for the detector
 
@@ -46,7 +46,7 @@ def score_images(model: Model, heads: Sequence[Head], images: Iterable[Pixels]) 
 
     Parameters
     ----------
-    images : iterable of arrays of shape (height, width) or (height, width, 3), uint8
+    images : iterable of arrays of shape (height, width) or (height, width, 3), uint8 or uint16
         Of any size; read one by one.
 
     Returns
@@ -89,7 +89,7 @@ def input_of(model: Model, head: Head) -> Input:
     return key, preparation if key is None else extractor_preparation(preparation, model.extractors[key].input_spec)
 
 
-def rows_of(model: Model, inputs: Iterable[Input], prepared: dict[Preparation, Pixels]) -> dict[Input, Rows]:
+def rows_of(model: Model, inputs: Iterable[Input], prepared: dict[Preparation, NDArray[np.uint8]]) -> dict[Input, Rows]:
     """Rows (n, d) for each input, of images by preparation; one call for each extractor."""
     rows: dict[Input, Rows] = {}
     by_extractor: dict[str | None, list[Preparation]] = {}
@@ -105,11 +105,11 @@ def rows_of(model: Model, inputs: Iterable[Input], prepared: dict[Preparation, P
     return rows
 
 
-def _prepared(images: Iterator[Pixels], preparations: set[Preparation]) -> dict[Preparation, Pixels]:
-    """Prepare images; empty without any. Small ones of a shape go together, a large one alone as it comes."""
+def _prepared(images: Iterator[Pixels], preparations: set[Preparation]) -> dict[Preparation, NDArray[np.uint8]]:
+    """Prepare images; empty without any. Small ones of a shape and type go together, a large one alone as it comes."""
     number = 0
-    small: dict[tuple[int, ...], list[tuple[int, Pixels]]] = {}
-    parts: dict[Preparation, list[tuple[list[int], Pixels]]] = {each: [] for each in preparations}
+    small: dict[object, list[tuple[int, Pixels]]] = {}
+    parts: dict[Preparation, list[tuple[list[int], NDArray[np.uint8]]]] = {each: [] for each in preparations}
 
     def add(positions: list[int], same: Pixels) -> None:
         for each, own in parts.items():
@@ -120,13 +120,13 @@ def _prepared(images: Iterator[Pixels], preparations: set[Preparation]) -> dict[
         if image.size > SMALL_VALUES:
             add([position], image[None])
         else:
-            small.setdefault(image.shape, []).append((position, image))
+            small.setdefault((image.shape, image.dtype), []).append((position, image))
     for group in small.values():
         add([position for position, _ in group], np.stack([image for _, image in group]))
     return {each: _in_order(own, number) for each, own in parts.items()} if number else {}
 
 
-def _in_order(parts: list[tuple[list[int], Pixels]], number: int) -> Pixels:
+def _in_order(parts: list[tuple[list[int], NDArray[np.uint8]]], number: int) -> NDArray[np.uint8]:
     whole = np.empty((number, *parts[0][1].shape[1:]), np.uint8)
     for positions, pixels in parts:
         whole[positions] = pixels

@@ -126,9 +126,10 @@ def _pictures(
             image = read_image(files[path])
         except (ImageError, KeyError):
             continue
-        shown = thumbnail(image)
         for head, heat_map in zip(own, heat_maps(model, own, image), strict=True):
-            over = overlaid(shown, heat_map, input_of(model, head)[1].crop)
+            preparation = input_of(model, head)[1]
+            shown = thumbnail(image, depth=preparation.depth)
+            over = overlaid(shown, heat_map, preparation.crop)
             pictures[path, head.spec.name] = jpeg_url(shown), jpeg_url(over)
     return pictures
 

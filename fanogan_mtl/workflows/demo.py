@@ -18,12 +18,13 @@ import click
 import numpy as np
 
 from fanogan_mtl.data.decode import ImageError
+from fanogan_mtl.data.levels import Pixels
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.serving.explain import heat_maps
 from fanogan_mtl.serving.heads import Model
 from fanogan_mtl.serving.requests import answer_table
-from fanogan_mtl.serving.scoring import Pixels, choose_heads, input_of, score_images
+from fanogan_mtl.serving.scoring import choose_heads, input_of, score_images
 from fanogan_mtl.tracking.connection import connect
 from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.image_list import read_image
@@ -152,8 +153,8 @@ def make_page(model: Model, name: str) -> tuple[gr.Blocks, dict[str, Any]]:
         with gr.Row():
             with gr.Column(scale=2, min_width=280):
                 with gr.Tab("Upload"):
-                    file = gr.Image(
-                        label="PNG or JPEG", type="filepath", image_mode=None, sources=["upload", "clipboard"],
+                    file = _upload()(
+                        label="An image", type="filepath", image_mode=None, sources=["upload", "clipboard"],
                         height=340, buttons=[], elem_id="upload",
                     )  # fmt: skip
                 with gr.Tab("Draw"):
@@ -176,6 +177,19 @@ def make_page(model: Model, name: str) -> tuple[gr.Blocks, dict[str, Any]]:
     fonts = ["system-ui", "sans-serif"]  # those of the system: nothing is fetched
     theme = gr.themes.Base(font=fonts, font_mono=["ui-monospace", "monospace"], primary_hue="blue")
     return page, {"theme": theme, "css": STYLE}
+
+
+def _upload() -> type[gr.Image]:
+    """An image's place on the page, whose files come as they are: gradio opens them first, and not all."""
+    import gradio as gr
+
+    class Upload(gr.Image):
+        is_template = True  # looks like the class it is made of
+
+        def preprocess(self, payload: Any) -> str | None:
+            return payload.path if payload else None
+
+    return Upload
 
 
 def scores_html(model: Model, image: Pixels) -> str:
@@ -208,8 +222,9 @@ def problem_html(text: str) -> str:
 def pictures_html(model: Model, image: Pixels, name: str) -> str:
     """Make the pictures of an image, plain and under a head's heat map."""
     (head,) = choose_heads(model, name)
-    plain = thumbnail(image, PICTURE)
-    over = overlaid(plain, heat_maps(model, [head], image)[0], input_of(model, head)[1].crop)
+    preparation = input_of(model, head)[1]
+    plain = thumbnail(image, PICTURE, preparation.depth)
+    over = overlaid(plain, heat_maps(model, [head], image)[0], preparation.crop)
     return f"""<div class="pictures">
 <figure><img src="{jpeg_url(plain)}" alt="the image"><figcaption>the image</figcaption></figure>
 <figure><img src="{jpeg_url(over)}" alt="heat map of {escape(name)}"><figcaption>red: where it is an anomaly to

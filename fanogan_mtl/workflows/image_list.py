@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from numpy import uint8
-from numpy.typing import NDArray
-
 from fanogan_mtl.data.decode import ImageError, decode_image
 from fanogan_mtl.data.folder import SUFFIXES
+from fanogan_mtl.data.levels import Pixels
 from fanogan_mtl.errors import UserError
 
 MOST_BYTES = 500_000_000  # of one file: the largest image that is decoded has fewer, uncompressed
@@ -54,7 +52,7 @@ def list_images(text: str) -> dict[str, Path]:
     return found
 
 
-def read_image(path: Path) -> NDArray[uint8]:
+def read_image(path: Path) -> Pixels:
     """Decode one file.
 
     Raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from statistics import fmean
@@ -17,7 +17,7 @@ import click
 import numpy as np
 
 from fanogan_mtl.data.cache import CONTENTS
-from fanogan_mtl.data.catalog import load_dataset, preparation_of, sample_sheets
+from fanogan_mtl.data.catalog import found_preparation, load_dataset, preparation_of, sample_sheets
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.data.transforms import Preparation
 from fanogan_mtl.detectors.persistence import UnsavableDetector
@@ -170,7 +170,7 @@ def make_model(
                 head.cell.comparison.detector,
                 head.cell.seed,
                 head.budget,
-                model_preparation(head.cell.comparison.dataset),
+                model_preparation(head.cell.comparison.dataset, execution.data_dir),
                 calibration,
                 head.cell.extractor_key,
             )
@@ -196,17 +196,20 @@ def obtain_inputs(tracking: Tracking, heads: Sequence[ChosenHead], execution: Ex
     return keys
 
 
-def model_preparation(spec: DatasetSpec) -> Preparation | None:
+def model_preparation(spec: DatasetSpec, data_dir: Path) -> Preparation | None:
     """How a model prepares images for the heads of a data set; None for vectors.
 
     The members of a pool may each be prepared in their own way, and a served image doesn't say of which it is: where
-    they differ, it is only resized and recoloured.
+    they differ, it is only resized and recoloured. Of their depths the smallest holds: that of members without 16-bit
+    images is the largest.
     """
-    preparations = [preparation_of(parse_source(text)) for text in spec.sources]
-    first = preparations[0]
-    if first is None or all(each == first for each in preparations):
-        return first
-    return Preparation(first.image_size, first.colour)
+    found = [found_preparation(parse_source(text), data_dir) for text in spec.sources]
+    preparations = [each for each in found if each]
+    if not preparations:
+        return None
+    depth = min(each.depth or 16 for each in preparations)
+    first, *others = (replace(each, depth=depth) for each in preparations)
+    return first if all(each == first for each in others) else Preparation(first.image_size, first.colour, depth=depth)
 
 
 def _asked_for(sweep: Sweep, results: Mapping[str, ComparisonResult]) -> list[PlannedComparison]:

@@ -8,19 +8,26 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from fanogan_mtl.data.levels import Pixels, eight_bits
 from fanogan_mtl.serving.explain import HeatMap
-from fanogan_mtl.serving.scoring import Pixels
 
 SIDE = 160  # px, for screens that show two or three of them to one of the page
 RED = np.array([230, 0, 0], np.float32)
 STRONGEST = 0.7  # share of red where the map is strongest
 
 
-def thumbnail(image: Pixels, side: int = SIDE) -> Pixels:
-    """Make an RGB picture of an image, its longer side `side` at most; pixels of a small one become squares."""
+def thumbnail(image: Pixels, side: int = SIDE, depth: int | None = None) -> Pixels:
+    """Make an RGB picture of an image, its longer side `side` at most; pixels of a small one become squares.
+
+    Parameters
+    ----------
+    image : array of shape (height, width) or (height, width, 3), uint8 or uint16
+    depth : int, optional
+        Bits that a 16-bit image uses; see `Preparation`.
+    """
     height, width = image.shape[:2]
     longer = max(height, width)
-    picture = Image.fromarray(image).convert("RGB")
+    picture = Image.fromarray(eight_bits(image, depth)).convert("RGB")
     if longer > side:
         size = max(1, round(width * side / longer)), max(1, round(height * side / longer))
         return np.asarray(picture.resize(size, Image.Resampling.BOX))

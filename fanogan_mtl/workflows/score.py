@@ -14,11 +14,12 @@ import click
 from tqdm import tqdm
 
 from fanogan_mtl.data.decode import ImageError
+from fanogan_mtl.data.levels import Pixels
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.serving.heads import Head, Model
 from fanogan_mtl.serving.requests import answer_table
-from fanogan_mtl.serving.scoring import CHUNK_IMAGES, Pixels, choose_heads, score_images
+from fanogan_mtl.serving.scoring import CHUNK_IMAGES, choose_heads, score_images
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import Record

@@ -1,0 +1,46 @@
+"""One rule for grey and one for depth, for images from anywhere."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8 | np.uint16]
+
+
+def depth_of(highest: int) -> int:
+    """Give the bits, 8 to 16, that a set of 16-bit images uses: as few as its highest value needs."""
+    return max(8, highest.bit_length())
+
+
+def eight_bits(images: Pixels, depth: int | None = None) -> NDArray[np.uint8]:
+    """Keep the eight highest of the bits that 16-bit pixels use; 8-bit ones are what they are.
+
+    So 12 bits give the same pixels in the lower bits of a file as in the upper ones, and `v * 257` gives `v`.
+
+    Parameters
+    ----------
+    images : array of any shape, uint8 or uint16
+    depth : int, optional
+        Bits that 16-bit pixels use, 8 to 16; all without. Values beyond are white.
+
+    Returns
+    -------
+    array of the same shape, uint8
+    """
+    if images.dtype == np.uint8:
+        return cast("NDArray[np.uint8]", images)
+    depth = depth or 16
+    return (images.clip(max=2**depth - 1) >> np.uint16(depth - 8)).astype(np.uint8)
+
+
+def grey_levels(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Make grey of RGB (..., 3) by ITU-R 601's weights, in 65536ths: they sum to one, so that grey stays what it is."""
+    weighted = images[..., 0] * np.uint32(19595)
+    weighted += images[..., 1] * np.uint32(38470)
+    weighted += images[..., 2] * np.uint32(7471)
+    weighted += np.uint32(2**15)
+    weighted >>= np.uint32(16)
+    return weighted.astype(np.uint8)
