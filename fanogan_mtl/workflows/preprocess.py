@@ -102,4 +102,4 @@ def _print(datasets: list[Dataset], data_dir: Path, tracking: Tracking, run_id: 
         sizes = f"{len(dataset.train.labels):9} {len(dataset.test.labels):7} {len(dataset.classes):8}"
         click.echo(f"{dataset.name:40} {sizes}  {dataset.digest[:16]}")
     click.echo(f"\n{size_line(data_dir)}")
-    click.echo(f"Sheets and counts are in data.html of run {run_id} in {tracking.uri}")
+    click.echo(f"Sheets and counts are in data.html of run {run_id} in {tracking.shown}")
