@@ -1,12 +1,10 @@
-"""The one exception that a person's own mistake raises, and how other errors are told: in one line, without passwords."""
+"""The one exception that a person's own mistake raises; how others are told: in one line, without passwords."""
 
 from __future__ import annotations
 
 import re
 
-_USER_INFO = re.compile(
-    r"(://[^:/@\s]*):(?!\d{1,5}/)[^@\s]*@(?:[^/@\s]*@)*"
-)  # but a port before a path with an @ in it
+_USER_INFO = re.compile(r"(://[^:/@\s]*):(?!\d{1,5}/)[^@\s]*@(?:[^/@\s]*@)*")  # after a port, a path may have an @
 _QUERY = re.compile(r"([?&;](?:[\w-]*(?:password|passwd|pwd|secret|token|api[_-]?key))=)[^&;#\s'\"]+", re.IGNORECASE)
 
 
@@ -26,3 +24,8 @@ def one_line(error: BaseException, letters: int = 200) -> str:
     """Tell an error in one line without passwords, cut to so many letters; an error without a text by its kind."""
     text = without_password(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= letters else f"{text[: letters - 1]}…"
+
+
+def unshown(error: BaseException) -> str:
+    """Say in the place of a figure, or whatever else is only drawn, why it can't be."""
+    return f"This can't be shown ({type(error).__name__}: {one_line(error)})."

@@ -119,8 +119,8 @@ class Outbox:
                     break
             if self.away_for > PATIENCE:
                 raise ServerAway(
-                    f"the tracking server {self._tracking.shown} is away ({self._last_failure}): {self.waiting} results "
-                    "wait in the journal, and are sent when the same command is started again"
+                    f"the tracking server {self._tracking.shown} is away ({self._last_failure}): {self.waiting} "
+                    "results wait in the journal, and are sent when the same command is started again"
                 )
             if time.monotonic() > end:
                 return False

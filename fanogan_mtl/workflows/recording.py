@@ -96,7 +96,7 @@ def read_state(tracking: Tracking, plan: Plan) -> State:
                 state.leftovers.append(run.info.run_id)
     state.lost = _without_result(tracking, finished) if plan.execution.retry else []
     state.leftovers += [run.info.run_id for run in state.lost]
-    state.done = {run.data.tags["cell_key"] for run in finished if run not in state.lost}
+    state.done = {run.data.tags["cell_key"] for run in finished} - {run.data.tags["cell_key"] for run in state.lost}
     return state
 
 
@@ -147,9 +147,8 @@ def told_lost(runs: Sequence[Run]) -> str:
 
 def _without_result(tracking: Tracking, runs: Sequence[Run]) -> list[Run]:
     with ThreadPoolExecutor(READERS) as readers:
-        results = readers.map(partial(_read_result, tracking), runs)
-        known = list(tqdm(results, "reading results", len(runs), delay=2, leave=False))
-    return [run for run, result in zip(runs, known, strict=True) if result is None]
+        lost = readers.map(lambda run: _read_result(tracking, run) is None, runs)
+        return [run for run in tqdm(runs, "reading results", delay=2, leave=False) if next(lost)]
 
 
 def _read_result(tracking: Tracking, run: Run) -> CellResult | None:

@@ -81,9 +81,8 @@ def register(options: RegisterOptions) -> int:
     if options.run == "none":
         raise UserError("run: which one? Give the id of a sweep, a comparison or a cell, as its page in MLflow shows")
     if not ALIAS.fullmatch(options.alias):
-        raise UserError(
-            f"alias {options.alias!r}: at most {names.ALIAS} letters, digits, '_' and '-', but neither latest nor v1, v2, ..."
-        )
+        what = f"at most {names.ALIAS} letters, digits, '_' and '-'"
+        raise UserError(f"alias {options.alias[:60]!r}: {what}, but neither latest nor v1, v2, ...")
     execution = read_where(options)
     own = connect()
     check_name(own, options.name)
