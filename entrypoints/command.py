@@ -1,13 +1,14 @@
 """What the entry points share: options with the same meaning everywhere, and one line for a mistake."""
 
 import sys
+import traceback
 from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
 import click
 
-from fanogan_mtl.errors import UserError
+from fanogan_mtl.errors import UserError, one_line, without_password
 
 SPELLING = {"token_normalize_func": lambda name: name.replace("_", "-")}  # --data_dir, as in MLproject, is --data-dir
 DATASET = click.option(
@@ -63,7 +64,10 @@ def benchmark_options(detectors: str) -> Callable[[Callable[..., Any]], Callable
             help="Models to keep: none, best (of each data set, by validation AUROC) or all.",
         ),
         click.option("--dry-run", default="false", show_default=True, help="true: print the plan, train nothing."),
-        click.option("--retry", default="false", show_default=True, help="true: try failed cells again."),
+        click.option(
+            "--retry", default="false", show_default=True,
+            help="true: train again the cells that failed, and those whose result is gone from MLflow's artifacts.",
+        ),
         DATA_DIR,
         DEVICE,
         WORKERS,
@@ -83,18 +87,24 @@ def run(command: click.Command) -> None:
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; what is finished is recorded: start the same command again to go on", 130)
     except Exception as error:
-        if "mlflow" not in sys.modules:
-            raise
-        from fanogan_mtl.tracking.outbox import is_away
-
-        if not is_away(error):
-            raise
-        reason = " ".join(str(error).split())[:200]
-        _fail(f"MLflow or its store failed ({reason}); nothing trained is lost: start the same command again", 1)
+        from_mlflow = _from_mlflow(error) if "mlflow" in sys.modules else ""
+        if not from_mlflow:
+            click.echo(without_password(traceback.format_exc()), err=True)
+            sys.exit(1)
+        _fail(f"{from_mlflow} ({one_line(error)}); nothing trained is lost: start the same command again", 1)
     else:
         sys.exit(status or 0)
 
 
+def _from_mlflow(error: Exception) -> str:
+    """Say whether it is MLflow that failed or refused."""
+    from fanogan_mtl.tracking.outbox import is_away, is_refusal
+
+    if is_away(error):
+        return "MLflow or its store failed"
+    return "MLflow refuses what this run sends" if is_refusal(error) else ""
+
+
 def _fail(message: str, status: int) -> None:
-    click.echo(f"Error: {message}", err=True)
+    click.echo(f"Error: {without_password(message)}", err=True)
     sys.exit(status)

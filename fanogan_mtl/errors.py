@@ -1,4 +1,11 @@
-"""The one exception that a person's own mistake raises."""
+"""The one exception that a person's own mistake raises; how others are told: in one line, without passwords."""
+
+from __future__ import annotations
+
+import re
+
+_USER_INFO = re.compile(r"(://[^:/@\s]*):(?!\d{1,5}/)[^@\s]*@(?:[^/@\s]*@)*")  # after a port, a path may have an @
+_QUERY = re.compile(r"([?&;](?:[\w-]*(?:password|passwd|pwd|secret|token|api[_-]?key))=)[^&;#\s'\"]+", re.IGNORECASE)
 
 
 class UserError(ValueError):
@@ -6,3 +13,19 @@ class UserError(ValueError):
 
     Entry points print that line without a traceback and exit with a non-zero status.
     """
+
+
+def without_password(text: str) -> str:
+    """Put `***` for every password in the addresses of a text: `http://me:***@host`, `?password=***`."""
+    return _QUERY.sub(r"\1***", _USER_INFO.sub(r"\1:***@", text))
+
+
+def one_line(error: BaseException, letters: int = 200) -> str:
+    """Tell an error in one line without passwords, cut to so many letters; an error without a text by its kind."""
+    text = without_password(" ".join(str(error).split())) or type(error).__name__
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"
+
+
+def unshown(error: BaseException) -> str:
+    """Say in the place of a figure, or whatever else is only drawn, why it can't be."""
+    return f"This can't be shown ({type(error).__name__}: {one_line(error)})."

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import gzip
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+from fanogan_mtl.errors import unshown
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -62,20 +64,28 @@ if (typeof DecompressionStream === "undefined") {
 }
 """
 
+FIGURE = '<div class="figure"'
 OLD_BROWSER = "The figures need a browser from 2023 or later (one that has DecompressionStream)."
 
 
-def html_page(title: str, sections: Sequence[tuple[str, str, go.Figure | str]]) -> str:
-    """Make one self-contained HTML page.
+Content: TypeAlias = "go.Figure | str | Callable[[], go.Figure | str]"
+Section: TypeAlias = tuple[str, str, Content]
+
+
+def html_page(title: str, sections: Sequence[Section] | Callable[[], Sequence[Section]]) -> str:
+    """Make one self-contained HTML page. What can't be made says so, and why, in its place.
 
     Parameters
     ----------
     title : plain text
-    sections : (heading, paragraph, content); the first two are plain text, the content is a Plotly figure or HTML, as a
-        table
+    sections : (heading, paragraph, content), or what makes them
+        The first two are plain text, the content is a Plotly figure or HTML, as a table, or what makes one of these.
     """
-    parts = [_section(*section) for section in sections]
-    any_figure = any(not isinstance(content, str) for _, _, content in sections)
+    try:
+        parts = [_section(*section) for section in (sections() if callable(sections) else sections)]
+    except Exception as error:
+        parts = [_section("The page", "", _apology(error))]
+    any_figure = any(FIGURE in part for part in parts)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -94,15 +104,25 @@ def html_page(title: str, sections: Sequence[tuple[str, str, go.Figure | str]]) 
 """
 
 
-def _section(heading: str, paragraph: str, content: go.Figure | str) -> str:
-    if isinstance(content, str):
-        shown = f'<div class="wide">{content}</div>'
-    else:
-        data = content.to_json()  # with every < as \u003c, so that no text in it ends the script element
-        height = f"min-height: {content.layout.height}px"  # so that nothing moves when the figure is drawn
-        shown = f"""<div class="figure" role="figure" aria-label="{escape(heading)}" style="{height}"></div>
-<script type="application/json">{data}</script>"""
+def _section(heading: str, paragraph: str, content: Content) -> str:
+    try:
+        shown = _shown(heading, content() if callable(content) else content)
+    except Exception as error:
+        shown = _apology(error)
     return f"<section><h2>{escape(heading)}</h2><p>{escape(paragraph)}</p>{shown}</section>\n"
+
+
+def _shown(heading: str, content: go.Figure | str) -> str:
+    if isinstance(content, str):
+        return f'<div class="wide">{content}</div>'
+    data = content.to_json()  # with every < as \u003c, so that no text in it ends the script element
+    height = f"min-height: {content.layout.height}px"  # so that nothing moves when the figure is drawn
+    return f"""{FIGURE} role="figure" aria-label="{escape(heading)}" style="{height}"></div>
+<script type="application/json">{data}</script>"""
+
+
+def _apology(error: BaseException) -> str:
+    return f'<p class="note">{escape(unshown(error))}</p>'
 
 
 def _figure_notes() -> str:

@@ -72,6 +72,7 @@ def histogram_data(
     """Count both classes in equal bins over the middle 99 % of the scores, so that one far row hides nothing.
 
     Anomalies that are far off go into the outer bins, so that the middle 99 % of the normal rows take a ninth at least.
+    Scores that don't differ, or only by rounding, are in the middle of bins as wide as a fortieth of their size.
 
     Raises
     ------
@@ -80,12 +81,16 @@ def histogram_data(
     """
     anomaly, scores = checked(anomaly, scores)
     weights = checked_weights(weights, len(scores))
-    low, high = np.quantile(scores, MIDDLE)
-    normal_low, normal_high = np.quantile(scores[~anomaly], MIDDLE)
-    room = 4 * (normal_high - normal_low)
-    if room > 0:
-        low, high = max(low, normal_low - room), min(high, normal_high + room)
-    edges = np.histogram_bin_edges(scores, bins, range=(low, high))
+    with np.errstate(over="ignore"):  # of scores near the greatest number there is
+        low, high = np.quantile(scores, MIDDLE)
+        normal_low, normal_high = np.quantile(scores[~anomaly], MIDDLE)
+        room = 4 * (normal_high - normal_low)
+        if room > 0:
+            low, high = max(low, normal_low - room), min(high, normal_high + room)
+    if not high / 2 - low / 2 > bins * np.spacing(max(abs(low), abs(high))):  # bins would have no width
+        low, high = low - max(0.5, abs(low) / 2), low + max(0.5, abs(low) / 2)
+    share = np.linspace(0, 1, bins + 1)
+    edges = low * (1 - share) + high * share  # unlike high - low, this stays finite
     inside = np.clip(scores, edges[0], edges[-1])
     heights = [
         np.histogram(inside[rows], edges, weights=None if weights is None else weights[rows])[0]

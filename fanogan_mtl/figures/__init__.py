@@ -40,6 +40,7 @@ from fanogan_mtl.figures.statistics import (
     pareto_data,
     pareto_figure,
 )
+from fanogan_mtl.figures.unmade import drawn
 
 __all__ = [
     "accuracy_by_epochs_data",
@@ -52,6 +53,7 @@ __all__ = [
     "class_counts_figure",
     "critical_difference_data",
     "critical_difference_figure",
+    "drawn",
     "feature_maps_data",
     "feature_maps_figure",
     "joint_batch_data",

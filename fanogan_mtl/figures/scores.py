@@ -166,7 +166,7 @@ def score_histogram_figure(data: ScoreHistogram, title: str) -> go.Figure:
     bars = [
         {
             "type": "bar",
-            "x": (counts.edges[:-1] + counts.edges[1:]) / 2,
+            "x": counts.edges[:-1] / 2 + counts.edges[1:] / 2,
             "y": 100 * rows / rows.sum(),
             "width": counts.edges[1] - counts.edges[0],
             "name": f"{name} ({n_rows} rows)",

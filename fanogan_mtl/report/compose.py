@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec
+from fanogan_mtl.errors import unshown
 from fanogan_mtl.report.content import Block, Report, Section, Table, Text, words
 from fanogan_mtl.report.costs import cost_section
 from fanogan_mtl.report.data_charts import data_section
@@ -52,7 +53,10 @@ def compose(evidence: Evidence, material: Material, progress: Callable[[str], ob
 
     def add(name: str, make: Callable[[], Section | list[Section]]) -> None:
         progress(name)
-        made = make()
+        try:
+            made = make()
+        except Exception as error:  # one part that can't be made takes no other with it
+            made = Section(name.replace(" ", "-"), name.capitalize(), (Text(unshown(error), "note"),))
         sections.extend(made if isinstance(made, list) else [made])
 
     progress("questions")

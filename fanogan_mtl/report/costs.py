@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from statistics import fmean
+
+import plotly.graph_objects as go
 
 from fanogan_mtl import figures
 from fanogan_mtl.detectors.registry import detector_class, make_detector
@@ -49,9 +53,14 @@ def cost_section(evidence: Evidence) -> Section:
     blocks: list[Block] = [Text(NOTE)]
     for position, cost in ((1, "training time (s a cell)"), (2, "scoring time (ms an image)")):
         values = {method: (each[0], max(float(each[position] or 0), LEAST)) for method, each in costs.items()}
-        chart = figures.pareto_figure(figures.pareto_data(values), f"AUROC against {cost}", cost)
+        title = f"AUROC against {cost}"
+        chart = figures.drawn(partial(_pareto, values, title, cost), title)
         blocks.append(Chart(chart, Table(f"costs: {cost}", "Costs of each method.", columns, rows)))
     return Section("costs", "What it costs", tuple(blocks))
+
+
+def _pareto(values: Mapping[str, tuple[float, float]], title: str, cost: str) -> go.Figure:
+    return figures.pareto_figure(figures.pareto_data(values), title, cost)
 
 
 def parameter_count(result: Result) -> int | None:

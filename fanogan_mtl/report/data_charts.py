@@ -32,8 +32,9 @@ def data_section(datasets: Mapping[str, tuple[DatasetSpec, Dataset | None]], dat
 
 def _counts_chart(name: str, dataset: Dataset, counts: Mapping[str, Mapping[str, int]]) -> Chart:
     labels = {"train": dataset.train.labels, "test": dataset.test.labels}
-    figure = figures.class_counts_figure(
-        figures.class_counts_data(labels, dataset.classes), f"Images of each class: {name}"
+    title = f"Images of each class: {name}"
+    figure = figures.drawn(
+        lambda: figures.class_counts_figure(figures.class_counts_data(labels, dataset.classes), title), title
     )
     rows = tuple(
         (each, tuple(number(counts[part][each], "{:,.0f}") for part in ("train", "test"))) for each in dataset.classes
@@ -42,7 +43,7 @@ def _counts_chart(name: str, dataset: Dataset, counts: Mapping[str, Mapping[str,
 
 
 def _samples_chart(name: str, sheet: SampleSheet, counts: Mapping[str, Mapping[str, int]]) -> Chart:
-    figure = sample_figure(sheet)
+    figure = figures.drawn(lambda: sample_figure(sheet), name)
     shown = sheet.raw.shape[1]
     sizes = [" × ".join(map(str, images.shape[2:4])) for images in (sheet.raw, sheet.prepared)]
     caption = (

@@ -35,7 +35,7 @@ def _charts(method: str, results: Sequence[Result]) -> list[Chart]:
         name: {budget: one.std_over_seeds for budget, one in of.items() if one.std_over_seeds is not None}
         for name, of in auroc.items()
     }
-    lines = figures.auroc_by_epochs_data(means, stds)
+    title = f"every data set: {method}"
     rows = tuple(
         (
             name,
@@ -46,14 +46,14 @@ def _charts(method: str, results: Sequence[Result]) -> list[Chart]:
         for name, of in auroc.items()
     )
     epochs = Chart(
-        figures.auroc_by_epochs_figure(lines, f"every data set: {method}"),
+        figures.drawn(lambda: figures.auroc_by_epochs_figure(figures.auroc_by_epochs_data(means, stds), title), title),
         Table(f"{method} by epochs", "Mean AUROC in percent at each budget.", ("data set", *map(str, budgets)), rows),
     )
     by_class = {each.dataset: each.summary("auroc", each.budgets[-1:]).by_class for each in results}
     classes = list(dict.fromkeys(name for of in by_class.values() for name in of))
     rows = tuple((name, tuple(share(of.get(each)) for each in classes)) for name, of in by_class.items())
     bars = Chart(
-        figures.auroc_by_class_figure(figures.auroc_by_class_data(by_class), f"every data set: {method}"),
+        figures.drawn(lambda: figures.auroc_by_class_figure(figures.auroc_by_class_data(by_class), title), title),
         Table(f"{method} by class", "AUROC in percent by normal class, last budget.", ("data set", *classes), rows),
     )
     return [epochs, bars]
@@ -99,6 +99,8 @@ def _roc_chart(hybrid: Result, alone: Result) -> Chart:
         entries = [share(area, marked=bool(of.marks)) for area, of in areas]
         rows.append((name, best_marked(entries)))
     title = f"{hybrid.method} and {alone.method} on {hybrid.dataset}"
-    figure = figures.roc_with_and_without_figure(figures.roc_with_and_without_data(tests), title)
+    figure = figures.drawn(
+        lambda: figures.roc_with_and_without_figure(figures.roc_with_and_without_data(tests), title), title
+    )
     caption = f"AUROC in percent by normal class, at {hybrid.budgets[-1]} epochs, seed {seed}."
     return Chart(figure, Table(f"ROC: {title}", caption, ("class", alone.method, hybrid.method), tuple(rows)))

@@ -112,7 +112,8 @@ def _batch_chart(pool: Dataset, rows: NDArray[np.int64], seed: int) -> Chart:
         "a joint batch", "Classes of the images of one training batch.", ("domain", "classes"),
         tuple((name, (words(" ".join(labels)),)) for name, labels in zip(batch.rows, batch.labels, strict=True)),
     )  # fmt: skip
-    return Chart(figures.joint_batch_figure(batch, f"A joint batch of {pool.name}"), table)
+    title = f"A joint batch of {pool.name}"
+    return Chart(figures.drawn(lambda: figures.joint_batch_figure(batch, title), title), table)
 
 
 def _accuracy_charts(trained: Trained) -> list[Chart]:
@@ -127,7 +128,8 @@ def _accuracy_charts(trained: Trained) -> list[Chart]:
     ]
     caption = "Accuracy in percent at the epoch chosen by validation; the test was measured once, there."
     table = Table(f"accuracy of {trained.title}", caption, ("part", "epoch", "accuracy"), tuple(rows))
-    return [Chart(accuracy_figure(trained.description, f"Accuracy: {trained.title}"), table)]
+    title = f"Accuracy: {trained.title}"
+    return [Chart(figures.drawn(lambda: accuracy_figure(trained.description, title), title), table)]
 
 
 def _component_charts(trained: Trained) -> list[Chart]:
@@ -142,7 +144,8 @@ def _component_charts(trained: Trained) -> list[Chart]:
     )
     columns = ("components", "explained variance (%)", "mean squared error left")
     table = Table(f"components of {trained.title}", "What is kept with the first components.", columns, rows)
-    return [Chart(figures.pca_curves_figure(data, f"Principal components: {trained.title}"), table)]
+    title = f"Principal components: {trained.title}"
+    return [Chart(figures.drawn(lambda: figures.pca_curves_figure(data, title), title), table)]
 
 
 def _maps_chart(trained: Trained, data_dir: Path) -> Chart:
@@ -153,7 +156,8 @@ def _maps_chart(trained: Trained, data_dir: Path) -> Chart:
     names = np.array(trained.pool.classes)[trained.pool.train.labels[order]].tolist()
     images = images_of(trained.spec, trained.pool, order, trained.extractor.input_spec, data_dir)
     features = trained.extractor.transform(images)
-    figure = maps_figure(features, names, f"{features.shape[1]} features of an image of each class: {trained.title}")
+    title = f"{features.shape[1]} features of an image of each class: {trained.title}"
+    figure = figures.drawn(lambda: maps_figure(features, names, title), title)
     table = Table(
         f"features of {trained.title}", "Of the image shown of each class.",
         ("class", "least", "mean", "greatest", "share of zeros (%)"),

@@ -67,4 +67,5 @@ def _chart(results: Sequence[Result], protocols: Sequence[str], dataset: str) ->
         f"protocols on {dataset}", "Mean AUROC in percent, mean over budgets; ★ is the best of its row.",
         ("method", *values), rows,
     )  # fmt: skip
-    return Chart(figures.protocols_figure(figures.protocols_data(values), f"Protocols on {dataset}"), table)
+    title = f"Protocols on {dataset}"
+    return Chart(figures.drawn(lambda: figures.protocols_figure(figures.protocols_data(values), title), title), table)

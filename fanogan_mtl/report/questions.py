@@ -308,7 +308,8 @@ def _tested(table: Blocks, what: str, metric: str = "AUROC") -> tuple[Block, ...
     ranked = Table(f"mean ranks: {what}", caption, ("method", "mean rank", f"mean {metric} (%)"), ranks)
     if result.friedman:
         data = figures.critical_difference_data(result)
-        blocks.append(Chart(figures.critical_difference_figure(data, f"Critical difference: {what}"), ranked))
+        title = f"Critical difference: {what}"
+        blocks.append(Chart(figures.drawn(lambda: figures.critical_difference_figure(data, title), title), ranked))
     else:
         blocks.append(ranked)
     blocks.append(_pairs_table(result, what, metric))

@@ -18,7 +18,7 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import fanogan_mtl
-from fanogan_mtl.errors import UserError
+from fanogan_mtl.errors import UserError, one_line, without_password
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -68,8 +68,10 @@ def connected(address: str) -> Iterator[Client]:
             warnings.simplefilter("ignore", VersionMismatchWarning)  # told in a line of our own
             client = Client(address, timeout=PATIENCE)
     except (OSError, ValueError, TypeError, ImportError) as error:
-        reason = " ".join(str(error).split())[:150]
-        raise UserError(f"scheduler {address!r}: no Dask scheduler answers ({reason}); write tcp://HOST:8786") from None
+        raise UserError(
+            f"scheduler {without_password(repr(address))}: no Dask scheduler answers ({one_line(error, 150)}); "
+            "write tcp://HOST:8786"
+        ) from None
     try:
         yield client
     finally:  # its own `with` would have to end in the thread that it began in

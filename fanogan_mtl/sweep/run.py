@@ -12,7 +12,7 @@ from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from fanogan_mtl.errors import UserError
+from fanogan_mtl.errors import UserError, one_line, without_password
 from fanogan_mtl.sweep import questions
 from fanogan_mtl.sweep.cluster import Checked, Cluster, WrongWorker, connected, versions
 from fanogan_mtl.sweep.processes import SETTINGS, prepare_processes
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+MESSAGE = 2000  # letters of what a task failed by
 GONE = "the Dask scheduler is gone: start the same command again to go on"
 
 
@@ -189,6 +190,6 @@ def _wait_for(future: Any) -> tuple[Any, Failure | None]:
     try:
         return future.result(), None
     except Exception as error:
-        lines = traceback.format_exception(type(error), error, future.traceback())
-        message = " ".join(str(error).split()) or type(error).__name__
-        return None, Failure(f"{type(error).__name__}: {message}", "".join(lines), error)
+        lines = "".join(traceback.format_exception(type(error), error, future.traceback()))
+        message = f"{type(error).__name__}: {one_line(error, MESSAGE)}"
+        return None, Failure(message, without_password(lines), error)

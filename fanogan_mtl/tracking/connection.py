@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fanogan_mtl.errors import UserError
+from fanogan_mtl.errors import UserError, one_line, without_password
 from fanogan_mtl.variables import variables_set
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ class Tracking:
     adopted_run_id: str | None
     parent_run_id: str | None = None
 
+    @property
+    def shown(self) -> str:
+        """The `uri` as people and logs may see it."""
+        return without_password(self.uri)
+
 
 def connect() -> Tracking:
     """Connect as the environment says, and check that the server answers.
@@ -60,12 +65,16 @@ def connect() -> Tracking:
             client = mlflow.MlflowClient()
             experiment_id = client.get_run(run_id).info.experiment_id if run_id else _experiment_id(client)
             if client.get_experiment(experiment_id).lifecycle_stage != "active":
-                raise UserError(f"experiment {experiment_id} of {uri} is deleted: restore it, or choose another")
+                raise UserError(
+                    f"experiment {experiment_id} of {without_password(uri)} is deleted: restore it, or choose another"
+                )
     except UserError:
         raise
     except Exception as error:  # each kind of store fails in ways of its own
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"the tracking server {uri} can't be used ({reason}): check MLFLOW_TRACKING_URI") from None
+        where = without_password(uri)
+        raise UserError(
+            f"the tracking server {where} can't be used ({one_line(error)}): check MLFLOW_TRACKING_URI"
+        ) from None
     return Tracking(client, uri, experiment_id, run_id)
 
 

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fanogan_mtl.errors import UserError
+from fanogan_mtl.errors import UserError, one_line
+from fanogan_mtl.tracking import names
 from fanogan_mtl.tracking.connection import Tracking
 
 if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
 REQUIREMENTS = (
@@ -27,7 +29,7 @@ REQUIREMENTS = (
 
 @dataclass(frozen=True)
 class ModelMetric:
-    """A metric of a model on one data set, which the model's page shows beside it."""
+    """A metric of a model on one data set, which the model's page shows beside it; see `names.dataset_key`."""
 
     name: str
     value: float
@@ -72,7 +74,7 @@ def log_model(tracking: Tracking, run_id: str, folder: Path, example: NDArray[An
             f"model_{metric.name}",
             metric.value,
             dataset_name=metric.dataset,
-            dataset_digest=metric.digest[:36],
+            dataset_digest=metric.digest,
             model_id=uri.rpartition("/")[2],
         )
     return uri
@@ -97,35 +99,35 @@ def log_extractor(
     return _log(run_id, name, "extractor_pyfunc.py", {"extractor": str(folder)}, example, signature, ModelFacts())
 
 
-def find_version(tracking: Tracking, name: str, key: str) -> str | None:
-    """The version of a registered model that has this `model_key`, if there is one.
-
-    Raises
-    ------
-    UserError
-        For a name that breaks MLflow's rules.
-    """
+def check_name(tracking: Tracking, name: str) -> None:
+    """Raise `UserError` for a registered model's name that breaks a rule of MLflow's or of its addresses."""
     from mlflow.exceptions import MlflowException
 
+    if len(name) > names.REGISTERED or names.text(name, names.REGISTERED) != name or "@" in name:
+        shown = names.text(name, 60)
+        raise UserError(f"name {shown!r}: at most {names.REGISTERED} letters, none of them '/', ':' or '@', please")
     try:
         tracking.client.get_registered_model(name)
-        versions = tracking.client.search_model_versions(f"name = '{name}'")
     except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise UserError(f"name {name!r}: {' '.join(str(error).split())[:200]}") from None
-    return next((str(each.version) for each in versions if each.tags.get("model_key") == key), None)
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise UserError(f"name {name!r}: {one_line(error)}") from None
+
+
+def find_version(tracking: Tracking, name: str, key: str) -> ModelVersion | None:
+    """The version of a registered model that has this `model_key`, if there is one."""
+    versions = tracking.client.search_model_versions(f"tags.model_key = '{key}'")  # names may hold quotes
+    return next((each for each in versions if each.name == name), None)
 
 
 def register_model(tracking: Tracking, uri: str, name: str, alias: str, key: str, text: str) -> tuple[str, bool]:
-    """Make a logged model a version of a registered one, and give it an alias; twice, it changes nothing.
+    """Make a logged model a version of a registered one, and give it an alias; what was half done is completed.
 
     Parameters
     ----------
     key : str
         What the model is made of: a version of the same key is the same model.
     text : str
-        The version's description.
+        The version's description; what is too long for it stays in the logged model's.
 
     Returns
     -------
@@ -134,13 +136,13 @@ def register_model(tracking: Tracking, uri: str, name: str, alias: str, key: str
     """
     import mlflow
 
-    version = find_version(tracking, name, key)
-    is_new = version is None
-    if version is None:
-        version = str(mlflow.register_model(uri, name, tags={"model_key": key}).version)
-        tracking.client.update_model_version(name, version, text)
+    found = find_version(tracking, name, key)
+    made = found or mlflow.register_model(uri, name, tags={"model_key": key})
+    version = str(made.version)
+    if not made.description:  # new, or left by who died before this
+        tracking.client.update_model_version(name, version, names.text(text, names.DESCRIPTION))
     tracking.client.set_registered_model_alias(name, alias, version)
-    return version, is_new
+    return version, found is None
 
 
 def download_model(uri: str, folder: Path) -> Path:
@@ -156,8 +158,7 @@ def download_model(uri: str, folder: Path) -> Path:
     try:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
     except Exception as error:  # each kind of store fails in ways of its own
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"model {uri} can't be fetched ({reason})") from None
+        raise UserError(f"model {uri} can't be fetched ({one_line(error)})") from None
 
 
 def _signature(width: int | None) -> ModelSignature:
@@ -209,14 +210,14 @@ def _log(
     package = Path(fanogan_mtl.__file__).parent
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.pyfunc.log_model(
-            name=name,
+            name=names.model_name(name),
             python_model=str(package / "serving" / code),
             artifacts=artifacts,
             code_paths=[str(package)],
-            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS],
+            pip_requirements=[f"{each}=={version(each).partition('+')[0]}" for each in REQUIREMENTS],
             signature=signature,
             input_example=example,
-            params=dict(facts.parameters),
+            params={names.key(each): names.text(value, names.PARAMETER) for each, value in facts.parameters.items()},
             tags={"mlflow.note.content": facts.text} if facts.text else None,
         )
     return str(logged.model_uri)

@@ -18,7 +18,7 @@ from threading import Condition, Event, Thread
 from typing import TYPE_CHECKING
 
 from fanogan_mtl.data.cache import key_of
-from fanogan_mtl.errors import UserError
+from fanogan_mtl.errors import UserError, one_line
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.journal import CellRecord, ComparisonRecord, Journal, abandoned_journals, new_journal
@@ -119,8 +119,8 @@ class Outbox:
                     break
             if self.away_for > PATIENCE:
                 raise ServerAway(
-                    f"the tracking server {self._tracking.uri} is away ({self._last_failure}): {self.waiting} results "
-                    "wait in the journal, and are sent when the same command is started again"
+                    f"the tracking server {self._tracking.shown} is away ({self._last_failure}): {self.waiting} "
+                    "results wait in the journal, and are sent when the same command is started again"
                 )
             if time.monotonic() > end:
                 return False
@@ -162,7 +162,7 @@ class Outbox:
             try:
                 job()
             except Exception as error:
-                self._last_failure = " ".join(str(error).split())[:200]
+                self._last_failure = one_line(error)
                 if is_away(error):
                     self._silent_since = self._silent_since or time.monotonic()
                 else:
@@ -262,7 +262,7 @@ def recover(tracking: Tracking, data_dir: Path, tell: Callable[[str], object]) -
                 except Exception as error:
                     if not is_refusal(error):
                         raise
-                    tell(f"{cell.name} is refused by the tracking server, and trained again: {error}")
+                    tell(f"{cell.name} is refused by the tracking server, and trained again: {one_line(error)}")
                 journal.sent(cell.key)
             for key in known:
                 tidy_comparison(tracking, key)

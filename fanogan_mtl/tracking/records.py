@@ -6,18 +6,26 @@ run in their experiment; whoever needs the same again finds it.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from fanogan_mtl.errors import without_password
+from fanogan_mtl.tracking import names
 from fanogan_mtl.tracking.connection import Tracking
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-BATCH_METRICS = 1000  # MLflow's own limit for one call
+BATCH_METRICS = 500  # MLflow's limits for one call: 1,000 of all kinds, 100 of these, and a megabyte
+BATCH_OTHERS = 100
+WHOLE = "options.json"  # of a run of which an option was too long for a parameter
 SWEEPS_KEPT = 200  # run ids in the tag `sweeps`, which MLflow cuts at 8,000 characters
 
 
@@ -56,6 +64,19 @@ class DataInput:
     source: str
     n_train: int
     n_test: int
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The name and the digest by which MLflow knows it."""
+        return names.dataset_key(self.name, self.digest, self.source)
+
+
+Item = TypeVar("Item")
+
+
+def batched(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """Cut a sequence into pieces of at most a size."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def now() -> int:
@@ -101,22 +122,39 @@ def start_run(tracking: Tracking, level: str, name: str, record: Record) -> str:
     if run_id:
         given = tracking.client.get_run(run_id).data.params
         own = {parameter: value for parameter, value in record.parameters.items() if parameter not in given}
-        tags["mlflow.runName"] = name
+        tags["mlflow.runName"] = names.text(name, names.KEY)
         write(tracking, run_id, replace(record, parameters=own, tags=tags))
-        return run_id
-    run_id = str(tracking.client.create_run(tracking.experiment_id, run_name=name, tags=tags).info.run_id)
-    write(tracking, run_id, record)
+    else:
+        run_id = str(_create_run(tracking, name, tags).info.run_id)
+        write(tracking, run_id, record)
+    if any(len(str(value)) > names.PARAMETER for value in record.parameters.values()):
+        whole = {parameter: without_password(str(value)) for parameter, value in record.parameters.items()}
+        tracking.client.log_dict(run_id, whole, WHOLE)
     return run_id
+
+
+def options_of(tracking: Tracking, run: Run) -> dict[str, str]:
+    """The options of an entry point's run as typed, also those that were too long for a parameter."""
+    options: dict[str, str] = dict(run.data.params)
+    if any(len(value) >= names.PARAMETER for value in options.values()):
+        with suppress(Exception), TemporaryDirectory() as folder:  # what was cut is better than nothing
+            options |= json.loads(read_file(tracking, run, WHOLE, Path(folder)).read_text())
+    return options
 
 
 def create_run(tracking: Tracking, parent_id: str, name: str, tags: Mapping[str, str]) -> str:
     """Make a run under another; give its id."""
-    return str(_create_run(tracking, parent_id, name, tags).info.run_id)
+    return str(_create_run(tracking, name, {**tags, "mlflow.parentRunId": parent_id}).info.run_id)
 
 
-def _create_run(tracking: Tracking, parent_id: str, name: str, tags: Mapping[str, str]) -> Run:
-    tags = {**tags, "mlflow.parentRunId": parent_id}
-    return tracking.client.create_run(tracking.experiment_id, run_name=name, tags=tags)
+def _create_run(tracking: Tracking, name: str, tags: Mapping[str, str]) -> Run:
+    return tracking.client.create_run(
+        tracking.experiment_id, run_name=names.text(name, names.KEY), tags=_storable_tags(tags)
+    )
+
+
+def _storable_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    return {names.key(name): names.text(value, names.TAG) for name, value in tags.items()}
 
 
 def join_sweep(tracking: Tracking, comparison: Run, sweep_id: str) -> None:
@@ -137,12 +175,15 @@ def write(tracking: Tracking, run_id: str, record: Record) -> None:
     """Write a record into a run."""
     from mlflow.entities import Metric, Param, RunTag
 
-    metrics = [Metric(value.name, value.value, record.time, value.step) for value in record.values]
-    parameters = [Param(name, str(value)) for name, value in record.parameters.items()]
-    tags = [RunTag(name, value) for name, value in record.tags.items()]
-    for start in range(0, max(1, len(metrics)), BATCH_METRICS):
-        batch = metrics[start : start + BATCH_METRICS]
-        tracking.client.log_batch(run_id, batch, parameters if not start else (), tags if not start else ())
+    metrics = [Metric(names.key(value.name), value.value, record.time, value.step) for value in record.values]
+    parameters = [
+        Param(names.key(name), names.text(value, names.PARAMETER)) for name, value in record.parameters.items()
+    ]
+    tags = [RunTag(*tag) for tag in _storable_tags(record.tags).items()]
+    for batch in zip_longest(
+        batched(metrics, BATCH_METRICS), batched(parameters, BATCH_OTHERS), batched(tags, BATCH_OTHERS), fillvalue=()
+    ):
+        tracking.client.log_batch(run_id, *batch)
     for file in record.files:
         tracking.client.log_artifact(run_id, str(file))
 
@@ -151,7 +192,7 @@ def record_cell(tracking: Tracking, comparison_id: str, name: str, record: Recor
     """Write a whole cell, and only then call it FINISHED or FAILED: what a crash cut short is never taken as done."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    run = _create_run(tracking, comparison_id, name, {"level": "cell", **record.tags})
+    run = _create_run(tracking, name, {"level": "cell", **record.tags, "mlflow.parentRunId": comparison_id})
     run_id = str(run.info.run_id)
     write(tracking, run_id, replace(record, tags={}, files=()))
     store: Any = get_artifact_repository(run.info.artifact_uri, tracking_uri=tracking.uri)
@@ -163,18 +204,16 @@ def record_cell(tracking: Tracking, comparison_id: str, name: str, record: Recor
 
 def log_data(tracking: Tracking, run_id: str, data: Iterable[DataInput]) -> None:
     """Attach data sets to a run as its inputs."""
-    import json
-
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.exceptions import MlflowException
 
     inputs = [
         DatasetInput(
             Dataset(
-                name=each.name,
-                digest=each.digest[:36],
+                name=each.key[0],
+                digest=each.key[1],
                 source_type="local",
-                source=json.dumps({"uri": each.source}),
+                source=json.dumps({"uri": names.text(each.source, names.SOURCE)}),
                 profile=json.dumps({"training images": each.n_train, "test images": each.n_test}),
             ),
             [InputTag("mlflow.data.context", "training and test")],
@@ -190,6 +229,26 @@ def log_data(tracking: Tracking, run_id: str, data: Iterable[DataInput]) -> None
                 raise
 
 
+def find_file(tracking: Tracking, run: Run, name: str, folder: Path) -> Path | None:
+    """Fetch one artifact of a run into a folder; None where the store answers that it has no such file."""
+    by_server = str(run.info.artifact_uri).startswith(("mlflow-artifacts:", "http"))
+    if by_server and not _is_stored(tracking, run, name):  # of S3's missing files it says that it failed, for minutes
+        return None
+    try:
+        return read_file(tracking, run, name, folder)
+    except Exception:  # each kind of store fails in ways of its own
+        if _is_stored(tracking, run, name):
+            raise
+        return None
+
+
+def _is_stored(tracking: Tracking, run: Run, name: str) -> bool:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    store: Any = get_artifact_repository(run.info.artifact_uri, tracking_uri=tracking.uri)
+    return any(file.path == name for file in store.list_artifacts())
+
+
 def read_file(tracking: Tracking, run: Run, name: str, folder: Path) -> Path:
     """Fetch one artifact of a run into a folder."""
     from mlflow.artifacts import download_artifacts
@@ -200,7 +259,7 @@ def read_file(tracking: Tracking, run: Run, name: str, folder: Path) -> Path:
 
 def history(tracking: Tracking, run_id: str, name: str) -> dict[int, float]:
     """Read a metric by step; where a step was logged again, the newest counts."""
-    metrics = sorted(tracking.client.get_metric_history(run_id, name), key=lambda metric: metric.timestamp)
+    metrics = sorted(tracking.client.get_metric_history(run_id, names.key(name)), key=lambda metric: metric.timestamp)
     newest = {int(metric.step): float(metric.value) for metric in metrics}
     return dict(sorted(newest.items()))
 

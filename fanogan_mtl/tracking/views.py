@@ -28,7 +28,7 @@ def save_view(tracking: Tracking, sweep_id: str) -> str:
         "selectedColumns": COLUMNS,
     }
     tracking.client.set_experiment_tag(tracking.experiment_id, f"mlflow.sharedViewState.{sweep_id}", json.dumps(state))
-    server = tracking.uri.rstrip("/") if is_server(tracking) else LOCAL_SERVER
+    server = tracking.shown.rstrip("/") if is_server(tracking) else LOCAL_SERVER
     query = f"workflowType=machine_learning&viewStateShareKey={sweep_id}"
     return f"{server}/#/experiments/{tracking.experiment_id}/runs?{query}"
 

@@ -16,7 +16,7 @@ from fanogan_mtl.workflows.options import STUDY
 from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, make_plan
 from fanogan_mtl.workflows.progress import CellProgress, duration, estimate_seconds
 from fanogan_mtl.workflows.recording import Sweep, read_state
-from fanogan_mtl.workflows.results import read_results
+from fanogan_mtl.workflows.results import ComparisonResult, read_results
 from fanogan_mtl.workflows.tables import print_failures, print_results, print_where_to_look
 from fanogan_mtl.workflows.trial_runs import study_finder
 
@@ -74,12 +74,13 @@ def run_plan(
         if plan.execution.kept_models and sweep.pending:
             prepare_models()
         with nullcontext(workers) if workers else plan.execution.open_workers() as workers:
-            if prepare:
-                prepare(sweep, workers)
-            with opened_exchange(tracking, sweep.run_id, plan.cells, plan.execution, workers) as exchange:
-                train(sweep, workers, exchange)
-                results = read_results(tracking, plan.comparisons, sweep.comparison_runs)
-                log_models(sweep, results, workers, exchange)
+            while True:
+                if prepare:
+                    prepare(sweep, workers)
+                with opened_exchange(tracking, sweep.run_id, plan.cells, plan.execution, workers) as exchange:
+                    results = train_and_log(sweep, workers, exchange)
+                if not sweep.take_up_lost():
+                    break
         sweep.add_overview(list(results.values()))
     except BaseException as error:
         sweep.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
@@ -89,6 +90,17 @@ def run_plan(
     print_failures(sweep)
     print_where_to_look(tracking, sweep.run_id)
     return 1 if sweep.failed else 0
+
+
+def train_and_log(sweep: Sweep, workers: Workers, exchange: Exchange | None) -> dict[str, ComparisonResult]:
+    """Train what is not done yet, and log the models; give the results by comparison key.
+
+    Where `sweep.take_up_lost` finds something afterwards, it has to be done once more.
+    """
+    train(sweep, workers, exchange)
+    results = read_results(sweep.tracking, sweep.plan.comparisons, sweep.comparison_runs)
+    log_models(sweep, results, workers, exchange)
+    return results
 
 
 def train(sweep: Sweep, workers: Workers, exchange: Exchange | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from heapq import heappush, heappushpop
 from html import escape
@@ -10,7 +11,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fanogan_mtl.data.decode import ImageError
 from fanogan_mtl.page import html_page
 from fanogan_mtl.serving.explain import heat_maps
 from fanogan_mtl.serving.heads import Head, Model
@@ -122,15 +122,13 @@ def _pictures(
             wanted.setdefault(row.path, []).append(by_name[row.head])
     pictures: dict[tuple[str, str], Picture] = {}
     for path, own in tqdm(wanted.items(), desc="heat maps", unit="image", delay=2, leave=False):
-        try:
+        with suppress(Exception):  # the score is there; its picture may have gone since, or not be drawn
             image = read_image(files[path])
-        except (ImageError, KeyError):
-            continue
-        for head, heat_map in zip(own, heat_maps(model, own, image), strict=True):
-            preparation = input_of(model, head)[1]
-            shown = thumbnail(image, depth=preparation.depth)
-            over = overlaid(shown, heat_map, preparation.crop)
-            pictures[path, head.spec.name] = jpeg_url(shown), jpeg_url(over)
+            for head, heat_map in zip(own, heat_maps(model, own, image), strict=True):
+                preparation = input_of(model, head)[1]
+                shown = thumbnail(image, depth=preparation.depth)
+                over = overlaid(shown, heat_map, preparation.crop)
+                pictures[path, head.spec.name] = jpeg_url(shown), jpeg_url(over)
     return pictures
 
 
@@ -160,7 +158,7 @@ def _card(row: Row, picture: Picture | None) -> str:
         plain, over = picture
         shown = f'<img src="{plain}" alt="the image"><img src="{over}" alt="its heat map">'
     else:
-        shown = '<div class="gone">no longer there</div>'
+        shown = '<div class="gone">no picture</div>'
     facts = {"score": f"{row.score:.4g}", "threshold": f"{row.threshold:.4g}", "probability": f"{row.probability:.1%}"}
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items())
     kind = "card anomaly" if row.is_anomaly else "card"

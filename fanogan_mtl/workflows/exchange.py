@@ -126,7 +126,7 @@ def opened_exchange(
     if tracking.uri.startswith(LOCAL):
         raise UserError(
             f"the cluster's workers see neither data_dir {str(execution.data_dir)!r} nor the tracking server "
-            f"{tracking.uri}: give a data_dir that they share, or set MLFLOW_TRACKING_URI to a server's"
+            f"{tracking.shown}: give a data_dir that they share, or set MLFLOW_TRACKING_URI to a server's"
         )
     data_dir = execution.data_dir
     sources = {parse_source(text) for cell in cells for text in cell.comparison.dataset.sources}
@@ -146,7 +146,7 @@ def opened_exchange(
         for outcome in workers.run(_fetch, [exchange]):
             if outcome.failure:
                 raise UserError(
-                    f"the cluster's workers can't fetch data from {tracking.uri} ({outcome.failure.message[:200]}): "
+                    f"the cluster's workers can't fetch data from {tracking.shown} ({outcome.failure.message[:200]}): "
                     "see that they reach it, or give a data_dir that they share"
                 )
         yield exchange

@@ -20,7 +20,7 @@ from fanogan_mtl.data.cache import CONTENTS
 from fanogan_mtl.data.catalog import found_preparation, load_dataset, preparation_of, sample_sheets
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.data.transforms import Preparation
-from fanogan_mtl.detectors.persistence import UnsavableDetector
+from fanogan_mtl.errors import one_line
 from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.serving.heads import HeadSpec, extractor_folder, head_folder, write_model
@@ -31,12 +31,13 @@ from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.models import ModelFacts, ModelMetric, log_model
+from fanogan_mtl.tracking.outbox import is_away
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows.exchange import Exchange, head_name, head_task
 from fanogan_mtl.workflows.extractors import feature_tasks, fetch_extractors, obtain_features
 from fanogan_mtl.workflows.plan import Execution, PlannedComparison
 from fanogan_mtl.workflows.progress import TaskProgress
-from fanogan_mtl.workflows.recording import Sweep, done_cells
+from fanogan_mtl.workflows.recording import Sweep, data_key, finished_cells
 from fanogan_mtl.workflows.results import ComparisonResult
 from fanogan_mtl.workflows.summary import best_heads
 
@@ -90,13 +91,19 @@ def log_models(
         Of workers that don't share the data folder.
     """
     for planned in _asked_for(sweep, results):
-        heads = choose_heads([(planned.comparison, done_cells(sweep.tracking, planned.comparison)[0])])
+        finished = finished_cells(sweep.tracking, planned.comparison)
+        if sweep.lose(planned, finished.lost):
+            continue  # they are trained again first
+        heads = choose_heads([(planned.comparison, finished.cells)])
         run_id = sweep.comparison_runs[planned.comparison.key]
         if logged_model(sweep.tracking, run_id, heads) is None:
             try:
                 make_model(sweep.tracking, run_id, heads, planned.setting, sweep.plan.execution, workers, exchange)
-            except UnsavableDetector as error:
-                click.echo(f"Warning: the model of {planned.dataset.name} · {planned.label} is left out: {error}")
+            except Exception as error:  # the results are there, and are worth a table without a model
+                if is_away(error):
+                    raise
+                what = f"the model of {planned.dataset.name} · {planned.label}"
+                click.echo(f"Warning: {what} is left out: {one_line(error, 400)}")
     if sweep.plan.execution.kept_models:
         for cell in sweep.plan.cells:
             drop_kept_detectors(sweep.plan.execution.kept_models, cell)
@@ -277,8 +284,8 @@ def _facts(heads: Sequence[ChosenHead], setting: str) -> ModelFacts:
     for head in heads:
         by_dataset.setdefault(head.cell.comparison.dataset.name, []).append(head)
     metrics = [
-        ModelMetric(name, fmean(head.metrics[name] for head in own), dataset, own[0].cell.comparison.data_digest)
-        for dataset, own in by_dataset.items()
+        ModelMetric(name, fmean(head.metrics[name] for head in own), *data_key(own[0].cell.comparison))
+        for own in by_dataset.values()
         for name in MODEL_METRICS
     ]
     parameters = {

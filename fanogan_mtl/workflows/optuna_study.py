@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from fanogan_mtl.errors import UserError
+from fanogan_mtl.errors import UserError, one_line, without_password
 from fanogan_mtl.seeds import derived_seed
 from fanogan_mtl.workflows.search_space import SearchSpace
 
@@ -80,16 +80,10 @@ def opened_study(name: str, storage: str, folder: Path, objective: Mapping[str, 
                 seed = derived_seed(seed, f"sampler {number}") % 2**32  # the same seed again would repeat its points
                 study.sampler = TPESampler(seed=seed, constant_liar=True, warn_independent_sampling=False)
         except Exception as error:  # each kind of storage fails in ways of its own
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"storage {without_password(storage)} can't be used ({reason})") from None
+            raise UserError(f"storage {without_password(storage)} can't be used ({one_line(error)})") from None
         _check_objective(study, objective)
         _revive(study)
         yield study
-
-
-def without_password(url: str) -> str:
-    """Hide the password in a URL."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
 def enqueue_default(study: Study, setting: Mapping[str, Any], space: SearchSpace) -> None:

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 import numpy as np
+import plotly.graph_objects as go
 
 from fanogan_mtl import figures
 from fanogan_mtl.evaluation.curves import ScoredTest
 from fanogan_mtl.evaluation.statistics import percent
-from fanogan_mtl.page import html_page
+from fanogan_mtl.page import Section, html_page
 from fanogan_mtl.sweep.cell import CellResult, DoneCell
 from fanogan_mtl.workflows.marks import MARKED, Marks
 from fanogan_mtl.workflows.plan import PlannedComparison
 from fanogan_mtl.workflows.results import ComparisonResult
 from fanogan_mtl.workflows.summary import summaries
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-Section = tuple[str, str, "go.Figure | str"]
 PROTOCOLS_NOTE = (
     "Under paper a supervised extractor has learned with the labels of the classes that count as anomalies here, so"
     " this says how well known classes are told apart. Under unseen-class the only anomalous class is one of which the"
@@ -37,14 +34,13 @@ RECONSTRUCTED_CLASSES = 3  # shown on a comparison's page
 def write_cell_figures(result: CellResult, folder: Path) -> list[Path]:
     """Write a cell's ROC curve and score histogram at its last budget as Plotly JSON."""
     budget = max(result.metrics)
+    tests = {"ROC curve": result.test}
     named = {
-        "roc.json": figures.roc_by_class_figure(
-            figures.roc_by_class_data({"ROC curve": result.test}), f"{budget} epochs"
-        ),
-        "scores.json": _histogram(result, f"Scores at {budget} epochs"),
+        "roc.json": (f"{budget} epochs", partial(_roc, tests)),
+        "scores.json": (f"Scores at {budget} epochs", partial(_histogram, result)),
     }
-    for name, figure in named.items():
-        (folder / name).write_text(figure.to_json())
+    for name, (title, make) in named.items():
+        (folder / name).write_text(figures.drawn(partial(make, title), title).to_json())
     return [folder / name for name in named]
 
 
@@ -60,6 +56,15 @@ def write_comparison_page(
     on_pixels : sequence of DoneCell
         Of the same detector without the extractor; empty where there are none.
     """
+    page = folder / "figures.html"
+    title = f"{planned.label} on {planned.dataset.name}"
+    page.write_text(html_page(title, partial(_comparison_sections, planned, cells, on_pixels, marks)))
+    return [page]
+
+
+def _comparison_sections(
+    planned: PlannedComparison, cells: Sequence[DoneCell], on_pixels: Sequence[DoneCell], marks: Marks
+) -> list[Section]:
     detector, dataset = planned.label, planned.dataset.name
     budgets = sorted(cells[0].result.metrics)
     auroc = {budget: summaries(cells, budget)["auroc"] for budget in budgets}
@@ -71,21 +76,19 @@ def write_comparison_page(
     shown = [cell for cell in cells if cell.seed == first_seed and not pairs]
     seed = f"Seed {first_seed}, {budgets[-1]} epochs."
     tests = {cell.normal_class: cell.result.test for cell in shown}
-    lines = figures.auroc_by_epochs_data(
-        {detector: {budget: each.mean for budget, each in auroc.items()}}, {detector: stds}
-    )
+    means = {detector: {budget: each.mean for budget, each in auroc.items()}}
     others = "and the mean is over its pairs with each held-out class" if pairs else "the others are anomalies"
     sections: list[Section] = [
         (
             "AUROC against epochs",
             f"Mean over {len(last.by_class)} classes and {n_seeds} seed{'s' * (n_seeds > 1)}: "
             f"{percent(last.mean, last.std_over_classes)} at {budgets[-1]} epochs, ± std over classes.",
-            figures.auroc_by_epochs_figure(lines, dataset),
+            partial(_auroc_by_epochs, means, {detector: stds}, dataset),
         ),
         (
             "AUROC by class",
             f"Each class in turn is normal, {others}. {budgets[-1]} epochs.",
-            figures.auroc_by_class_figure(figures.auroc_by_class_data({detector: last.by_class}), dataset),
+            partial(_auroc_by_class, {detector: last.by_class}, dataset),
         ),
     ]
     if planned.seen:
@@ -94,39 +97,41 @@ def write_comparison_page(
         sections.insert(0, (f"{MARKED[0].upper()}{MARKED[1:]}", "", html_table([["mark", "why"], *marks.items()])))
     if pairs:
         text = f"Row: the normal class; column: the only anomalous one, which the extractor never saw. {seed}"
-        sections.append(("AUROC by pair", text, _pairs_table(cells, budgets[-1])))
+        sections.append(("AUROC by pair", text, partial(_pairs_table, cells, budgets[-1])))
     else:
-        curves = figures.roc_by_class_data(tests)
-        sections.append(("ROC curves by class", seed, figures.roc_by_class_figure(curves, f"{detector} on {dataset}")))
+        sections.append(("ROC curves by class", seed, partial(_roc, tests, f"{detector} on {dataset}")))
     both = _with_and_without(tests, on_pixels, first_seed)
     if both:
         text = f"The same detector on pixels, dashed, and on features, solid. {seed}"
-        figure = figures.roc_with_and_without_figure(
-            figures.roc_with_and_without_data(both), f"{detector} on {dataset}"
-        )
+        figure = partial(_roc_with_and_without, both, f"{detector} on {dataset}")
         sections.append(("ROC curves with and without the extractor", text, figure))
     sections += [
         (
             f"Reconstructions, {cell.normal_class} is normal",
             f"{seed} Some normal and some anomalous test images: what the detector cannot reproduce is abnormal to it.",
-            _reconstructions(cell, detector),
+            partial(_reconstructions, cell, detector),
         )
         for cell in shown[:RECONSTRUCTED_CLASSES]
         if cell.result.examples
     ]
     sections += [
-        (f"Scores, {cell.normal_class} is normal", seed, _histogram(cell.result, f"{detector} on {dataset}"))
+        (f"Scores, {cell.normal_class} is normal", seed, partial(_histogram, cell.result, f"{detector} on {dataset}"))
         for cell in shown
     ]
-    page = folder / "figures.html"
-    page.write_text(html_page(f"{detector} on {dataset}", sections))
-    return [page]
+    return sections
 
 
 def write_overview(results: Sequence[ComparisonResult], folder: Path) -> list[Path]:
     """Write a sweep's page `overview.html`, which sets detectors side by side, and `results.csv` with its numbers."""
+    page, table = folder / "overview.html", folder / "results.csv"
+    page.write_text(html_page("Detectors side by side", partial(_overview_sections, results)))
+    _write_csv(results, table)
+    return [page, table]
+
+
+def _overview_sections(results: Sequence[ComparisonResult]) -> list[Section]:
     sections: list[Section] = [
-        ("Mean AUROC", f"In percent at the last budget, ± std over classes. * {MARKED}.", _table(results)),
+        ("Mean AUROC", f"In percent at the last budget, ± std over classes. * {MARKED}.", partial(_table, results)),
     ]
     if marked := [each for each in results if each.marks]:
         rows = [
@@ -138,18 +143,14 @@ def write_overview(results: Sequence[ComparisonResult], folder: Path) -> list[Pa
     sections += _protocols(results)
     for dataset in _datasets(results):
         of = {each.planned.label: each for each in results if each.planned.dataset.name == dataset}
-        lines = figures.auroc_by_epochs_data(
-            {name: each.auroc for name, each in of.items()}, {name: each.std_over_seeds for name, each in of.items()}
-        )
-        bars = figures.auroc_by_class_data({name: each.by_class for name, each in of.items()})
+        means = {name: each.auroc for name, each in of.items()}
+        stds = {name: each.std_over_seeds for name, each in of.items()}
+        by_class = {name: each.by_class for name, each in of.items()}
         sections += [
-            (f"{dataset}: AUROC against epochs", "", figures.auroc_by_epochs_figure(lines, dataset)),
-            (f"{dataset}: AUROC by class", "", figures.auroc_by_class_figure(bars, dataset)),
+            (f"{dataset}: AUROC against epochs", "", partial(_auroc_by_epochs, means, stds, dataset)),
+            (f"{dataset}: AUROC by class", "", partial(_auroc_by_class, by_class, dataset)),
         ]
-    page, table = folder / "overview.html", folder / "results.csv"
-    page.write_text(html_page("Detectors side by side", sections))
-    _write_csv(results, table)
-    return [page, table]
+    return sections
 
 
 def _protocols(results: Sequence[ComparisonResult]) -> list[Section]:
@@ -170,10 +171,9 @@ def _protocols(results: Sequence[ComparisonResult]) -> list[Section]:
         rows += [
             [label, *(percent(each[label]) if label in each else "-" for each in values.values())] for label in labels
         ]
-        figure = figures.protocols_figure(figures.protocols_data(values), dataset)
         sections += [
             (f"{dataset}: protocols side by side", PROTOCOLS_NOTE, html_table(rows)),
-            (f"{dataset}: mean AUROC by protocol", "", figure),
+            (f"{dataset}: mean AUROC by protocol", "", partial(_protocols_figure, values, dataset)),
         ]
     return sections
 
@@ -210,6 +210,28 @@ def html_table(rows: Sequence[Sequence[str]]) -> str:
 
 def _tagged(rows: Sequence[Sequence[str]]) -> list[tuple[str, Sequence[str]]]:
     return [("td" if number else "th", row) for number, row in enumerate(rows)]
+
+
+def _auroc_by_epochs(
+    means: Mapping[str, Mapping[int, float]], stds: Mapping[str, Mapping[int, float]], dataset: str
+) -> go.Figure:
+    return figures.auroc_by_epochs_figure(figures.auroc_by_epochs_data(means, stds), dataset)
+
+
+def _auroc_by_class(values: Mapping[str, Mapping[str, float]], dataset: str) -> go.Figure:
+    return figures.auroc_by_class_figure(figures.auroc_by_class_data(values), dataset)
+
+
+def _protocols_figure(values: Mapping[str, Mapping[str, float]], dataset: str) -> go.Figure:
+    return figures.protocols_figure(figures.protocols_data(values), dataset)
+
+
+def _roc(tests: Mapping[str, ScoredTest], title: str) -> go.Figure:
+    return figures.roc_by_class_figure(figures.roc_by_class_data(tests), title)
+
+
+def _roc_with_and_without(tests: Mapping[str, dict[str, ScoredTest]], title: str) -> go.Figure:
+    return figures.roc_with_and_without_figure(figures.roc_with_and_without_data(tests), title)
 
 
 def _histogram(result: CellResult, title: str) -> go.Figure:

@@ -6,16 +6,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
+import plotly.graph_objects as go
 
 from fanogan_mtl import figures
 from fanogan_mtl.data.catalog import load_dataset, sample_sheets
 from fanogan_mtl.data.dataset import Dataset, class_counts
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
-from fanogan_mtl.page import html_page
+from fanogan_mtl.page import Section, html_page
 from fanogan_mtl.report.data_charts import sample_figure
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
@@ -23,7 +25,6 @@ from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.cache import size_line
 from fanogan_mtl.workflows.entry_run import entry_run
-from fanogan_mtl.workflows.pages import Section
 from fanogan_mtl.workflows.recording import data_input
 
 
@@ -62,7 +63,7 @@ def preprocess(options: PreprocessOptions, tracking: Tracking | None = None) -> 
     ):
         records.log_data(tracking, run_id, inputs)
         page = Path(folder) / "data.html"
-        page.write_text(html_page("The data sets", _sections(specs, datasets, data_dir)))
+        page.write_text(html_page("The data sets", partial(_sections, specs, datasets, data_dir)))
         tags = {"preprocess_key": preprocess_key(datasets)}
         records.write(tracking, run_id, Record(values=_values(datasets), tags=tags, files=[page], time=records.now()))
     _print(datasets, data_dir, tracking, run_id)
@@ -78,14 +79,19 @@ def preprocess_key(datasets: Sequence[Dataset]) -> str:
 def _sections(specs: tuple[DatasetSpec, ...], datasets: list[Dataset], data_dir: Path) -> list[Section]:
     sections: list[Section] = []
     for spec, dataset in zip(specs, datasets, strict=True):
-        labels = {"train": dataset.train.labels, "test": dataset.test.labels}
-        counts = figures.class_counts_data(labels, dataset.classes)
-        sections.append(
-            (f"{dataset.name}: images of each class", "", figures.class_counts_figure(counts, dataset.name))
-        )
+        sections.append((f"{dataset.name}: images of each class", "", partial(_counts, dataset)))
         if len(spec.sources) == 1 and dataset.is_images:  # a pool's images are its members'
-            sections.append((f"{dataset.name}: raw and prepared", "", sample_figure(sample_sheets(spec, data_dir)[0])))
+            sections.append((f"{dataset.name}: raw and prepared", "", partial(_samples, spec, data_dir)))
     return sections
+
+
+def _counts(dataset: Dataset) -> go.Figure:
+    labels = {"train": dataset.train.labels, "test": dataset.test.labels}
+    return figures.class_counts_figure(figures.class_counts_data(labels, dataset.classes), dataset.name)
+
+
+def _samples(spec: DatasetSpec, data_dir: Path) -> go.Figure:
+    return sample_figure(sample_sheets(spec, data_dir)[0])
 
 
 def _values(datasets: list[Dataset]) -> list[records.Value]:
@@ -102,4 +108,4 @@ def _print(datasets: list[Dataset], data_dir: Path, tracking: Tracking, run_id: 
         sizes = f"{len(dataset.train.labels):9} {len(dataset.test.labels):7} {len(dataset.classes):8}"
         click.echo(f"{dataset.name:40} {sizes}  {dataset.digest[:16]}")
     click.echo(f"\n{size_line(data_dir)}")
-    click.echo(f"Sheets and counts are in data.html of run {run_id} in {tracking.uri}")
+    click.echo(f"Sheets and counts are in data.html of run {run_id} in {tracking.shown}")

@@ -65,7 +65,7 @@ def pretrain(options: PretrainOptions, tracking: Tracking | None = None, workers
             by_key = {each.key: each for each in pretrainings}
             runs = obtain_extractors(tracking, run_id, by_key, execution, workers)
     descriptions = [(each, description_of(execution.data_dir, each.key)) for each in pretrainings]
-    _print(descriptions, runs, tracking.uri)
+    _print(descriptions, runs, tracking.shown)
     return 0
 
 

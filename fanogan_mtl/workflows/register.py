@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -10,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fanogan_mtl.errors import UserError
+from fanogan_mtl.errors import UserError, one_line
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.sweep.cell import Comparison, DoneCell
-from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking import names, records
 from fanogan_mtl.tracking.connection import Tracking, connect
-from fanogan_mtl.tracking.models import find_version, register_model
+from fanogan_mtl.tracking.models import check_name, register_model
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows.entry_run import entry_run
 from fanogan_mtl.workflows.exchange import opened_exchange
@@ -30,13 +31,13 @@ from fanogan_mtl.workflows.models import (
     obtain_inputs,
 )
 from fanogan_mtl.workflows.plan import Execution, WhereOptions, read_where
-from fanogan_mtl.workflows.recording import comparison_of, done_cells
+from fanogan_mtl.workflows.recording import comparison_of, finished_cells, told_lost
 from fanogan_mtl.workflows.summary import validation_auroc
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-ALIAS = re.compile(r"(?!v\d+$|latest$)[A-Za-z0-9_-]+")
+ALIAS = re.compile(rf"(?!(?i:v\d+|latest)$)[A-Za-z0-9_-]{{1,{names.ALIAS}}}")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Recorded:
     run: Run
     comparison: Comparison
     cells: Sequence[DoneCell]
+    lost: Sequence[Run] = ()
 
     @property
     def marks(self) -> dict[str, str]:
@@ -85,10 +87,11 @@ def register(options: RegisterOptions) -> int:
     if options.run == "none":
         raise UserError("run: which one? Give the id of a sweep, a comparison or a cell, as its page in MLflow shows")
     if not ALIAS.fullmatch(options.alias):
-        raise UserError(f"alias {options.alias!r}: letters, digits, '_' and '-', but neither latest nor v1, v2, ...")
+        what = f"at most {names.ALIAS} letters, digits, '_' and '-'"
+        raise UserError(f"alias {options.alias[:60]!r}: {what}, but neither latest nor v1, v2, ...")
     execution = read_where(options)
     own = connect()
-    find_version(own, options.name, "")  # says so if the name breaks MLflow's rules
+    check_name(own, options.name)
     source, chosen = _read(own, options.run)
     for each in chosen:
         for mark, sentence in each.marks.items():
@@ -109,8 +112,7 @@ def _read(tracking: Tracking, run_id: str) -> tuple[Tracking, list[Recorded]]:
     try:
         run = tracking.client.get_run(run_id)
     except Exception as error:  # each kind of store fails in ways of its own
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"run {run_id!r} can't be read ({reason})") from None
+        raise UserError(f"run {run_id!r} can't be read ({one_line(error)})") from None
     tracking = replace(tracking, experiment_id=run.info.experiment_id)
     level = run.data.tags.get("level", "none")
     if level == "sweep":
@@ -119,7 +121,9 @@ def _read(tracking: Tracking, run_id: str) -> tuple[Tracking, list[Recorded]]:
             for each in records.find_runs(tracking, "comparison")
             if run_id in each.data.tags.get("sweeps", "").split(",")
         ]
-        return tracking, _best(run_id, [each for each in (_recorded(tracking, one) for one in runs) if each.cells])
+        comparisons = [_recorded(tracking, one) for one in runs]
+        _check_lost(comparisons)
+        return tracking, _best(run_id, [each for each in comparisons if each.cells])
     if level == "comparison":
         recorded = _recorded(tracking, run)
     elif level == "cell":
@@ -132,11 +136,13 @@ def _read(tracking: Tracking, run_id: str) -> tuple[Tracking, list[Recorded]]:
             if (cell.normal_class, cell.seed) == (of["normal_class"], int(of["seed"]))
             and (cell.anomalous_class or "all") == of["anomalous_class"]
         ]
-        recorded = replace(recorded, cells=own)
+        lost = [one for one in recorded.lost if one.info.run_id == run_id]
+        recorded = replace(recorded, cells=own, lost=lost)
     else:
         raise UserError(f"run {run_id} is no sweep, comparison or cell (its level: {level}): it has nothing to serve")
     if recorded.comparison.protocol == "unseen-class":
         raise UserError(f"run {run_id} is of protocol unseen-class, which has an extractor for each pair of classes")
+    _check_lost([recorded])
     if not recorded.cells:
         raise UserError(f"run {run_id} has no finished cell: run its benchmark again, with retry=true if it failed")
     return tracking, [recorded]
@@ -144,7 +150,14 @@ def _read(tracking: Tracking, run_id: str) -> tuple[Tracking, list[Recorded]]:
 
 def _recorded(tracking: Tracking, run: Run) -> Recorded:
     comparison = comparison_of(run)
-    return Recorded(run, comparison, done_cells(tracking, comparison)[0])
+    finished = finished_cells(tracking, comparison)
+    return Recorded(run, comparison, finished.cells, finished.lost)
+
+
+def _check_lost(comparisons: Sequence[Recorded]) -> None:
+    """Raise `UserError` for cells without a result: what is best of the others may not be the best."""
+    if lost := [run for each in comparisons for run in each.lost]:
+        raise UserError(f"{told_lost(lost)}: start its benchmark again with retry=true, and then register it")
 
 
 def _best(run_id: str, comparisons: Sequence[Recorded]) -> list[Recorded]:
@@ -196,8 +209,8 @@ def _print(
     else:
         click.echo(f"this is {what} already; its alias is {options.alias}")
     click.echo(
-        f"Serve it: MLFLOW_TRACKING_URI={tracking.uri} "
-        f"mlflow models serve -m models:/{options.name}/{version} --env-manager local"
+        f"Serve it: MLFLOW_TRACKING_URI={shlex.quote(tracking.shown)} "
+        f"mlflow models serve -m {shlex.quote(f'models:/{options.name}/{version}')} --env-manager local"
     )
 
 

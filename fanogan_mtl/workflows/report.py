@@ -40,7 +40,7 @@ from fanogan_mtl.workflows.extractors import fetch_extractors
 from fanogan_mtl.workflows.hybrid import HybridOptions
 from fanogan_mtl.workflows.marks import read_marks
 from fanogan_mtl.workflows.plan import BenchmarkOptions
-from fanogan_mtl.workflows.recording import comparison_of, done_cells
+from fanogan_mtl.workflows.recording import comparison_of, finished_cells, told_lost
 from fanogan_mtl.workflows.tune import TuneOptions
 
 if TYPE_CHECKING:
@@ -109,11 +109,13 @@ def chosen_comparisons(tracking: Tracking, runs: str) -> list[Run]:
     comparisons = records.find_runs(tracking, "comparison")
     if runs == "all":
         if not comparisons:
-            where = f"experiment {tracking.experiment_id} of {tracking.uri}"
+            where = f"experiment {tracking.experiment_id} of {tracking.shown}"
             raise UserError(f"{where} has no comparison: run the entry benchmark first")
         return comparisons
     chosen: dict[str, Run] = {}
     for run_id in [word.strip() for word in runs.split(",")]:
+        if not run_id.isalnum():
+            raise UserError(f"runs {run_id!r}: give the ids of sweeps' runs, as 3f2a...,81bc..., or all")
         children = records.find_runs(tracking, "sweep", **{"`mlflow.parentRunId`": run_id})  # a study's
         wanted = {run_id, *(child.info.run_id for child in children)}
         own = [run for run in comparisons if wanted & {run.info.run_id, *run.data.tags["sweeps"].split(",")}]
@@ -127,7 +129,7 @@ def _why_nothing(tracking: Tracking, run_id: str) -> str:
     try:
         run = tracking.client.get_run(run_id)
     except Exception:  # each kind of store fails in ways of its own
-        return f"{tracking.uri} has no such run; give the id of a sweep's run, or all"
+        return f"{tracking.shown} has no such run; give the id of a sweep's run, or all"
     if run.info.experiment_id != tracking.experiment_id:
         return (
             f"it belongs to experiment {run.info.experiment_id}, not {tracking.experiment_id}: "
@@ -171,11 +173,17 @@ def _read(tracking: Tracking, runs: Sequence[Run], data_dir: Path) -> _Found:
         except UserError as error:
             click.echo(f"left out: {error}", err=True)
             continue
-        cells, _ = done_cells(tracking, comparison)
-        if cells:
-            recorded.append((run, comparison, cells))
+        finished = finished_cells(tracking, comparison)
+        if finished.cells:
+            recorded.append((run, comparison, finished.cells))
+        if finished.lost:
+            remedy = "start its benchmark again with retry=true"
+            click.echo(f"left out of {run.info.run_name}: {told_lost(finished.lost)}; {remedy}", err=True)
     if not recorded:
-        raise UserError("none of these runs has a finished cell: wait for the first, or run the entry benchmark")
+        raise UserError(
+            "none of these runs has a finished cell with its result: wait for the first, or run the entry benchmark "
+            "(with retry=true for results that are gone)"
+        )
     data = {comparison.key: _dataset(comparison, data_dir) for _, comparison, _ in recorded}
     widths = {
         run.data.tags["extractor_key"]: int(run.data.params["n_features"])
@@ -250,21 +258,22 @@ def _origins(tracking: Tracking, runs: Sequence[Run]) -> list[Origin]:
     origins: dict[str, Origin] = {}
     for run in records.find_runs(tracking, "sweep"):
         if run.info.run_id in wanted:
-            origin = Origin(run.info.run_id, _command(run), _facts(run))
+            origin = Origin(run.info.run_id, _command(tracking, run), _facts(run))
             origins.setdefault(origin.command, origin)
     return list(origins.values())
 
 
-def _command(run: Run) -> str:
+def _command(tracking: Tracking, run: Run) -> str:
     """The command that does a sweep again, without what is as by default and what changes no number."""
     entry = str(run.info.run_name).split()[0]
     options = OPTIONS.get(entry, BenchmarkOptions())
     defaults = {name: str(value) for name, value in asdict(options).items()}
+    typed = records.options_of(tracking, run)
     how = {"data_dir", "workers", "dry_run", "retry", "log_models", "storage"}
     chosen = [
-        f" -P {shlex.quote(f'{name}={run.data.params[name]}')}"
+        f" -P {shlex.quote(f'{name}={typed[name]}')}"
         for name, default in defaults.items()
-        if name not in how and run.data.params.get(name, default) != default
+        if name not in how and typed.get(name, default) != default
     ]
     return f"mlflow run . -e {entry}{''.join(chosen)}"
 

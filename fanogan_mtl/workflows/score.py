@@ -172,5 +172,5 @@ def _print(tracking: Tracking, run_id: str, output: Path, summary: Summary, head
         click.echo(f"{some} could not be read: see the column error")
     click.echo(
         f"\nScores are in {output}, the most anomalous images in {output.with_suffix('.html')} "
-        f"and in run {run_id} in {tracking.uri}"
+        f"and in run {run_id} in {tracking.shown}"
     )

@@ -74,7 +74,7 @@ def print_where_to_look(tracking: Tracking, sweep_id: str) -> None:
     if is_server(tracking):
         click.echo(f"\nLook at it: {page}")
     else:
-        click.echo(f"\nLook at it: mlflow ui --backend-store-uri {tracking.uri}\nand open    {page}")
+        click.echo(f"\nLook at it: mlflow ui --backend-store-uri {tracking.shown}\nand open    {page}")
 
 
 def _shortened(dataset: str) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking import names, records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.records import Record, Value
 from fanogan_mtl.workflows.options import FindStudy
@@ -59,7 +59,7 @@ def record_trial(tracking: Tracking, run_id: str, study: Study, trial: FrozenTri
     state = {"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed")
     tags = {"level": "trial", **study_tags(study), "trial": str(trial.number), "state": state, "sweeps": run_id}
     if failure := why_failed(trial):
-        tags |= {"failure": failure[:5000], "mlflow.note.content": f"**{failure[:5000]}**"}
+        tags |= {"failure": failure, "mlflow.note.content": f"**{names.shortened(failure, 5000)}**"}
     values = [Value("validation_auroc", value, budget) for budget, value in trial.intermediate_values.items()]
     for budget, by_class in stored.get("by_class", {}).items():
         values += [Value(f"validation_auroc_class_{each}", value, int(budget)) for each, value in by_class.items()]
@@ -75,7 +75,7 @@ def record_best(
     tracking: Tracking, run_id: str, detector: str, parameters: Mapping[str, Any], values: Mapping[str, float]
 ) -> None:
     """Note in a study's run which setting did best, and what it reached."""
-    tags = {BEST: json.dumps({"detector": detector, "parameters": parameters}, sort_keys=True)}
+    tags = names.pieces(BEST, json.dumps({"detector": detector, "parameters": parameters}, sort_keys=True))
     metrics = [Value(name, value, 0) for name, value in values.items()]
     records.write(tracking, run_id, Record(values=metrics, tags=tags, time=records.now()))
 
@@ -87,7 +87,7 @@ def study_finder(tracking: Tracking | None) -> FindStudy | None:
 
 def _best_setting(tracking: Tracking, name: str) -> tuple[str, Mapping[str, Any]]:
     runs = records.find_runs(tracking, "sweep", study_name=name) if NAME.fullmatch(name) else []
-    best = [run.data.tags[BEST] for run in runs if BEST in run.data.tags]
+    best = [names.joined(run.data.tags, BEST) for run in runs if BEST in run.data.tags]
     if not best:
         raise UserError(f"study {name!r} has no best setting in this experiment: run it to its end with the entry tune")
     newest = json.loads(best[-1])

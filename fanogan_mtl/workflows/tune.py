@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from tqdm import tqdm
 
-from fanogan_mtl.errors import UserError
+from fanogan_mtl.errors import UserError, without_password
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.sweep.cell import RESULT_VERSION, Cell
 from fanogan_mtl.sweep.grid import comparison_parameters
@@ -29,10 +29,9 @@ from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows import DEFAULT_TUNED
 from fanogan_mtl.workflows import options as read
-from fanogan_mtl.workflows.benchmark import train
+from fanogan_mtl.workflows.benchmark import train_and_log
 from fanogan_mtl.workflows.exchange import Exchange, opened_exchange, trial_task
 from fanogan_mtl.workflows.hybrid import HybridOptions, make_hybrid_plan, prepare_features
-from fanogan_mtl.workflows.models import log_models
 from fanogan_mtl.workflows.options import STUDY, DetectorChoice
 from fanogan_mtl.workflows.optuna_study import (
     NAME,
@@ -44,12 +43,11 @@ from fanogan_mtl.workflows.optuna_study import (
     opened_study,
     value_of,
     why_failed,
-    without_password,
 )
 from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, PlannedComparison, make_plan, read_detectors
 from fanogan_mtl.workflows.progress import TaskProgress
 from fanogan_mtl.workflows.recording import Sweep
-from fanogan_mtl.workflows.results import ComparisonResult, read_results
+from fanogan_mtl.workflows.results import ComparisonResult
 from fanogan_mtl.workflows.search_space import SearchSpace, parse_search_space
 from fanogan_mtl.workflows.tables import print_failures, print_marks, print_where_to_look
 from fanogan_mtl.workflows.trial_runs import record_best, record_trial, study_finder, study_tags, take_over
@@ -234,9 +232,9 @@ def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOpt
                 return 1
             plan = replace(tuning.plan, comparisons=_judged(tuning, study, best))
             sweep = Sweep(tracking, plan, typed, "tune", run_id)
-            train(sweep, workers, exchange)
-            results = read_results(tracking, plan.comparisons, sweep.comparison_runs)
-            log_models(sweep, results, workers, exchange)
+            results = train_and_log(sweep, workers, exchange)
+            while sweep.take_up_lost():
+                results = train_and_log(sweep, workers, exchange)
         rows, sentence = compared(tuning, study, best, results)
         reached = _reached(tuning, study, best, results)
         record_best(tracking, run_id, tuning.detector.name, tuning.chosen(best.user_attrs["parameters"]), reached)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fanogan_mtl.figures.style import layout
-from fanogan_mtl.page import html_page
+from fanogan_mtl.page import Section, html_page
 from fanogan_mtl.workflows.optuna_study import finished
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def write_tuning_page(study: Study, rows: list[list[str]], sentence: str, folder
     rows : the table of results, its head first
     sentence : what the table comes to
     """
-    sections: list[tuple[str, str, go.Figure | str]] = [("Default and tuned", sentence, _table(rows))]
+    sections: list[Section] = [("Default and tuned", sentence, _table(rows))]
     files = []
     for name, (heading, paragraph, draw) in _figures().items():
         figure = _drawn(study, draw, heading)
@@ -87,7 +87,7 @@ def _drawn(study: Study, draw: Callable[[Study], go.Figure], heading: str) -> go
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             figure = draw(study)
-    except (RuntimeError, ValueError):  # Optuna's: no variance, or a parameter that no two trials share
+    except Exception:  # Optuna's, of many kinds: no variance, or a parameter that no two trials share
         return None
     if not figure.data:
         return None
