@@ -23,6 +23,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
+from itertools import product
 from pathlib import Path
 from statistics import fmean, median
 from tempfile import TemporaryDirectory
@@ -109,9 +110,8 @@ def tasks(sizes: dict[str, int]) -> Iterator[Task]:
         return (0 if FEWEST <= size <= MOST else 1 if size < FEWEST else 2), size
 
     for detectors, seeds in ((SHALLOW, SEEDS), (DEEP, SEEDS[:1])):
-        for table in sorted(sizes, key=order):
-            for setting in SETTINGS:
-                yield from (Task(table, setting, detector, seed) for seed in seeds for detector in detectors)
+        for setting, table in product(SETTINGS, sorted(sizes, key=order)):
+            yield from (Task(table, setting, detector, seed) for seed in seeds for detector in detectors)
 
 
 def measured(path: Path, task: Task, data_dir: Path) -> float:
@@ -177,7 +177,10 @@ def _published(table: str, setting: str, detector: str) -> float | None:
 
 
 def _summary(means: dict[tuple[str, str, str], float], tables: list[str]) -> str:
-    lines = [f"| median of the differences' sizes, tables over {FEWEST:,} rows | unsupervised | semi |", "|---|---|---|"]
+    lines = [
+        f"| median of the differences' sizes, tables over {FEWEST:,} rows | unsupervised | semi |",
+        "|---|---|---|",
+    ]
     for detector in (*SHALLOW, *DEEP):
         entries = []
         for setting in SETTINGS:

@@ -178,8 +178,8 @@ def _split_words(after: str, text: str) -> tuple[str, ...]:
     for word in words:
         if word not in _SPLIT_WORDS:
             raise UserError(
-                f"'{text}': adbench takes no setting but {' and '.join(_SPLIT_WORDS)} after '?', joined by &; a question "
-                "mark in a path is written %3F"
+                f"'{text}': adbench takes no setting but {' and '.join(_SPLIT_WORDS)} after '?', joined by &; "
+                "a question mark in a path is written %3F"
             )
         if words.count(word) > 1:
             raise UserError(f"'{text}': {word} is there twice; leave one out")

@@ -15,9 +15,9 @@ Who chooses (a hyperparameter, say) asks for `choosing_parts`, which hands out `
 data have training anomalies, as the digit sets do, it reads nothing of the test images.
 
 Vectors are split as ADBench does, row for row: `test` is the 30 % that scikit-learn's stratified `train_test_split`
-draws, and our seeds 0, 1, 2 are ADBench's 1, 2, 3. A fifth of each class of the 70 % is `validation`, and `train` is the
-rest without its anomalies, unless the data set is contaminated. Copies may be on both sides, as there. Of a data set
-that is `unique`, copies of tested rows leave the 70 %, and those of validated rows leave the training.
+draws, and our seeds 0, 1, 2 are ADBench's 1, 2, 3. A fifth of each class of the 70 % is `validation`, and `train` is
+the rest without its anomalies, unless the data set is contaminated. Copies may be on both sides, as there. Of a data
+set that is `unique`, copies of tested rows leave the 70 %, and those of validated rows leave the training.
 """
 
 from __future__ import annotations
@@ -238,7 +238,8 @@ def _identities(dataset: Dataset) -> NDArray[np.uint64]:
     order = np.argsort(hashes, kind="stable")
     numbers = np.empty_like(hashes)  # of a content's rows, from 0
     numbers[order] = np.arange(len(hashes)) - np.searchsorted(hashes[order], hashes[order])
-    return hashes + numbers
+    different: NDArray[np.uint64] = hashes + numbers
+    return different
 
 
 def copied_share(dataset: Dataset, part: Part, train: Part) -> float:
