@@ -87,15 +87,16 @@ def load_dataset(spec: DatasetSpec, data_dir: Path) -> Dataset:
         train, test = (_read_images(folder, part) for part in ("train", "test"))
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"the prepared data in {folder} are damaged ({error}); delete that folder") from None
-    contaminated = any(source.contaminated for source in sources)
+    contaminated, unique = (any(getattr(each, word) for each in sources) for word in ("contaminated", "unique"))
     return Dataset(
         name=spec.name,
-        digest=_contaminated_digest(facts["digest"]) if contaminated else facts["digest"],
+        digest=_digest_of_split(facts["digest"], contaminated, unique),
         classes=tuple(facts["classes"]),
         domains=tuple(source.name for source in sources),
         train=train,
         test=test,
         contaminated=contaminated,
+        unique=unique,
     )
 
 
@@ -209,7 +210,7 @@ _GIVEN: dict[Source, str] = {}
 
 
 def _vectors_entry(source: Source, data_dir: Path) -> Path:
-    """Return the folder of a source's vectors, all of them in the training part; contaminated or not is one folder."""
+    """Return the folder of a source's vectors, all in the training part, however they are split later."""
     assert source.path is not None
     path = source.path
 
@@ -338,9 +339,11 @@ def _read_images(folder: Path, part: str) -> Images:
     return Images(pixels, *(np.array(read_array(folder, f"{part}_{name}")) for name in others))
 
 
-def _contaminated_digest(digest: str) -> str:
-    """Tell the data set whose training keeps the anomalies from the same one without."""
-    return sha256(f"contaminated {digest}".encode()).hexdigest()
+def _digest_of_split(digest: str, contaminated: bool, unique: bool) -> str:
+    """Tell apart the same vectors that are split in different ways."""
+    for word, holds in (("contaminated", contaminated), ("unique", unique)):
+        digest = sha256(f"{word} {digest}".encode()).hexdigest() if holds else digest
+    return digest
 
 
 def _content_facts(arrays: dict[str, NDArray[Any]], classes: tuple[str, ...]) -> dict[str, Any]:

@@ -72,8 +72,8 @@ class Dataset:
     ----------
     name : str
     digest : str
-        SHA-256 of pixels, labels, class names, which image is of which domain, and whether training is contaminated;
-        names of set and domains aside.
+        SHA-256 of pixels, labels, class names, which image is of which domain, and how vectors are split
+        (contaminated, unique); names of set and domains aside.
     classes : tuple of str
         In the order of `class_order`; of vectors `normal` and `anomaly`.
     domains : tuple of str
@@ -82,6 +82,8 @@ class Dataset:
         All vectors are in `train`: the split parts them.
     contaminated : bool
         Whether the training part of a split keeps its anomalies; only vectors have some.
+    unique : bool
+        Whether a split of vectors keeps copies on one side; images always do.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Dataset:
     train: Images
     test: Images
     contaminated: bool = False
+    unique: bool = False
 
     @property
     def is_images(self) -> bool:
@@ -103,6 +106,12 @@ class Dataset:
         if not self.is_images:
             return self.classes[:1]
         return tuple(self.classes[label] for label in np.unique(self.train.labels))
+
+
+def copy_count(dataset: Dataset) -> int:
+    """Count the images or vectors whose content an earlier one has already, whatever their classes."""
+    hashes = np.concatenate([dataset.train.hashes, dataset.test.hashes])
+    return len(hashes) - len(np.unique(hashes))
 
 
 def class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:

@@ -20,6 +20,8 @@ _NAMED = re.compile(r"(?P<name>[^:=]*)=(?P<rest>.*)", re.DOTALL)
 _FILE = re.compile(r"(?P<kind>folder|npz|adbench):(?P<rest>.*)", re.DOTALL)
 _CHOICES = ", ".join([*sorted([*SAMPLE, *PUBLISHED, *GROUPS]), "folder:PATH", "npz:PATH"]) + " or adbench:PATH"
 
+_SPLIT_WORDS = ("contaminated", "unique")
+
 Setting = tuple[str, int | float | str]
 
 
@@ -37,6 +39,8 @@ class Source:
         The folder, or the file of an `npz` or `adbench`, decoded.
     contaminated : bool
         Whether training keeps the anomalies of an `adbench`.
+    unique : bool
+        Whether copies of a row of an `adbench` stay on one side of the split.
     settings : tuple of (str, value)
         Fields of `Preparation` that a `folder` or `npz` sets otherwise than its name does.
     """
@@ -45,6 +49,7 @@ class Source:
     kind: str
     path: Path | None = None
     contaminated: bool = False
+    unique: bool = False
     settings: tuple[Setting, ...] = ()
 
 
@@ -72,8 +77,9 @@ def parse_datasets(text: str) -> tuple[DatasetSpec, ...]:
     text : str
         `a,b` is a list, `a+b` a pool, `folder:PATH` a folder of images, `NAME=npz:PATH` a file under a name, both with
         `?image_size=64&colour=rgb` for a preparation of their own; `adbench:PATH` is a file of vectors, with
-        `?contaminated` if training keeps its anomalies; `sample` and `paper` stand for their three sets and the pool of
-        them. `,`, `+`, `?` and `%` in a path are written `%2C`, `%2B`, `%3F` and `%25`.
+        `?contaminated` if training keeps its anomalies, `?unique` if copies of a row stay on one side, or both joined
+        by `&`; `sample` and `paper` stand for their three sets and the pool of them. `,`, `+`, `?` and `%` in a path
+        are written `%2C`, `%2B`, `%3F` and `%25`.
 
     Raises
     ------
@@ -103,9 +109,9 @@ def parse_source(text: str) -> Source:
     if named and not _NAME.fullmatch(named["name"]):
         raise UserError(f"'{named['name']}' in '{text}' can't name a data set; use letters, digits, '_', '-' and '.'")
     if file := _FILE.fullmatch(spec):
-        path, contaminated, settings = _file(file["kind"], file["rest"], text)
+        path, words, settings = _file(file["kind"], file["rest"], text)
         name = named["name"] if named else _name_of(path, file["kind"])
-        return Source(name, file["kind"], path, contaminated, settings)
+        return Source(name, file["kind"], path, "contaminated" in words, "unique" in words, settings)
     if named:
         takers = "folder:PATH, npz:PATH and adbench:PATH"
         raise UserError(f"'{text}': only {takers} take a name, as in {named['name']}=npz:PATH")
@@ -155,17 +161,29 @@ def _pool(members: tuple[str, ...], item: str) -> DatasetSpec:
     return DatasetSpec("+".join(names), members)
 
 
-def _file(kind: str, rest: str, text: str) -> tuple[Path, bool, tuple[Setting, ...]]:
-    """Read what follows `npz:` and the like: the path, whether training is contaminated, and the preparation."""
+def _file(kind: str, rest: str, text: str) -> tuple[Path, tuple[str, ...], tuple[Setting, ...]]:
+    """Read what follows `npz:` and the like: the path, the words of an `adbench`, and the preparation of images."""
     encoded, question_mark, after = rest.partition("?")
-    contaminated = kind == "adbench" and after == "contaminated"
-    if kind == "adbench" and question_mark and not contaminated:
-        setting = "no setting but contaminated"
-        raise UserError(f"'{text}': {kind} takes {setting} after '?'; a question mark in a path is written %3F")
+    vectors = kind == "adbench"
+    words = _split_words(after, text) if question_mark and vectors else ()
     if not encoded:
         raise UserError(f"'{text}' lacks the path; write {kind}:PATH")
-    settings = _settings(after, text) if question_mark and kind != "adbench" else ()
-    return Path(unquote(encoded)).expanduser(), contaminated, settings
+    settings = _settings(after, text) if question_mark and not vectors else ()
+    return Path(unquote(encoded)).expanduser(), words, settings
+
+
+def _split_words(after: str, text: str) -> tuple[str, ...]:
+    """Read how vectors are split: `contaminated`, `unique` or both."""
+    words = tuple(after.split("&"))
+    for word in words:
+        if word not in _SPLIT_WORDS:
+            raise UserError(
+                f"'{text}': adbench takes no setting but {' and '.join(_SPLIT_WORDS)} after '?', joined by &; "
+                "a question mark in a path is written %3F"
+            )
+        if words.count(word) > 1:
+            raise UserError(f"'{text}': {word} is there twice; leave one out")
+    return words
 
 
 def _settings(after: str, text: str) -> tuple[Setting, ...]:

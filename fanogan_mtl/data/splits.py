@@ -17,8 +17,9 @@ Who chooses (a hyperparameter, say) asks for `choosing_parts`, which hands out `
 data have training anomalies, as the digit sets do, it reads nothing of the test images.
 
 Vectors are split as ADBench does, row for row: `test` is the 30 % that scikit-learn's stratified `train_test_split`
-draws, and our seeds 0, 1, 2 are ADBench's 1, 2, 3. Copies of tested rows leave the 70 %; a fifth of each class there is
-`validation`, and `train` is the rest without its anomalies, unless the data set is contaminated.
+draws, and our seeds 0, 1, 2 are ADBench's 1, 2, 3. A fifth of each class of the 70 % is `validation`, and `train` is
+the rest without its anomalies, unless the data set is contaminated. Copies may be on both sides, as there. Of a data
+set that is `unique`, copies of tested rows leave the 70 %, and those of validated rows leave the training.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def choosing_parts(
     """Give the training and the validation part of `one_vs_rest`, and nothing that is tested.
 
     With training anomalies, both depend on training images alone: other test images or labels change no bit of them.
-    Without, and for vectors, test rows are what the split leaves over, so that it has to see whose copies they are.
+    Without, and for vectors, test rows are what the split leaves over, so that it has to see them.
     """
     asked = _Asked.of(dataset, normal_class, seed, limit, anomalous_class)
     if dataset.is_images and len(asked.others):
@@ -186,7 +187,7 @@ def _split(asked: _Asked) -> list[Rows]:
 
 @dataclass(frozen=True)
 class _Table:
-    """All images' labels, content hashes and random ranks."""
+    """All images' labels, content hashes and random ranks; see `_identities`."""
 
     subject: str  # the class, for errors
     n_train: int
@@ -198,7 +199,7 @@ class _Table:
     @classmethod
     def of(cls, dataset: Dataset, normal_class: str, seed: int, limit: int | None) -> _Table:
         subject = f"class '{normal_class}' of data set '{dataset.name}'" + (f" with limit {limit}" if limit else "")
-        hashes = np.concatenate([dataset.train.hashes, dataset.test.hashes])
+        hashes = _identities(dataset)
         labels = np.concatenate([dataset.train.labels, dataset.test.labels])
         ranks, draws = (random_ranks(hashes, f"{purpose} {seed} {normal_class}") for purpose in ("split", "draw"))
         return cls(subject, len(dataset.train.labels), labels, hashes, ranks, draws)
@@ -235,6 +236,27 @@ class _Table:
 
     def lack(self, what: str) -> UserError:
         return UserError(f"{self.subject} {what}")
+
+
+def _identities(dataset: Dataset) -> NDArray[np.uint64]:
+    """What is different for the split: contents, or of vectors each row, unless copies are to stay on one side.
+
+    A content's first row keeps its hash, so that without copies both are the same split.
+    """
+    hashes = np.concatenate([dataset.train.hashes, dataset.test.hashes])
+    if dataset.is_images or dataset.unique:
+        return hashes
+    order = np.argsort(hashes, kind="stable")
+    numbers = np.empty_like(hashes)  # of a content's rows, from 0
+    numbers[order] = np.arange(len(hashes)) - np.searchsorted(hashes[order], hashes[order])
+    different: NDArray[np.uint64] = hashes + numbers
+    return different
+
+
+def copied_share(dataset: Dataset, part: Part, train: Part) -> float:
+    """Share of a part's rows whose content the training rows have, in [0, 1]; above 0 only where copies may part."""
+    hashes = np.concatenate([dataset.train.hashes, dataset.test.hashes])
+    return float(np.isin(hashes[part.rows], hashes[train.rows]).mean())
 
 
 def held_out_rows(dataset: Dataset, normal_class: str, seed: int, limit: int | None = None) -> Rows:
@@ -323,7 +345,7 @@ def limited_rows(dataset: Dataset, limit: int | None) -> Rows:
     """Draw up to `limit` rows of every class of every domain, of the training and of the test images; None for all."""
     if limit is None:
         return np.arange(len(dataset.train.labels) + len(dataset.test.labels))
-    ranks = random_ranks(np.concatenate([dataset.train.hashes, dataset.test.hashes]), "limit")
+    ranks = random_ranks(_identities(dataset), "limit")
     parts = (dataset.train, dataset.test)
     numbers = [
         (number * len(dataset.domains) + part.domains) * len(dataset.classes) + part.labels

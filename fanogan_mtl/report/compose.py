@@ -9,6 +9,7 @@ from pathlib import Path
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec
 from fanogan_mtl.errors import unshown
+from fanogan_mtl.report.adbench import adbench_sections
 from fanogan_mtl.report.content import Block, Report, Section, Table, Text, words
 from fanogan_mtl.report.costs import cost_section
 from fanogan_mtl.report.data_charts import data_section
@@ -63,6 +64,7 @@ def compose(evidence: Evidence, material: Material, progress: Callable[[str], ob
     answered = questions(evidence)
     data = {name: dataset for name, (_, dataset) in material.datasets.items()}
     add("tables", lambda: table_sections(evidence))
+    add("published on vectors", lambda: adbench_sections(evidence))
     sections += question_sections(answered)
     add("significance", lambda: significance_section(evidence))
     add("protocols", lambda: protocol_section(evidence))

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from fanogan_mtl import figures
 from fanogan_mtl.data.catalog import SampleSheet, sample_sheets
-from fanogan_mtl.data.dataset import Dataset, class_counts
+from fanogan_mtl.data.dataset import Dataset, class_counts, copy_count
 from fanogan_mtl.data.specs import DatasetSpec
 from fanogan_mtl.report.content import Block, Chart, Section, Table, Text, number
 
@@ -39,7 +39,10 @@ def _counts_chart(name: str, dataset: Dataset, counts: Mapping[str, Mapping[str,
     rows = tuple(
         (each, tuple(number(counts[part][each], "{:,.0f}") for part in ("train", "test"))) for each in dataset.classes
     )
-    return Chart(figure, Table(f"class counts of {name}", "Images of each class.", ("class", "train", "test"), rows))
+    caption = "Images of each class."
+    if copies := copy_count(dataset):
+        caption += f" {copies:,} of them are copies of others."
+    return Chart(figure, Table(f"class counts of {name}", caption, ("class", "train", "test"), rows))
 
 
 def _samples_chart(name: str, sheet: SampleSheet, counts: Mapping[str, Mapping[str, int]]) -> Chart:

@@ -57,13 +57,14 @@ class Record:
 
 @dataclass(frozen=True)
 class DataInput:
-    """A data set that runs used: its name, the digest of its content, and where it comes from."""
+    """A data set that runs used: its name, the digest of its content, where it comes from, and its numbers."""
 
     name: str
     digest: str
     source: str
     n_train: int
     n_test: int
+    n_copies: int = 0
 
     @property
     def key(self) -> tuple[str, str]:
@@ -214,7 +215,9 @@ def log_data(tracking: Tracking, run_id: str, data: Iterable[DataInput]) -> None
                 digest=each.key[1],
                 source_type="local",
                 source=json.dumps({"uri": names.text(each.source, names.SOURCE)}),
-                profile=json.dumps({"training images": each.n_train, "test images": each.n_test}),
+                profile=json.dumps(
+                    {"training images": each.n_train, "test images": each.n_test, "copies": each.n_copies}
+                ),
             ),
             [InputTag("mlflow.data.context", "training and test")],
         )

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 from fanogan_mtl import figures
 from fanogan_mtl.data.catalog import load_dataset, sample_sheets
-from fanogan_mtl.data.dataset import Dataset, class_counts
+from fanogan_mtl.data.dataset import Dataset, class_counts, copy_count
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
 from fanogan_mtl.page import Section, html_page
 from fanogan_mtl.report.data_charts import sample_figure
@@ -103,9 +103,9 @@ def _values(datasets: list[Dataset]) -> list[records.Value]:
 
 
 def _print(datasets: list[Dataset], data_dir: Path, tracking: Tracking, run_id: str) -> None:
-    click.echo(f"{'data set':40} {'training':>9} {'test':>7} {'classes':>8}  digest")
+    click.echo(f"{'data set':40} {'training':>9} {'test':>7} {'classes':>8} {'copies':>7}  digest")
     for dataset in datasets:
         sizes = f"{len(dataset.train.labels):9} {len(dataset.test.labels):7} {len(dataset.classes):8}"
-        click.echo(f"{dataset.name:40} {sizes}  {dataset.digest[:16]}")
+        click.echo(f"{dataset.name:40} {sizes} {copy_count(dataset):7}  {dataset.digest[:16]}")
     click.echo(f"\n{size_line(data_dir)}")
     click.echo(f"Sheets and counts are in data.html of run {run_id} in {tracking.shown}")

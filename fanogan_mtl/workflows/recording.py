@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 from tqdm import tqdm
 
-from fanogan_mtl.data.dataset import Dataset
+from fanogan_mtl.data.dataset import Dataset, copy_count
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.sweep.cell import Cell, CellResult, Comparison, DoneCell
@@ -399,7 +399,7 @@ class Sweep:
 def data_input(spec: DatasetSpec, dataset: Dataset) -> DataInput:
     """Describe a data set as MLflow's input."""
     sizes = len(dataset.train.labels), len(dataset.test.labels)
-    return DataInput(dataset.name, dataset.digest, _place(spec), *sizes)
+    return DataInput(dataset.name, dataset.digest, _place(spec), *sizes, copy_count(dataset))
 
 
 def data_key(comparison: Comparison) -> tuple[str, str]:

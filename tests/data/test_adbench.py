@@ -10,7 +10,7 @@ from traps import Trap
 from fanogan_mtl.data import catalog
 from fanogan_mtl.data.adbench import load_adbench
 from fanogan_mtl.data.catalog import load_dataset, preparation_of, sample_sheets
-from fanogan_mtl.data.dataset import Dataset, class_counts
+from fanogan_mtl.data.dataset import Dataset, class_counts, copy_count
 from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.specs import parse_datasets, parse_source
@@ -161,8 +161,13 @@ def test_the_digest_names_the_vectors_and_the_contamination(adbench_file: WriteN
     other_vectors = load(f"adbench:{adbench_file('b.npz', X=with_value(1.0))}", tmp_path)
     other_labels = load(f"adbench:{adbench_file('c.npz', y=Y[::-1])}", tmp_path)
     other_both = load(f"adbench:{tmp_path / 'b.npz'}?contaminated", tmp_path)
-    digests = {digest, *(each.digest for each in (contaminated, other_vectors, other_labels, other_both))}
-    assert len(digests) == 5
+    unique = load(f"adbench:{path}?unique", tmp_path)
+    unique_contaminated = load(f"adbench:{path}?unique&contaminated", tmp_path)
+    assert (unique.unique, unique.contaminated) == (True, False)
+    assert unique_contaminated.digest == load(f"adbench:{path}?contaminated&unique", tmp_path).digest
+    others = (contaminated, unique, unique_contaminated, other_vectors, other_labels, other_both)
+    digests = {digest, *(each.digest for each in others)}
+    assert len(digests) == 7
     assert all(len(each) == 64 for each in digests)
 
 
@@ -202,6 +207,20 @@ def test_real_vectors_split_by_their_labels(real_data: Path, tmp_path: Path, dig
     assert [np.bincount(labels[part.rows]).tolist() for part in parts] == sizes  # no vector occurs twice
     for part in parts:
         np.testing.assert_array_equal(part.anomaly, labels[part.rows] == 1)
+
+
+@pytest.mark.parametrize(("name", "copies"), [("23_mammography", 3335), ("6_cardio", 9), ("12_fault", 0)])
+def test_copies_of_real_vectors_are_counted(real_data: Path, tmp_path: Path, name: str, copies: int):
+    path = real_data / f"adbench/classical/{name}.npz"
+    if not path.exists():
+        pytest.skip(f"the folder of FANOGAN_MTL_REAL_DATA has no adbench/classical/{path.name}")
+    usual, unique = (load(f"adbench:{path}?contaminated{more}", tmp_path) for more in ("", "&unique"))
+    assert copy_count(usual) == copy_count(unique) == copies
+    splits = [one_vs_rest(dataset, "normal", seed=0) for dataset in (usual, unique)]
+    n_rows = [sum(len(part.rows) for part in (split.train, split.validation, split.test)) for split in splits]
+    assert n_rows[0] == len(usual.train.labels)
+    assert (n_rows[1] < n_rows[0]) == bool(copies)
+    assert splits[1].test.rows.tolist() == splits[0].test.rows.tolist()
 
 
 def one_line_error(path: Path) -> str:

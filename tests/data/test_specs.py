@@ -47,6 +47,14 @@ def test_vectors_may_leave_their_anomalies_in_training():
 
 
 @pytest.mark.parametrize(
+    ("words", "contaminated", "unique"),
+    [("unique", False, True), ("contaminated&unique", True, True), ("unique&contaminated", True, True)],
+)
+def test_copies_of_vectors_may_be_kept_on_one_side(words: str, contaminated: bool, unique: bool):
+    assert parse_source(f"adbench:a.npz?{words}") == Source("a", "adbench", Path("a.npz"), contaminated, unique)
+
+
+@pytest.mark.parametrize(
     ("text", "path"),
     [
         ("npz:/a%2Cb%2Bc%3Fd%25.npz", "/a,b+c?d%.npz"),
@@ -123,9 +131,14 @@ def test_home_is_expanded_in_a_path():
         ("adbench:?contaminated", "lacks the path; write adbench:PATH"),
         (
             "adbench:x?clean",
-            "adbench takes no setting but contaminated after '?'; a question mark in a path is written",
+            "adbench takes no setting but contaminated and unique after '?', joined by &; a question mark in a path is",
         ),
-        ("adbench:x?", "adbench takes no setting but contaminated after '?'"),
+        ("adbench:x?", "adbench takes no setting but contaminated and unique after '?'"),
+        ("adbench:x?unique&", "adbench takes no setting but contaminated and unique after '?'"),
+        ("adbench:x?unique,contaminated", "unknown data set 'contaminated'"),
+        ("adbench:x?unique=true", "adbench takes no setting but contaminated and unique after '?'"),
+        ("adbench:x?unique&unique", "unique is there twice; leave one out"),
+        ("folder:x?unique", "'unique' is no setting"),
         ("=adbench:x", "'' in '=adbench:x' can't name a data set"),
         ("mnist,mnist=adbench:x", "'mnist' occurs twice"),
         ("mnist+adbench:x", "'x' in the pool 'mnist+adbench:x' holds vectors; only images can be pooled, write a,b"),

@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 from toy_datasets import balanced_dataset, make_dataset, make_images, make_vectors
 
 from fanogan_mtl.data.dataset import Dataset
-from fanogan_mtl.data.splits import Part, Split, choosing_parts, one_vs_rest, split_rows
+from fanogan_mtl.data.splits import Part, Split, choosing_parts, copied_share, limited_rows, one_vs_rest, split_rows
 from fanogan_mtl.errors import UserError
 
 
@@ -252,12 +252,61 @@ def test_contamination_adds_anomalies_to_training_and_changes_nothing_else():
     assert contaminated.test.tolist() == clean.test.tolist()
 
 
+def copied_vectors(**how: bool) -> Dataset:
+    """Half of the normal rows are one and the same, a fifth of the anomalies are copies of it."""
+    contents = np.concatenate([np.zeros(100), np.arange(1, 101), np.zeros(8), np.arange(200, 232)]).astype(int)
+    return make_vectors(contents, np.repeat([0, 1], [200, 40]), **how)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_vectors_are_split_row_for_row_copies_included(seed: int):
+    labels = copied_vectors().train.labels
+    trained, tested = train_test_split(
+        np.arange(240), test_size=0.3, shuffle=True, stratify=labels, random_state=seed + 1
+    )
+    contaminated = split_rows(copied_vectors(contaminated=True), "normal", seed)
+    assert contaminated.test.tolist() == sorted(tested.tolist())
+    assert sorted([*contaminated.train, *contaminated.validation]) == sorted(trained.tolist())
+    assert np.bincount(labels[contaminated.validation]).tolist() == [28, 5]  # a fifth of 140 and of 28
+    clean = split_rows(copied_vectors(), "normal", seed)
+    assert clean.train.tolist() == [row for row in contaminated.train if not labels[row]]
+    assert clean.validation.tolist() == contaminated.validation.tolist()
+
+
+def test_validation_leaves_the_densest_rows_in_training():
+    for seed in range(10):
+        train = one_vs_rest(copied_vectors(), "normal", seed).train
+        assert 0.4 < (train.pixels[:, 0] == 0).mean() < 0.6
+
+
+def test_without_copies_a_unique_split_is_the_same():
+    labels = np.repeat([0, 1], [100, 20])
+    usual, unique = (
+        split_rows(make_vectors(np.arange(120), labels, unique=each), "normal", 0) for each in (False, True)
+    )
+    for part in ("train", "validation", "test"):
+        assert getattr(usual, part).tolist() == getattr(unique, part).tolist()
+
+
+def test_a_limit_keeps_the_share_of_copies():
+    assert np.isin(np.arange(100), limited_rows(copied_vectors(), 50)).sum() in range(15, 36)
+
+
+def test_how_many_tested_vectors_are_copies_of_trained_ones():
+    for how, copied in (({}, True), ({"unique": True}, False)):
+        dataset = copied_vectors(**how)
+        split = one_vs_rest(dataset, "normal", 0)
+        trained = set(contents(split.train))
+        assert copied_share(dataset, split.test, split.train) == np.mean([c in trained for c in contents(split.test)])
+        assert (copied_share(dataset, split.test, split.train) > 0.2) == copied
+
+
 @given(st.integers(0, 2**32), st.sampled_from([40, 100, 1000]), st.integers(0, 5), st.sampled_from([None, 30]))
-def test_copies_of_vectors_stay_on_one_side(random_seed, n_contents, seed, limit):
+def test_copies_of_unique_vectors_stay_on_one_side(random_seed, n_contents, seed, limit):
     random = np.random.default_rng(random_seed)
     labels = (random.random(200) < 0.2).astype(int)
     for contaminated in (False, True):
-        dataset = make_vectors(random.integers(0, n_contents, 200), labels, contaminated)
+        dataset = make_vectors(random.integers(0, n_contents, 200), labels, contaminated, unique=True)
         try:
             split = one_vs_rest(dataset, "normal", seed, limit)
         except UserError:
@@ -346,7 +395,7 @@ def test_a_limit_counts_the_vectors_of_each_class():
             "class 'normal' of data set 'toy' has 2 different anomaly rows",
         ),
         (
-            make_vectors(np.concatenate([np.arange(50), np.full(9, 99)]), np.repeat([0, 1], [50, 9])),
+            make_vectors(np.concatenate([np.arange(50), np.full(9, 99)]), np.repeat([0, 1], [50, 9]), unique=True),
             "normal",
             None,
             "has 1 different anomaly rows; at least 3 are needed",

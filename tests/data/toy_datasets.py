@@ -28,12 +28,14 @@ def make_dataset(
     return Dataset("toy", "0" * 64, classes, tuple("abc"[:n_domains]), *parts)
 
 
-def make_vectors(contents: NDArray[np.integer], labels: NDArray[np.integer], contaminated: bool = False) -> Dataset:
+def make_vectors(
+    contents: NDArray[np.integer], labels: NDArray[np.integer], contaminated: bool = False, unique: bool = False
+) -> Dataset:
     """Make a data set of vectors (content number, 1), 0 normal and 1 an anomaly."""
     vectors = np.stack([contents, np.ones(len(contents))], axis=1).astype(np.float32)
     train = Images(vectors, labels.astype(np.int64), np.zeros(len(labels), np.int64), content_hashes(vectors))
     test = Images(*(array[:0] for array in vars(train).values()))
-    return Dataset("toy", "0" * 64, ("normal", "anomaly"), ("toy",), train, test, contaminated)
+    return Dataset("toy", "0" * 64, ("normal", "anomaly"), ("toy",), train, test, contaminated, unique)
 
 
 def balanced_dataset(n_train: int, n_test: int, n_classes: int = 10, n_domains: int = 1) -> Dataset:
