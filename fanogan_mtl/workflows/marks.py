@@ -51,7 +51,7 @@ def mark_tags(marks: Marks, seen: str) -> dict[str, str]:
     lines = [f"**{mark}**: {sentence}" for mark, sentence in marks.items()]
     return {
         MARKS_TAG: ", ".join(marks) or "none",
-        EXPLAINED_TAG: json.dumps(marks),
+        EXPLAINED_TAG: json.dumps(marks, ensure_ascii=False),
         "mlflow.note.content": "\n\n".join(filter(None, [seen, *lines])),
     }
 
