@@ -1,9 +1,13 @@
-"""One thread a process: two test processes with two threads each on two cores wait for one another."""
+"""For all tests: no deadlines, and one thread a process, as two with two threads each on two cores wait for another."""
 
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # no test depends on how fast or busy the machine is
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"  # before numpy and torch are imported, here and in the processes that tests start

@@ -22,6 +22,8 @@ _FILES = {
     "usps": ("usps.bz2", "usps.t.bz2"),
 }
 
+_ORIGINALS = {**_FILES, "mnist": tuple(f"{file}.gz" for file in _FILES["mnist"])}  # as they are published
+
 
 def published_files(name: str, data_dir: Path) -> list[Path]:
     """Return the files of a published set, downloading them if they are absent.
@@ -79,7 +81,7 @@ def _fetch(name: str, folder: Path, final_folder: Path) -> None:
     except Exception as error:  # no network, no space, or a damaged file among those there
         raise UserError(
             f"data set '{name}' is not in {final_folder} and can't be downloaded ({_line(error)}); connect once, "
-            f"put its original files there, or name a file: {name}=npz:PATH"
+            f"put its original files there ({', '.join(_ORIGINALS[name])}), or name a file: {name}=npz:PATH"
         ) from None
 
 

@@ -72,7 +72,7 @@ def histogram_data(
     """Count both classes in equal bins over the middle 99 % of the scores, so that one far row hides nothing.
 
     Anomalies that are far off go into the outer bins, so that the middle 99 % of the normal rows take a ninth at least.
-    Scores that don't differ, or only by rounding, are in the middle of bins as wide as a fortieth of their size.
+    Scores that don't differ, or only by rounding, lie in the middle of bins over half of their size.
 
     Raises
     ------
@@ -87,8 +87,9 @@ def histogram_data(
         room = 4 * (normal_high - normal_low)
         if room > 0:
             low, high = max(low, normal_low - room), min(high, normal_high + room)
-    if not high / 2 - low / 2 > bins * np.spacing(max(abs(low), abs(high))):  # bins would have no width
-        low, high = low - max(0.5, abs(low) / 2), low + max(0.5, abs(low) / 2)
+        if not high / 2 - low / 2 > bins * np.spacing(max(abs(low), abs(high))):  # bins would have no width
+            half, greatest = max(0.5, abs(low) / 2), np.finfo(np.float64).max
+            low, high = max(low - half, -greatest), min(low + half, greatest)
     share = np.linspace(0, 1, bins + 1)
     edges = low * (1 - share) + high * share  # unlike high - low, this stays finite
     inside = np.clip(scores, edges[0], edges[-1])

@@ -27,7 +27,8 @@ def imagenet_weights(architecture: str, path: str | None) -> dict[str, Tensor]:
     Raises
     ------
     UserError
-        Without a file and without network, for a file that can't be read, and for the first key that doesn't fit.
+        Without a file and without network, for a file that can't be read, and for the first key that doesn't fit or
+        holds NaN or infinity.
     """
     with torch.device("meta"):  # neither fills weights nor draws from the global stream
         expected = getattr(torchvision.models, architecture)().state_dict()
@@ -41,6 +42,10 @@ def imagenet_weights(architecture: str, path: str | None) -> dict[str, Tensor]:
         if state[key].shape != value.shape:
             shapes = f"{tuple(state[key].shape)}, not {tuple(value.shape)}"
             raise UserError(f"{where} don't fit {architecture}: {key!r} has shape {shapes}")
+        if bad := int((~torch.isfinite(state[key])).sum()):
+            raise UserError(
+                f"{where} are no trained ones: {bad} of {value.numel()} numbers of {key!r} are NaN or infinity"
+            )
     for key in state:
         if key not in expected:
             raise UserError(f"{where} don't fit {architecture}: it has no {key!r}")

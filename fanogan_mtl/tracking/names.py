@@ -39,9 +39,9 @@ def shortened(value: str, letters: int) -> str:
     """Cut a text that is too long, one of several lines after a whole line, and end it in `…`."""
     if len(value) <= letters:
         return value
-    kept = value[: letters - 2]
+    kept = value[: letters - 1]
     lines = kept.rpartition("\n")[0]
-    return f"{lines}\n…" if lines else f"{kept}…"
+    return f"{lines}\n…" if len(lines) > letters // 2 else f"{kept}…"
 
 
 def key(name: str) -> str:

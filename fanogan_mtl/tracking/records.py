@@ -137,7 +137,7 @@ def start_run(tracking: Tracking, level: str, name: str, record: Record) -> str:
 def options_of(tracking: Tracking, run: Run) -> dict[str, str]:
     """The options of an entry point's run as typed, also those that were too long for a parameter."""
     options: dict[str, str] = dict(run.data.params)
-    if any(len(value) >= names.PARAMETER for value in options.values()):
+    if any(value.endswith("…") or len(value) == names.PARAMETER for value in options.values()):
         with suppress(Exception), TemporaryDirectory() as folder:  # what was cut is better than nothing
             options |= json.loads(read_file(tracking, run, WHOLE, Path(folder)).read_text())
     return options

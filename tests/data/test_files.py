@@ -59,7 +59,7 @@ def test_looping_decodes(mixed: ImageFiles):
         np.testing.assert_array_equal(image, decode_image(path.read_bytes()))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(preparation=preparations)
 def test_each_file_is_prepared_as_it_is_alone(mixed: ImageFiles, preparation: Preparation):
     prepared = prepare_images(mixed, preparation)
@@ -68,7 +68,7 @@ def test_each_file_is_prepared_as_it_is_alone(mixed: ImageFiles, preparation: Pr
         np.testing.assert_array_equal(prepared[row], prepare(image[None], preparation)[0])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(preparation=preparations)
 def test_files_of_one_size_are_prepared_as_their_array_is(alike: ImageFiles, preparation: Preparation):
     np.testing.assert_array_equal(prepare_images(alike, preparation), prepare(np.stack(list(alike)), preparation))

@@ -43,7 +43,7 @@ def weighted_tests(draw):
     return np.array(anomaly), np.array(scores), weights
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(weighted_tests())
 def test_weighted_auroc_equals_scikit_learns_within_1e_12(case):
     anomaly, scores, weights = case

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import sklearn.metrics
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fanogan_mtl.evaluation.metrics import auroc, detection_metrics
@@ -19,7 +19,6 @@ def scored_tests(draw):
     return np.array(anomaly), np.array(scores), draw(st.sampled_from(scores) | st.floats(-2, 2))
 
 
-@settings(deadline=None)
 @given(scored_tests())
 def test_equal_scikit_learns_within_1e_12(case):
     anomaly, scores, threshold = case
@@ -39,7 +38,6 @@ def test_equal_scikit_learns_within_1e_12(case):
         assert metrics[name] == pytest.approx(value, abs=1e-12, rel=0)
 
 
-@settings(deadline=None)
 @given(scored_tests())
 def test_auroc_is_the_share_of_pairs_ranked_right(case):
     anomaly, scores, _ = case
@@ -48,7 +46,6 @@ def test_auroc_is_the_share_of_pairs_ranked_right(case):
     assert auroc(anomaly, scores) == pytest.approx(share, abs=1e-12, rel=0)
 
 
-@settings(deadline=None)
 @given(scored_tests())
 def test_operating_points_are_the_best_over_all_thresholds(case):
     anomaly, scores, _ = case

@@ -62,7 +62,7 @@ def anomaly(top: int, left: int) -> Array:
     return image
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(places)
 def test_maps_are_strongest_at_the_anomaly(place: tuple[int, int]) -> None:
     model = model_of(Preparation(SIZE))

@@ -58,7 +58,7 @@ preparations = st.builds(
 shapes = st.sampled_from([(28, 28), (28, 28, 3), (1, 1), (5, 1, 3), (64, 17), (200, 220, 3), (300, 230), (40, 40)])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(preparations, st.lists(shapes, min_size=1, max_size=20), st.integers(0, 99))
 def test_an_image_is_prepared_to_the_same_bits_among_any_others(
     preparation: Preparation, sizes: list[tuple[int, ...]], seed: int
