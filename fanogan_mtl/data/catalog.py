@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +23,7 @@ from fanogan_mtl.data.dataset import Dataset, Images, RawDataset, class_order
 from fanogan_mtl.data.files import ImageFiles, image_hashes, prepare_images
 from fanogan_mtl.data.folder import folder_digests, list_folder, load_folder
 from fanogan_mtl.data.hashing import content_hashes, random_ranks
+from fanogan_mtl.data.left_out import say_left_out
 from fanogan_mtl.data.npz import load_npz
 from fanogan_mtl.data.published import load_published, published_files
 from fanogan_mtl.data.samples import handwritten, optdigits
@@ -248,11 +250,15 @@ def _fingerprint(source: Source, data_dir: Path) -> list[str]:
 
 
 def _folder_fingerprint(source: Source, data_dir: Path) -> list[str]:
-    """Say what decides a folder's content: names and bytes of its images, and what decodes them."""
+    """Say what decides a folder's content: names, classes and bytes of its images, and what decodes them."""
     assert source.path is not None
     files = list_folder(source.path)
+    say_left_out(source.path, files.left_out, files.folders_left_out)
     digests = folder_digests(source.path, files, data_dir)
-    return [source.kind, f"pillow {_version('pillow')}", key_of(list(zip(files.names, digests, strict=True)))]
+    content = sha256(f"{files.n_train}\0".encode())
+    for texts in (files.names, files.labels, digests):
+        content.update(os.fsencode("\0".join(texts)) + b"\0")
+    return [source.kind, f"pillow {_version('pillow')}", content.hexdigest()]
 
 
 def _check_alike(sources: list[Source], name: str) -> None:
