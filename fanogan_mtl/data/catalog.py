@@ -153,7 +153,8 @@ def prepared_folder(source: Source, data_dir: Path) -> Path:
     preparation = preparation_of(source)
     if preparation is None:
         return _vectors_entry(source, data_dir)
-    key = key_of(_RECIPE, _fingerprint(source, data_dir), asdict(preparation), _version("torchvision"))
+    fingerprint = _fingerprint(source, data_dir)
+    key = key_of(_RECIPE, fingerprint, asdict(preparation), _version("torchvision"))
 
     def fill(folder: Path) -> None:
         raw = load_raw(source, data_dir)
@@ -171,7 +172,7 @@ def prepared_folder(source: Source, data_dir: Path) -> Path:
         }
         write_entry(folder, arrays, facts | _content_facts(arrays, raw.classes))
 
-    return published_folder(data_dir / "prepared" / key, fill)
+    return published_folder(data_dir / "prepared" / key, _of_one_state(fill, source, fingerprint, data_dir))
 
 
 @contextmanager
@@ -201,7 +202,22 @@ def _vectors_entry(source: Source, data_dir: Path) -> Path:
         arrays = _image_arrays("train", whole) | _image_arrays("test", nothing)
         write_entry(folder, arrays, {"name": source.name, "source": source.kind} | _content_facts(arrays, CLASSES))
 
-    return published_folder(data_dir / "prepared" / key_of(_RECIPE, _fingerprint(source, data_dir)), fill)
+    fingerprint = _fingerprint(source, data_dir)
+    folder = data_dir / "prepared" / key_of(_RECIPE, fingerprint)
+    return published_folder(folder, _of_one_state(fill, source, fingerprint, data_dir))
+
+
+def _of_one_state(
+    fill: Callable[[Path], None], source: Source, fingerprint: list[str], data_dir: Path
+) -> Callable[[Path], None]:
+    """Fill a folder, and see that the source is still what the folder's key says."""
+
+    def fill_and_check(folder: Path) -> None:
+        fill(folder)
+        if _fingerprint(source, data_dir) != fingerprint:
+            raise UserError(f"data set '{source.name}' changed while it was read; start the same command again")
+
+    return fill_and_check
 
 
 def _pool_entry(members: list[Path], data_dir: Path) -> Path:

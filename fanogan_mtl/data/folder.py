@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,7 +16,7 @@ from fanogan_mtl.data.dataset import RawDataset, RawImages, class_order
 from fanogan_mtl.data.files import ImageFiles
 from fanogan_mtl.data.formats import READ
 from fanogan_mtl.data.layout import is_normal, mask_folders, masks_are_classes, part_of, plain
-from fanogan_mtl.data.left_out import BESIDE, MASKS, VALIDATION
+from fanogan_mtl.data.left_out import BESIDE, MASKS, VALIDATION, counted
 from fanogan_mtl.data.samples import train_and_test_rows
 from fanogan_mtl.data.tree import Tree, folders_in, images_beside, tree_below
 from fanogan_mtl.errors import UserError
@@ -153,7 +154,7 @@ def _parts(root: Path) -> tuple[tuple[str, str] | None, list[tuple[str, str]]]:
     if not (train or test) or (others and images_beside(root / (train or test)[0])):
         return None, []  # in the second case trains, or tests, are a class among others
     there, absent = ((train or test)[0], "test" if train else "train")
-    similar = validation or [name for name in others if plain(name).startswith(absent)]
+    similar = [name for name in others if plain(name).startswith(absent)] + validation
     if similar:
         raise UserError(
             f"{root} has {there}/ but no {absent}/; add it, or rename to {absent}/ what is meant "
@@ -177,7 +178,7 @@ def _part(root: Path, name: str) -> _Part:
         del trees[each]
     n_beside = images_beside(folder)
     if not trees:
-        lies = f" ({n_beside:,} images lie in it)" if n_beside else ""
+        lies = f" ({n_beside:,} image{'s' * (n_beside != 1)} in it)" if n_beside else ""
         only = f" but {', '.join(sorted(masks))}, taken for masks" if masks else ""
         raise UserError(
             f"{folder} has no class folders{only}{lies}; put the images of each class into {folder / 'CLASS'}"
@@ -190,12 +191,12 @@ def _labelled(root: Path, part: _Part) -> list[tuple[str, Tree]]:
     labels = {name: class_name(part.folder / name) for name in part.classes}
     for name, tree in part.classes.items():
         if plain(name) in _CONTAINERS and tree.folders and not tree.n_direct:
-            inside = ", ".join(sorted(tree.folders)[:8])
-            remedy = f"name folder:{part.folder / name}" if part.folder == root else f"move them into {part.folder}"
-            raise UserError(f"{part.folder / name} holds folders ({inside}); if they are the classes, {remedy}")
+            inside = _inner(part.folder / name)
+            remedy = f"name folder:{inside}" if part.folder == root else f"move them into {part.folder}"
+            listed = _listed(folders_in(inside))
+            raise UserError(f"{inside} holds folders ({listed}); if they are the classes, {remedy}")
         if not tree.images:
-            counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(tree.left_out.items()))
-            only = f"only {counts}" if counts else "it is empty"
+            only = f"only {counted(tree.left_out)}" if tree.left_out else "it is empty"
             raise UserError(f"{part.folder / name} has no {READ} image ({only}); add some or take the folder out")
     return [
         (labels[name], part.classes[name])
@@ -211,9 +212,12 @@ def _check_no_data_sets(root: Path, classes: dict[str, Tree]) -> None:
         if images_beside(next(first / name for name in classes[first.name].folders if part_of(name) == "train")):
             raise UserError(f"{first} has train/ and test/ in it; have it the other way round: train/{first.name}")
         raise UserError(f"{_data_sets(root, parted)} with train/ and test/ in it; name folder:{first}")
-    inner = {name: _inner(root / name) for name, tree in classes.items() if tree.folders and not tree.n_direct}
-    if len(inner) == len(classes) > 1 and all(map(_has_normal_class, inner.values())):
-        raise UserError(f"{_data_sets(root, list(inner))} with classes in it; name folder:{next(iter(inner.values()))}")
+    filled = {name: tree for name, tree in classes.items() if tree.images}
+    inner = {name: _inner(root / name) for name, tree in filled.items() if tree.folders and not tree.n_direct}
+    if len(inner) == len(filled) > 1 and all(map(_has_normal_class, inner.values())):
+        raise UserError(
+            f"{_data_sets(root, list(inner))} with classes in it; name folder:{inner[min(inner, key=class_order)]}"
+        )
 
 
 def _is_parted(tree: Tree) -> bool:
@@ -223,9 +227,13 @@ def _is_parted(tree: Tree) -> bool:
 
 
 def _data_sets(root: Path, names: list[str]) -> str:
+    several = len(names) > 1
+    return f"{root} holds {'data sets' if several else 'a data set'}: {_listed(names)}{', each' * several}"
+
+
+def _listed(names: Iterable[str]) -> str:
     ordered = sorted(names, key=class_order)
-    some = ", ".join(ordered[:20]) + (", ..." if len(ordered) > 20 else "")
-    return f"{root} holds data sets: {some}, each" if len(names) > 1 else f"{root} holds a data set: {some},"
+    return ", ".join(ordered[:20]) + (", ..." if len(ordered) > 20 else "")
 
 
 def _inner(folder: Path) -> Path:
@@ -250,11 +258,23 @@ def _check_classes(root: Path, parts: list[_Part], labels: list[list[str]]) -> N
     if len(different := {label for part in labels for label in part}) > 1:
         return
     (only,) = different
-    reasons = ""
-    if masks := sorted({name.rpartition("/")[2] for part in parts for name in part.masks}):
-        reasons += f"; {', '.join(masks)} {'are' if len(masks) > 1 else 'is'} taken for masks, rename what is a class"
+    raise UserError(
+        f"{root} has one class only ({only}); a one-class benchmark needs another as anomaly{_what_else(parts)}"
+    )
+
+
+def _what_else(parts: list[_Part]) -> str:
+    """Tell what could be other classes: what is taken for masks, what lies beside the only class, what is in it."""
+    hints = ""
+    if masks := {name.rpartition("/")[2] for part in parts for name in part.masks}:
+        hints += f"; left out as masks: {_listed(masks)} (rename what is a class)"
+    if beside := sum(part.n_beside for part in parts):
+        hints += f"; left out beside it: {beside:,} image{'s' * (beside != 1)} that are in no class folder"
     inner = _inner(parts[0].folder / next(iter(parts[0].classes)))
-    if not images_beside(inner) and len(inside := sorted(folders_in(inner))) > 1:
-        remedy = f"name folder:{inner}" if len(parts) == 1 else f"put them into {parts[0].folder}"
-        reasons += f"; if {', '.join(inside[:8])} are the classes, {remedy}"
-    raise UserError(f"{root} has one class only ({only}); a one-class benchmark needs another as anomaly{reasons}")
+    if len(inside := folders_in(inner)) > 1 and not images_beside(inner):
+        if {"train", "test"} <= set(map(part_of, inside)):
+            hints += f"; for the data set inside name folder:{inner}"
+        else:
+            remedy = f"name folder:{inner}" if len(parts) == 1 else f"put them into {parts[0].folder}"
+            hints += f"; if {_listed(inside)} are the classes, {remedy}"
+    return hints

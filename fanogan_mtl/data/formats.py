@@ -5,9 +5,10 @@ from __future__ import annotations
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".tif", ".tiff", ".bmp", ".dib", ".webp")
 READ = "PNG, JPEG, TIFF, BMP or WebP"
 _HEAD = 32  # bytes that tell
-_CAMERA_RAW = frozenset(  # TIFF by its first bytes, but what Pillow reads of it is a thumbnail
-    ".3fr .arw .cr2 .dcr .dng .erf .iiq .kdc .mef .mos .nef .nrw .orf .pef .raw .rw2 .sr2 .srf .srw".split()
-)
+_CAMERA_RAW = {  # TIFF by its first bytes, but what Pillow reads of it is a thumbnail
+    *(".3fr", ".arw", ".cr2", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".nef", ".nrw", ".orf", ".pef"),
+    *(".raw", ".rw2", ".sr2", ".srf", ".srw"),
+}
 _BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # sizes in bytes: text may begin with BM, too
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 
-_PART = r"({})([ _-]?(set|data|images))?"
+_PART = r"({})([ _-]?(set|data|images))?([ _-]?(19|20)[0-9]{{2}})?"  # as `train2017`
 _PARTS = {
     "train": re.compile(_PART.format("train|training")),
     "test": re.compile(_PART.format("test|testing")),
@@ -24,9 +24,9 @@ _MASK_STEM = re.compile(
 _LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
 _FACES = re.compile(r"(no|non|not|without|un|wrong|incorrect|improper)[ _-]?mask")  # classes of people
 _NORMAL = ("good", "ok", "normal", "regular", "nominal")
-_RUBBISH = frozenset(
-    ("__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information")
-    + ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
+_RUBBISH = (
+    *("__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information"),
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"),
 )
 
 
@@ -91,9 +91,5 @@ def _is_mask(stem: str, suffix: str, known: set[str]) -> bool:
     if stem.endswith(("_mask", "_masks")) and f".{suffix}" in _LOSSLESS:
         return True
     before, after = stem[: found.start("word")], stem[found.end("word") :]
-    image = {
-        stem[: found.start()],
-        (before + after).strip(" _.-"),
-        *(f"{before}{word}{after}" for word in ("image", "img")),
-    }
-    return not known.isdisjoint(image - {stem, ""})
+    others = {stem[: found.start()], (before + after).strip(" _.-"), f"{before}image{after}", f"{before}img{after}"}
+    return not known.isdisjoint(others - {stem, ""})

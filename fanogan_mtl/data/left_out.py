@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 MASKS = "masks"
@@ -43,6 +45,13 @@ def left_out(root: Path, files: tuple[tuple[str, int], ...], folders: tuple[tupl
         else:
             counts[f"in {folder}/ ({reason})"] += n_files
     if places:
-        others = f" and {len(places) - 1} other folders" if len(places) > 1 else ""
-        counts[f"masks (in {places[0]}/{others}; rename what is a class)"] = counts.pop(MASKS)
-    return ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+        others = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        counts[f"{MASKS} (in {places[0]}/{others}; rename what is a class)"] = counts.pop(MASKS)
+    return counted(counts)
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Put counts of kinds into words, as `20 .tif, 1 mask`."""
+    one = re.compile(r"^(mask|link|image)s")
+    words = ((count, one.sub(r"\1", kind) if count == 1 else kind) for kind, count in counts.items())
+    return ", ".join(f"{count:,} {kind}" for count, kind in words)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fanogan_mtl.data.formats import SUFFIXES, holds_image, suffix_of
 from fanogan_mtl.data.layout import is_rubbish, mask_files, mask_folders
+from fanogan_mtl.data.left_out import MASKS
 
 _USUAL = frozenset(suffix[1:] for suffix in SUFFIXES)
 
@@ -26,7 +27,7 @@ class Tree:
     folders : list of str
         Names of the folders in the folder itself, those of masks aside.
     left_out : Counter of str
-        How many files of each kind, as `.txt` or `masks`, are not among the images.
+        How many files of each kind, as `.txt`, are not among the images.
     mask_folders : list of str
         Paths of folders that were not looked into.
     """
@@ -91,10 +92,10 @@ def _search(root: str, folder: str, with_masks: bool, tree: Tree) -> tuple[int, 
             elif each.is_symlink() and name.lower().endswith(SUFFIXES):
                 images.append(name)  # it leads nowhere: reading it says so
             else:
-                tree.left_out["neither files nor folders"] += 1
+                tree.left_out["links to nothing, pipes or the like"] += 1
     if not with_masks:
         if masks := mask_files(images):
-            tree.left_out["masks"] += len(masks)
+            tree.left_out[MASKS] += len(masks)
             images = [name for name in images if name not in masks]
         masks = mask_folders(folders)
         tree.mask_folders += [f"{folder}/{name}" for name in sorted(masks)]

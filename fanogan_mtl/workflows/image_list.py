@@ -77,7 +77,7 @@ def read_image(path: Path) -> NDArray[uint8]:
 
 
 def masks_among(names: Iterable[str]) -> set[str]:
-    """Those of the files of a folder, by their paths relative to it, that are masks by what they or their folders are called."""
+    """Those of a folder's files (paths relative to it) that are masks, by what they or their folders are called."""
     folders: dict[str, set[str]] = {}
     files: dict[str, list[str]] = {}
     for name in names:

@@ -271,7 +271,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no test": (lambda root: shutil.rmtree(root / "test"), r"{root} has train/ but no test/; add it"),
     "no class": (
         lambda root: [shutil.rmtree(root / "train"), write(root, {"train/1.png": picture(1)})],
-        r"{root}/train has no class folders \(1 images lie in it\); put the images of each class into {root}/train/CLASS",
+        r"{root}/train has no class folders \(1 image in it\); put the images of each class into {root}/train/CL",
     ),
     "one class": (
         lambda root: [shutil.rmtree(path) for path in root.glob("*/*") if path.name != "nut"],
@@ -292,7 +292,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "comma": (
         lambda root: (root / "test/cog").rename(root / "test/a,b"),
-        r"'{root}/test/a,b' can't name a class \(','\); use",
+        r"'{root}/test/a,b' can't name a class \(','\); rename it: letters",
     ),
     "space": (lambda root: (root / "test/cog").rename(root / "test/ cog"), "'{root}/test/ cog' can't name a class"),
     "line": (
