@@ -26,7 +26,7 @@ from fanogan_mtl.errors import UserError
 CONTENTS = ".contents.json"  # of a published folder: each file's size, time stamp and digest
 _ABANDONED = 24 * 3600.0  # seconds after which an unfinished folder is a dead process's
 _FORMAT = 1  # of published folders; raise it when older ones must be made again
-_SHA256 = re.compile("[0-9a-f]{64}")
+_DIGESTS = re.compile(r"[0-9a-f]{64}(?:\n[0-9a-f]{64})*")
 _SETTLED = 2.0  # seconds after which a further write surely changes a file's time stamp
 
 
@@ -122,16 +122,18 @@ def _seal(folder: Path) -> None:
 
 
 def _damage(folder: Path) -> str | None:
-    """What is wrong with a published folder; bytes are compared where the time stamp isn't that of publishing."""
+    """What is wrong with a published folder; bytes are compared where a file has changed since."""
     try:
         contents = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
+        sealed = (folder / CONTENTS).stat().st_ctime_ns
         if contents["format"] != _FORMAT:
             return f"has format {contents['format']} of the cache, not {_FORMAT}"
         for name, (size, mtime, digest) in contents["files"].items():
             status = (folder / name).stat()
             if status.st_size != size:
                 return f"is damaged ({name} has {status.st_size:,} bytes, not {size:,})"
-            if status.st_mtime_ns != mtime and _digest_at(folder / name, status.st_mtime_ns) != digest:
+            changed = status.st_mtime_ns != mtime or status.st_ctime_ns > sealed
+            if changed and _digest_at(folder / name, status.st_ctime_ns) != digest:
                 return f"is damaged ({name} has other content than was written)"
     except FileNotFoundError as error:
         if Path(error.filename).name == CONTENTS:
@@ -162,31 +164,24 @@ def read_array(folder: Path, name: str) -> NDArray[Any]:
 
 
 def file_digest(path: Path, data_dir: Path) -> str:
-    """SHA-256 of a file's bytes; remembered in `data_dir` for as long as its size and time stamp stay."""
-    status = path.stat()
-    identity = (str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ino)
-    note = data_dir / "digests" / key_of(*identity)
-    if known := _recall(note, 1):
-        return known[0]
-    digest = _digest(path)
-    if time.time() - status.st_mtime > _SETTLED:
-        _remember(note, digest)
-    return digest
+    """SHA-256 of a file's bytes; remembered in `data_dir` until the file is written, replaced or changed in any way."""
+    return file_digests(path.parent, [path.name], data_dir)[0]
 
 
 def file_digests(folder: Path, names: Sequence[str], data_dir: Path) -> list[str]:
     """As `file_digest`, of many files of a folder, all remembered by one note."""
     statuses = [os.stat(f"{folder}/{name}") for name in names]  # noqa: PTH116 - Path would take three times as long
-    identities = [
-        (name, status.st_size, status.st_mtime_ns, status.st_ino) for name, status in zip(names, statuses, strict=True)
-    ]
-    note = data_dir / "digests" / key_of(str(folder.resolve()), identities)
+    # whoever puts other content into a file can set its size and time stamp, but not the time of the change
+    stamps = [(each.st_size, each.st_mtime_ns, each.st_ctime_ns, each.st_ino) for each in statuses]
+    identity = hashlib.sha256(os.fsencode("\0".join([str(folder.resolve()), *names])))
+    identity.update(repr(stamps).encode())
+    note = data_dir / "digests" / identity.hexdigest()[:32]
     known = _recall(note, len(names))
     if known is not None:
         return known
     shown_as = f"reading {folder.name}"
-    digests = [_digest(folder / name) for name in progress(names, len(names), shown_as)]
-    if time.time() - max(status.st_mtime for status in statuses) > _SETTLED:
+    digests = [_digest(f"{folder}/{name}") for name in progress(names, len(names), shown_as)]
+    if time.time() - max(max(each.st_mtime, each.st_ctime) for each in statuses) > _SETTLED:
         _remember(note, "\n".join(digests))
     return digests
 
@@ -194,20 +189,20 @@ def file_digests(folder: Path, names: Sequence[str], data_dir: Path) -> list[str
 def _recall(note: Path, count: int) -> list[str] | None:
     """Read a note of so many digests; None where there is none, or a damaged one."""
     try:
-        digests = note.read_text(encoding="ascii").split()
+        text = note.read_text(encoding="ascii")
     except (OSError, ValueError):
         return None
-    return digests if len(digests) == count and all(map(_SHA256.fullmatch, digests)) else None
+    return text.split("\n") if len(text) == count * 65 - 1 and _DIGESTS.fullmatch(text) else None
 
 
 @lru_cache(maxsize=1000)
-def _digest_at(path: Path, mtime: int) -> str:
-    """SHA-256 of a file as it was at a time."""
+def _digest_at(path: Path, changed: int) -> str:
+    """SHA-256 of a file as it was at the time of its last change."""
     return _digest(path)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+def _digest(path: Path | str) -> str:
+    with open(path, "rb") as file:  # noqa: PTH123 - Path would cost a tenth of a small file's reading
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from fanogan_mtl.data.dataset import Dataset, Images, RawDataset, class_order
 from fanogan_mtl.data.files import ImageFiles, PreparedImages, image_hashes, prepare_images
 from fanogan_mtl.data.folder import folder_digests, list_folder, load_folder
 from fanogan_mtl.data.hashing import content_hashes, random_ranks
+from fanogan_mtl.data.left_out import say_left_out
 from fanogan_mtl.data.levels import eight_bits
 from fanogan_mtl.data.npz import load_npz
 from fanogan_mtl.data.published import load_published, published_files
@@ -168,7 +170,8 @@ def prepared_folder(source: Source, data_dir: Path) -> Path:
     preparation = preparation_of(source)
     if preparation is None:
         return _vectors_entry(source, data_dir)
-    key = key_of(_RECIPE, _fingerprint(source, data_dir), asdict(preparation), _version("torchvision"))
+    fingerprint = _fingerprint(source, data_dir)
+    key = key_of(_RECIPE, fingerprint, asdict(preparation), _version("torchvision"))
 
     def fill(folder: Path) -> None:
         raw = load_raw(source, data_dir)
@@ -191,7 +194,7 @@ def prepared_folder(source: Source, data_dir: Path) -> Path:
         }
         write_entry(folder, arrays, facts | _content_facts(arrays, raw.classes))
 
-    return published_folder(data_dir / "prepared" / key, fill)
+    return published_folder(data_dir / "prepared" / key, _of_one_state(fill, source, fingerprint, data_dir))
 
 
 @contextmanager
@@ -222,7 +225,22 @@ def _vectors_entry(source: Source, data_dir: Path) -> Path:
         arrays = _image_arrays("train", whole) | _image_arrays("test", nothing)
         write_entry(folder, arrays, {"name": source.name, "source": source.kind} | _content_facts(arrays, CLASSES))
 
-    return published_folder(data_dir / "prepared" / key_of(_RECIPE, _fingerprint(source, data_dir)), fill)
+    fingerprint = _fingerprint(source, data_dir)
+    folder = data_dir / "prepared" / key_of(_RECIPE, fingerprint)
+    return published_folder(folder, _of_one_state(fill, source, fingerprint, data_dir))
+
+
+def _of_one_state(
+    fill: Callable[[Path], None], source: Source, fingerprint: list[str], data_dir: Path
+) -> Callable[[Path], None]:
+    """Fill a folder, and see that the source is still what the folder's key says."""
+
+    def fill_and_check(folder: Path) -> None:
+        fill(folder)
+        if _fingerprint(source, data_dir) != fingerprint:
+            raise UserError(f"data set '{source.name}' changed while it was read; start the same command again")
+
+    return fill_and_check
 
 
 def _pool_entry(members: list[Path], data_dir: Path) -> Path:
@@ -272,11 +290,15 @@ def _fingerprint(source: Source, data_dir: Path) -> list[str]:
 
 
 def _folder_fingerprint(source: Source, data_dir: Path) -> list[str]:
-    """Say what decides a folder's content: names and bytes of its images, and what decodes them."""
+    """Say what decides a folder's content: names, classes and bytes of its images, and what decodes them."""
     assert source.path is not None
     files = list_folder(source.path)
+    say_left_out(source.path, files.left_out, files.folders_left_out)
     digests = folder_digests(source.path, files, data_dir)
-    return [source.kind, f"pillow {_version('pillow')}", key_of(list(zip(files.names, digests, strict=True)))]
+    content = sha256(f"{files.n_train}\0".encode())
+    for texts in (files.names, files.labels, digests):
+        content.update(os.fsencode("\0".join(texts)) + b"\0")
+    return [source.kind, f"pillow {_version('pillow')}", content.hexdigest()]
 
 
 def _check_alike(sources: list[Source], name: str) -> None:

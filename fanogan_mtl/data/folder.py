@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from fanogan_mtl.data.cache import file_digests
+from fanogan_mtl.data.class_names import class_name
 from fanogan_mtl.data.dataset import RawDataset, RawImages, class_order
 from fanogan_mtl.data.files import ImageFiles
+from fanogan_mtl.data.formats import READ
+from fanogan_mtl.data.layout import is_normal, mask_folders, masks_are_classes, part_of, plain
+from fanogan_mtl.data.left_out import BESIDE, MASKS, VALIDATION, counted
 from fanogan_mtl.data.samples import train_and_test_rows
+from fanogan_mtl.data.tree import Tree, folders_in, images_beside, tree_below
 from fanogan_mtl.errors import UserError
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
-_CLASS = re.compile(r"[\w.\-]([\w.\- ]*[\w.\-])?")
-_MOST_LETTERS = 100  # MLflow's names of metrics end at 250
-_RESERVED = ("all", "none")  # words of the options classes and hold_out_class
+_CONTAINERS = ("image", "images", "img", "imgs", "data", "jpegimages")  # of class folders rather than a class
 
 
 @dataclass(frozen=True)
@@ -33,38 +36,67 @@ class FolderFiles:
         Each image's class.
     n_train : int or None
         So many of them are the training images, the others the test; None where the folder has no such parts.
+    left_out : tuple of (str, int)
+        Kinds of files that are none of the images, as `.txt` or `masks`, and how many there are.
+    folders_left_out : tuple of (str, str)
+        Folders, relative, that were not looked into, and why.
     """
 
     names: tuple[str, ...]
     labels: tuple[str, ...]
     n_train: int | None
+    left_out: tuple[tuple[str, int], ...] = ()
+    folders_left_out: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The classes of one part, or of the whole: each folder's name and what lies below it."""
+
+    folder: Path
+    classes: dict[str, Tree]
+    masks: tuple[str, ...]
+    n_beside: int
 
 
 def list_folder(path: Path) -> FolderFiles:
     """Find the images of `train/<class>/` and `test/<class>/`, or, in a folder that has neither, of `<class>/`.
 
+    The parts may also be called `Training`, `TEST`, `test_set` and the like. Masks are no images, and a folder `val`
+    beside the parts is left out.
+
     Raises
     ------
     UserError
-        In one line where there is no such folder, a class without an image, or a class that can't be named.
+        In one line where there is no such folder, a class without an image, a class that can't be named, or folders
+        that are to be read in another way than by their names.
     """
     try:
         if not path.is_dir():
             if path.exists():
                 raise UserError(f"{path} is a file; folder: wants a folder that has a folder for each class")
             raise UserError(f"{path} is not there; check the path after folder:")
-        parts = [part for part in ("train", "test") if (path / part).is_dir()]
-        if len(parts) == 1:
-            other = "test" if parts == ["train"] else "train"
-            raise UserError(f"{path} has {parts[0]}/ but no {other}/; add it, or put the class folders into {path}")
-        found = [_classes(path, part) for part in parts or [""]]
+        names, beside = _parts(path)
+        parts = [_part(path, name) for name in names or ("",)]
+        if not names:
+            _check_no_data_sets(path, parts[0].classes)
+        labelled = [_labelled(path, part) for part in parts]
+        _check_classes(path, parts, [[label for label, _ in part] for part in labelled])
     except OSError as error:
         raise UserError(f"can't read {error.filename} ({error.strerror}); make it readable") from None
-    names, labels = (tuple(each for part in found for each in part[which]) for which in (0, 1))
-    if len(different := sorted(set(labels), key=class_order)) < 2:
-        only = different[0]
-        raise UserError(f"{path} has one class only ({only}); a one-class benchmark needs another as anomaly")
-    return FolderFiles(names, labels, len(found[0][0]) if parts else None)
+    trees = [tree for part in labelled for _, tree in part]
+    files: Counter[str] = Counter()
+    for tree in trees:
+        files.update(tree.left_out)
+    files["images beside the class folders"] = sum(part.n_beside for part in parts)
+    masks = [name for part in parts for name in part.masks] + [name for tree in trees for name in tree.mask_folders]
+    return FolderFiles(
+        names=tuple(chain.from_iterable(tree.images for tree in trees)),
+        labels=tuple(chain.from_iterable([label] * len(tree.images) for part in labelled for label, tree in part)),
+        n_train=sum(len(tree.images) for _, tree in labelled[0]) if names else None,
+        left_out=tuple((kind, count) for kind, count in sorted(files.items()) if count),
+        folders_left_out=(*beside, *((name, MASKS) for name in masks)),
+    )
 
 
 def load_folder(path: Path, data_dir: Path) -> RawDataset:
@@ -105,48 +137,144 @@ def folder_digests(path: Path, files: FolderFiles, data_dir: Path) -> list[str]:
         raise UserError(f"can't read {error.filename} ({error.strerror}); make it readable or take it out") from None
 
 
-def _classes(root: Path, part: str) -> tuple[list[str], list[str]]:
-    """Names of the images below `root/part`, and the class of each."""
-    folder = root / part
-    classes = [each.name for each in os.scandir(folder) if each.is_dir() and not each.name.startswith(".")]
-    if not classes:
-        raise UserError(f"{folder} has no class folders; put the images of each class into {folder / 'CLASS'}")
-    names: list[str] = []
-    labels: list[str] = []
-    for name in sorted(classes, key=class_order):
-        _check_name(name, folder)
-        images, others = _images(root, f"{part}/{name}" if part else name)
-        if not images:
-            only = f"only {others} other file{'s' * (others != 1)}" if others else "it is empty"
-            raise UserError(f"{folder / name} has no PNG or JPEG image ({only}); add some or take the folder out")
-        names += sorted(images)
-        labels += [name] * len(images)
-    return names, labels
+def _parts(root: Path) -> tuple[tuple[str, str] | None, list[tuple[str, str]]]:
+    """Names of the training and of the test folder, if the root has them, and which others are left out, and why."""
+    folders = sorted(folders_in(root))
+    by_part = {part: [name for name in folders if part_of(name) == part] for part in ("train", "test", "validation")}
+    train, test, validation = by_part.values()
+    for part, names in (("train", train), ("test", test)):
+        if len(names) > 1:
+            both = " and ".join(f"{name}/" for name in names)
+            raise UserError(f"{root} has {both}; put all into one {part}/, or rename what is not that part")
+    masks = mask_folders(folders)
+    others = [name for name in folders if name not in {*train, *test, *validation, *masks}]
+    if train and test:
+        reasons = [(name, VALIDATION) for name in validation] + [(name, MASKS) for name in sorted(masks)]
+        return (train[0], test[0]), reasons + [(name, BESIDE) for name in others]
+    if not (train or test) or (others and images_beside(root / (train or test)[0])):
+        return None, []  # in the second case trains, or tests, are a class among others
+    there, absent = ((train or test)[0], "test" if train else "train")
+    similar = [name for name in others if plain(name).startswith(absent)] + validation
+    if similar:
+        raise UserError(
+            f"{root} has {there}/ but no {absent}/; add it, or rename to {absent}/ what is meant "
+            f"({', '.join(f'{name}/' for name in similar)})"
+        )
+    raise UserError(
+        f"{root} has {there}/ but no {absent}/; add it, or put the class folders into {root}"
+        + (f" (rename {there}/ if it is a class itself)" if others else "")
+    )
 
 
-def _images(root: Path, folder: str) -> tuple[list[str], int]:
-    """Names of all images below a class folder, and how many other files there are."""
-    images: list[str] = []
-    others = 0
-    for each in os.scandir(root / folder):
-        name = f"{folder}/{each.name}"
-        if each.name.startswith("."):
-            continue
-        if each.is_dir(follow_symlinks=False):  # a link could lead in circles
-            below, others_below = _images(root, name)
-            images += below
-            others += others_below
-        elif name.lower().endswith(SUFFIXES):
-            images.append(name)
+def _part(root: Path, name: str) -> _Part:
+    """Look through the class folders of a part, or of the root itself."""
+    folder = root / name
+    folders = folders_in(folder)
+    masks, faces = mask_folders(folders), masks_are_classes(folders)
+    below = f"{name}/" if name else ""
+    trees = {each: tree_below(root, below + each, faces) for each in folders if each not in masks}
+    for each in [each for each, tree in trees.items() if set(tree.left_out) == {MASKS} and not tree.images]:
+        masks.add(each)
+        del trees[each]
+    n_beside = images_beside(folder)
+    if not trees:
+        lies = f" ({n_beside:,} image{'s' * (n_beside != 1)} in it)" if n_beside else ""
+        only = f" but {', '.join(sorted(masks))}, taken for masks" if masks else ""
+        raise UserError(
+            f"{folder} has no class folders{only}{lies}; put the images of each class into {folder / 'CLASS'}"
+        )
+    return _Part(folder, trees, tuple(sorted(below + each for each in masks)), n_beside)
+
+
+def _labelled(root: Path, part: _Part) -> list[tuple[str, Tree]]:
+    """Name the classes of a part; of one that is spelt in two ways that look the same, both folders."""
+    labels = {name: class_name(part.folder / name) for name in part.classes}
+    for name, tree in part.classes.items():
+        if plain(name) in _CONTAINERS and tree.folders and not tree.n_direct:
+            inside = _inner(part.folder / name)
+            remedy = f"name folder:{inside}" if part.folder == root else f"move them into {part.folder}"
+            listed = _listed(folders_in(inside))
+            raise UserError(f"{inside} holds folders ({listed}); if they are the classes, {remedy}")
+        if not tree.images:
+            only = f"only {counted(tree.left_out)}" if tree.left_out else "it is empty"
+            raise UserError(f"{part.folder / name} has no {READ} image ({only}); add some or take the folder out")
+    return [
+        (labels[name], part.classes[name])
+        for name in sorted(labels, key=lambda name: (class_order(labels[name]), name))
+    ]
+
+
+def _check_no_data_sets(root: Path, classes: dict[str, Tree]) -> None:
+    """Refuse a root that is one level too high, and class folders that are parted in themselves."""
+    parted = [name for name, tree in classes.items() if _is_parted(tree)]
+    if parted:
+        first = root / min(parted, key=class_order)
+        if images_beside(next(first / name for name in classes[first.name].folders if part_of(name) == "train")):
+            raise UserError(f"{first} has train/ and test/ in it; have it the other way round: train/{first.name}")
+        raise UserError(f"{_data_sets(root, parted)} with train/ and test/ in it; name folder:{first}")
+    filled = {name: tree for name, tree in classes.items() if tree.images}
+    inner = {name: _inner(root / name) for name, tree in filled.items() if tree.folders and not tree.n_direct}
+    if len(inner) == len(filled) > 1 and all(map(_has_normal_class, inner.values())):
+        raise UserError(
+            f"{_data_sets(root, list(inner))} with classes in it; name folder:{inner[min(inner, key=class_order)]}"
+        )
+
+
+def _is_parted(tree: Tree) -> bool:
+    """Whether a class folder has `train` in it, and `test`, `val` or masks beside that."""
+    parts = set(map(part_of, tree.folders))
+    return "train" in parts and (not parts.isdisjoint({"test", "validation"}) or bool(tree.mask_folders))
+
+
+def _data_sets(root: Path, names: list[str]) -> str:
+    several = len(names) > 1
+    return f"{root} holds {'data sets' if several else 'a data set'}: {_listed(names)}{', each' * several}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    ordered = sorted(names, key=class_order)
+    return ", ".join(ordered[:20]) + (", ..." if len(ordered) > 20 else "")
+
+
+def _inner(folder: Path) -> Path:
+    """Go down as long as there is nothing else but one folder, masks aside."""
+    folders = folders_in(folder)
+    inside = [name for name in folders if name not in mask_folders(folders)]
+    return _inner(folder / inside[0]) if len(inside) == 1 and not images_beside(folder) else folder
+
+
+def _has_normal_class(folder: Path) -> bool:
+    return len(folders := folders_in(folder)) > 1 and any(map(is_normal, folders))
+
+
+def _check_classes(root: Path, parts: list[_Part], labels: list[list[str]]) -> None:
+    """Refuse a single class, and a class of the test that is called a little differently in training."""
+    if len(labels) > 1:
+        trained = {plain(label): label for label in labels[0]}
+        for label in labels[1]:
+            if label not in labels[0] and (known := trained.get(plain(label))):
+                train, test = (part.folder.name for part in parts)
+                raise UserError(f"{root} has {train}/{known} and {test}/{label}; give one class one name")
+    if len(different := {label for part in labels for label in part}) > 1:
+        return
+    (only,) = different
+    raise UserError(
+        f"{root} has one class only ({only}); a one-class benchmark needs another as anomaly{_what_else(parts)}"
+    )
+
+
+def _what_else(parts: list[_Part]) -> str:
+    """Tell what could be other classes: what is taken for masks, what lies beside the only class, what is in it."""
+    hints = ""
+    if masks := {name.rpartition("/")[2] for part in parts for name in part.masks}:
+        hints += f"; left out as masks: {_listed(masks)} (rename what is a class)"
+    if beside := sum(part.n_beside for part in parts):
+        hints += f"; left out beside it: {beside:,} image{'s' * (beside != 1)} that are in no class folder"
+    inner = _inner(parts[0].folder / next(iter(parts[0].classes)))
+    if len(inside := folders_in(inner)) > 1 and not images_beside(inner):
+        if {"train", "test"} <= set(map(part_of, inside)):
+            hints += f"; for the data set inside name folder:{inner}"
         else:
-            others += 1
-    return images, others
-
-
-def _check_name(name: str, folder: Path) -> None:
-    if not _CLASS.fullmatch(name):
-        raise UserError(f"{str(folder / name)!r} can't name a class; use letters, digits, inner spaces, '_', '-', '.'")
-    if len(name) > _MOST_LETTERS:
-        raise UserError(f"{folder / name} can't name a class; use at most {_MOST_LETTERS} letters")
-    if name in _RESERVED:
-        raise UserError(f"{folder / name} can't name a class; '{name}' has a meaning in the options, rename it")
+            remedy = f"name folder:{inner}" if len(parts) == 1 else f"put them into {parts[0].folder}"
+            hints += f"; if {_listed(inside)} are the classes, {remedy}"
+    return hints

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ def choose_heads(model: Model, names: str) -> tuple[Head, ...]:
     if names.strip() == "all":
         return model.heads
     known = {head.spec.name: head for head in model.heads}
-    wanted = [name.strip() for name in names.split(",")]
+    wanted = [name.strip() for name in normalize("NFC", names).split(",")]
     for name in wanted:
         if name not in known:
             some = ", ".join(list(known)[:8]) + (", ..." if len(known) > 8 else "")

@@ -155,6 +155,8 @@ def compute_features(task: FeatureTask, data_dir: Path, device: str = "auto") ->
                 chunk = rows[start : start + CHUNK_IMAGES]
                 images = images_of(task.source, dataset, chunk, extractor.input_spec, data_dir)
                 file.write(np.ascontiguousarray(extractor.transform(images), "<f4").tobytes())
+        if load_dataset(task.source, data_dir).digest != task.data_digest:
+            raise RuntimeError(f"data set {dataset.name!r} changed while it was read: start the same command again")
 
     with one_thread():
         published_folder(feature_folder(data_dir, task.extractor_key, task.data_digest, task.limit), fill)

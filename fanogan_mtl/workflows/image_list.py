@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 
 from fanogan_mtl.data.decode import ImageError, decode_image
-from fanogan_mtl.data.folder import SUFFIXES
+from fanogan_mtl.data.formats import READ, SUFFIXES, holds_image
+from fanogan_mtl.data.layout import is_rubbish, mask_files, mask_folders
 from fanogan_mtl.data.levels import Pixels
 from fanogan_mtl.errors import UserError
 
@@ -14,13 +16,13 @@ MOST_BYTES = 500_000_000  # of one file: the largest image that is decoded has f
 
 
 def list_images(text: str) -> dict[str, Path]:
-    """Find the images of a folder or of a list, in the order they are scored; none is opened.
+    """Find the files of a folder or of a list, in the order they are scored.
 
     Parameters
     ----------
     text : str
-        A folder, of which all PNG and JPEG files are taken (by suffix, sorted, hidden ones aside), or a text file with
-        one path a line, relative to its own folder.
+        A folder, of which all files are taken (sorted; hidden ones and what systems leave there aside), or a text file
+        with one path a line, relative to its own folder. What is no image among them becomes a row with an error.
 
     Returns
     -------
@@ -38,7 +40,9 @@ def list_images(text: str) -> dict[str, Path]:
     try:
         if path.is_dir():
             found = {_shown(name): path / name for name in sorted(_names(path))}
-        elif path.suffix.lower() in SUFFIXES and path.exists():
+            if not any(name.lower().endswith(SUFFIXES) or _holds_image(found[name]) for name in found):
+                raise UserError(f"input {text!r} has no image: {READ} files are taken")
+        elif path.is_file() and (path.suffix.lower() in SUFFIXES or holds_image(str(path))):
             raise UserError(f"input {text!r} is one image: give its folder, or a text file with one path a line")
         else:
             found = {_shown(line): path.parent / line for line in _lines(path)}
@@ -48,7 +52,7 @@ def list_images(text: str) -> dict[str, Path]:
         where = error.filename or text
         raise UserError(f"input: can't read {str(where)!r} ({error.strerror}): make it readable") from None
     if not found:
-        raise UserError(f"input {text!r} has no image: PNG and JPEG files are taken, by their suffixes")
+        raise UserError(f"input {text!r} names no image: write one path a line")
     return found
 
 
@@ -70,16 +74,41 @@ def read_image(path: Path) -> Pixels:
         raise ImageError(f"can't be opened ({error.strerror})") from None
 
 
+def masks_among(names: Iterable[str]) -> set[str]:
+    """Those of a folder's files (paths relative to it) that are masks, by what they or their folders are called."""
+    folders: dict[str, set[str]] = {}
+    files: dict[str, list[str]] = {}
+    for name in names:
+        folder, _, file = name.rpartition("/")
+        files.setdefault(folder, []).append(file)
+        for each in PurePosixPath(folder, file).parents:
+            if each.name:
+                folders.setdefault(str(each.parent), set()).add(each.name)
+    inside = {str(PurePosixPath(parent, name)) for parent, found in folders.items() for name in mask_folders(found)}
+    masks = set()
+    for folder, found in files.items():
+        path = PurePosixPath(folder)
+        whole = not inside.isdisjoint(map(str, (path, *path.parents)))
+        masks |= {str(path / file) for file in (found if whole else mask_files(found))}
+    return masks
+
+
 def _names(root: Path) -> list[str]:
-    """Names of all images below a folder, relative to it; links to folders are not followed."""
+    """Names of all files below a folder, relative to it, and of links to folders, which are not followed."""
     names = []
     for folder, folders, files in os.walk(root, onerror=_raise):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        links = [name for name in folders if os.path.islink(f"{folder}/{name}")]  # noqa: PTH114 - as os.walk names them
+        folders[:] = [name for name in folders if not is_rubbish(name) and name not in links]
         below = Path(folder).relative_to(root)
-        names += [
-            (below / name).as_posix() for name in files if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        ]
+        names += [(below / name).as_posix() for name in [*files, *links] if not is_rubbish(name)]
     return names
+
+
+def _holds_image(path: Path) -> bool:
+    try:
+        return path.is_file() and holds_image(str(path))
+    except OSError:
+        return False
 
 
 def _lines(path: Path) -> list[str]:

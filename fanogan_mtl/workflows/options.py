@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import click
 
@@ -152,7 +153,7 @@ def parse_classes(text: str, known: Sequence[str], dataset: str) -> tuple[str, .
     """Read a comma-separated list of classes of a data set; `all` for every one."""
     if text == "all":
         return tuple(known)
-    classes = tuple(word.strip() for word in text.split(","))
+    classes = tuple(word.strip() for word in normalize("NFC", text).split(","))  # as folders' names are composed
     for each in classes:
         if each not in known:
             there = f"but of {', '.join(known)}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import normalize
 
 import click
 
@@ -91,7 +92,7 @@ def _plan(options: PretrainOptions, execution: Execution) -> list[Pretraining]:
         domains = [domain for domain in domains if domain.name != options.hold_out_domain]
         if not domains:
             raise UserError(f"hold_out_domain {options.hold_out_domain!r} is the only domain: name another data set")
-    held_out = None if options.hold_out_class == "none" else options.hold_out_class
+    held_out = None if options.hold_out_class == "none" else normalize("NFC", options.hold_out_class)
     pool = pool_of(domains)
     if held_out is not None:
         read.parse_choice("hold_out_class", held_out, load_dataset(pool, execution.data_dir).classes)

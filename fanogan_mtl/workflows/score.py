@@ -25,9 +25,11 @@ from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows.contact_sheet import Summary, contact_sheet, summarise
 from fanogan_mtl.workflows.entry_run import entry_run
-from fanogan_mtl.workflows.image_list import list_images, read_image
+from fanogan_mtl.workflows.image_list import list_images, masks_among, read_image
 from fanogan_mtl.workflows.journal import Journal, Row, append, complete, open_journal, read_rows
 from fanogan_mtl.workflows.served import load_served
+
+_MASK = "a mask, by its name or its folder's: rename it to have it scored"
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def score(options: ScoreOptions) -> int:
         entry_run(tracking, "score", Path(options.input).name, options) as run_id,
     ):
         with one_thread():  # as in training and in service, for the same scores to the bit
-            _score_files(journal, model, heads, files)
+            masks = masks_among(files) if Path(options.input).expanduser().is_dir() else set()
+            _score_files(journal, model, heads, files, masks)
             summary = summarise(read_rows(journal.path), [head.spec.name for head in heads])
             page = output.with_suffix(".html")
             _write_page(page, contact_sheet(_title(options), summary, model, heads, files))
@@ -116,21 +119,26 @@ def _digest(heads: Sequence[Head]) -> str:
     return sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def _score_files(journal: Journal, model: Model, heads: Sequence[Head], files: dict[str, Path]) -> None:
-    """Score what the journal lacks, chunk by chunk."""
+def _score_files(
+    journal: Journal, model: Model, heads: Sequence[Head], files: dict[str, Path], masks: set[str]
+) -> None:
+    """Score what the journal lacks, chunk by chunk; masks are rows with an error."""
     remaining = iter([name for name in files if name not in journal.done])
     interval = 0.1 if os.isatty(2) else 10
     with tqdm(total=len(files), initial=len(journal.done), unit="image", mininterval=interval) as bar:
         while names := list(islice(remaining, CHUNK_IMAGES)):
-            append(journal, _rows(model, heads, {name: files[name] for name in names}))
+            append(journal, _rows(model, heads, {name: files[name] for name in names}, masks))
             bar.update(len(names))
 
 
-def _rows(model: Model, heads: Sequence[Head], files: dict[str, Path]) -> list[Row]:
+def _rows(model: Model, heads: Sequence[Head], files: dict[str, Path], masks: set[str]) -> list[Row]:
     errors: dict[str, str] = {}
 
     def images() -> Iterator[Pixels]:
         for name, path in files.items():
+            if name in masks:
+                errors[name] = _MASK
+                continue
             try:
                 yield read_image(path)
             except ImageError as error:
@@ -141,7 +149,7 @@ def _rows(model: Model, heads: Sequence[Head], files: dict[str, Path]) -> list[R
     except ValueError as error:  # a score of infinity, as of pixels that training never saw
         if len(files) == 1:
             return [Row(name, error=str(error).removeprefix("image 0: ")) for name in files]
-        return [row for name, path in files.items() for row in _rows(model, heads, {name: path})]
+        return [row for name, path in files.items() for row in _rows(model, heads, {name: path}, masks)]
     scored = answer_table(tuple(heads), scores).drop(columns="image").itertuples(index=False, name=None)
     return [
         row

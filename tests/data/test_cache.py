@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,6 +127,13 @@ def flip(folder: Path) -> None:
     (folder / "numbers.npy").write_bytes(content)
 
 
+def flip_and_keep_the_time(folder: Path) -> None:
+    status = (folder / "numbers.npy").stat()
+    time.sleep(0.02)  # a file system's clock ticks every few milliseconds
+    flip(folder)
+    os.utime(folder / "numbers.npy", ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
 def take(folder: Path) -> None:
     (folder / "more.npy").unlink()
 
@@ -147,6 +155,7 @@ def renumber(folder: Path) -> None:
     ("break_it", "words"),
     [
         (cut, "numbers.npy has 500 bytes, not 8,128"),
+        (flip_and_keep_the_time, "numbers.npy has other content than was written"),
         (zero, "numbers.npy has other content than was written"),
         (flip, "numbers.npy has other content than was written"),
         (take, "more.npy is missing"),
@@ -225,10 +234,17 @@ def test_a_key_depends_on_every_part():
     assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1})
 
 
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the clock a minute fast: what was written just now has lain there for a while."""
+    now = time.time
+    monkeypatch.setattr(cache.time, "time", lambda: now() + 60)
+
+
+@pytest.mark.usefixtures("later")
 def test_a_file_digest_is_remembered_until_the_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "file"
     path.write_bytes(b"first")
-    os.utime(path, (1e9, 1e9))
     first = file_digest(path, tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(cache.hashlib, "file_digest", None)
@@ -247,15 +263,47 @@ def test_a_file_that_has_just_changed_is_read_again(tmp_path: Path):
     assert file_digest(path, tmp_path) != first
 
 
-@pytest.mark.parametrize("damage", ["", "0123", "\N{SNOWMAN}"])
+@pytest.mark.usefixtures("later")
+@pytest.mark.parametrize("damage", ["", "0123", "\N{SNOWMAN}", "0" * 63 + "g"])
 def test_a_damaged_note_of_a_digest_is_not_believed(tmp_path: Path, damage: str):
     path = tmp_path / "file"
     path.write_bytes(b"first")
-    os.utime(path, (1e9, 1e9))
     first = file_digest(path, tmp_path)
     (note,) = (tmp_path / "digests").iterdir()
     note.write_text(damage, encoding="utf-8")
     assert file_digest(path, tmp_path) == first
+
+
+def write_in_place(new: Path, path: Path) -> None:
+    """As `rsync -t --inplace` does."""
+    path.write_bytes(new.read_bytes())
+    shutil.copystat(new, path)
+
+
+REPLACEMENTS = {"cp -p": shutil.copy2, "rsync --inplace": write_in_place, "mv": Path.rename}
+
+
+@pytest.mark.usefixtures("later")
+@pytest.mark.parametrize("replace", REPLACEMENTS.values(), ids=REPLACEMENTS)
+def test_other_content_of_the_same_size_and_time_stamp_is_read(tmp_path: Path, replace: Callable[[Path, Path], object]):
+    path, new = tmp_path / "file", tmp_path / "new"
+    for each, content in ((path, b"first"), (new, b"other")):
+        each.write_bytes(content)
+        os.utime(each, (1e9, 1e9))
+    digests = file_digest(path, tmp_path), file_digest(new, tmp_path)
+    time.sleep(0.02)  # a file system's clock ticks every few milliseconds
+    replace(new, path)
+    assert (path.stat().st_size, path.stat().st_mtime) == (5, 1e9)
+    assert file_digest(path, tmp_path) == digests[1] != digests[0]
+
+
+@pytest.mark.usefixtures("later")
+def test_files_of_any_age_and_name_have_digests(tmp_path: Path):
+    path = tmp_path / os.fsdecode(b"caf\xe9\n")
+    path.write_bytes(b"first")
+    os.utime(path, (-1e9, -1e9))
+    assert file_digest(path, tmp_path) == file_digest(path, tmp_path)
+    assert len(list((tmp_path / "digests").iterdir())) == 1
 
 
 def test_a_folders_digests_are_its_files_and_read_again_while_they_have_just_changed(tmp_path: Path):

@@ -1,0 +1,95 @@
+"""What folders of images are called: parts, masks and rubbish are told from classes by their names."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable
+
+_PART = r"({})([ _-]?(set|data|images))?([ _-]?(19|20)[0-9]{{2}})?"  # as `train2017`
+_PARTS = {
+    "train": re.compile(_PART.format("train|training")),
+    "test": re.compile(_PART.format("test|testing")),
+    "validation": re.compile(_PART.format("val|valid|validation")),
+}
+_MASKS = re.compile(
+    r"((binary|seg|segmentation|gt|ground[ _-]?truth|label|pixel|defect|anomaly)[ _-]?)?masks?"
+    r"|ground[ _-]?truths?|gts?|labels|annotations|segmentations?"
+)
+_MASKS_OF = re.compile(r"(.+?)[ _.-]+(masks?|gts?|ground[ _-]?truths?)")
+_MASK_WORDS = ("mask", "gt", "truth", "seg", "label", "annot")  # one of them is in the name of every mask
+_MASK_STEM = re.compile(
+    r"(?:^|[ _.-]+)(?P<word>masks?|gts?|ground[ _-]?truth|seg(mentation)?|labels?|annot(ation)?s?)(?![^ _.-])"
+)
+_LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
+_FACES = re.compile(r"(no|non|not|without|un|wrong|incorrect|improper)[ _-]?mask")  # classes of people
+_NORMAL = ("good", "ok", "normal", "regular", "nominal")
+_RUBBISH = (
+    *("__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information"),
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"),
+)
+
+
+def plain(name: str) -> str:
+    """A folder's name as names are compared: composed, in small letters."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def is_rubbish(name: str) -> bool:
+    """Whether a system or a program put a file or folder there, and not a person."""
+    return name.startswith(".") or name.casefold() in _RUBBISH
+
+
+def part_of(name: str) -> str | None:
+    """Which part a folder is by its name: `train`, `test` or `validation`; None is none of them."""
+    return next((part for part, names in _PARTS.items() if names.fullmatch(plain(name))), None)
+
+
+def is_normal(name: str) -> bool:
+    """Whether a class is called as the normal one mostly is."""
+    return plain(name) in _NORMAL
+
+
+def masks_are_classes(names: Iterable[str]) -> bool:
+    """Whether folders that lie side by side are of people with and without a mask."""
+    return any(_FACES.match(plain(name)) for name in names)
+
+
+def mask_folders(names: Iterable[str]) -> set[str]:
+    """Those of the folders that lie side by side that hold masks: by their names, or as `crack_mask` beside `crack`.
+
+    Beside a folder like `without_mask`, `mask` is a class of people.
+    """
+    by_plain = {name: plain(name) for name in names}
+    known = set(by_plain.values())
+    if masks_are_classes(known):
+        return set()
+    return {
+        name
+        for name, key in by_plain.items()
+        if _MASKS.fullmatch(key) or ((of := _MASKS_OF.fullmatch(key)) and of[1] in known)
+    }
+
+
+def mask_files(names: Collection[str]) -> set[str]:
+    """Those of a folder's files that are masks: as `7_mask.png` beside `7.jpg`, or `mask_7.png` beside `image_7.png`.
+
+    A PNG, BMP or TIFF file that ends in `_mask` is one by itself.
+    """
+    together = "\n".join(names).lower()
+    if not any(word in together for word in _MASK_WORDS):  # nearly always
+        return set()
+    stems = {stem.lower(): name for name in names for stem, _, _ in [name.rpartition(".")]}
+    known = set(stems)
+    return {name for name in names if _is_mask(*name.lower().rpartition(".")[::2], known)}
+
+
+def _is_mask(stem: str, suffix: str, known: set[str]) -> bool:
+    found = _MASK_STEM.search(stem)
+    if found is None:
+        return False
+    if stem.endswith(("_mask", "_masks")) and f".{suffix}" in _LOSSLESS:
+        return True
+    before, after = stem[: found.start("word")], stem[found.end("word") :]
+    others = {stem[: found.start()], (before + after).strip(" _.-"), f"{before}image{after}", f"{before}img{after}"}
+    return not known.isdisjoint(others - {stem, ""})
