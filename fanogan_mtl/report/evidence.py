@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 
-from fanogan_mtl.data.specs import parse_source
 from fanogan_mtl.evaluation.bootstrap import auroc_interval
 from fanogan_mtl.evaluation.statistics import Summary, summarise
 from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, SHALLOW
@@ -133,11 +132,6 @@ class Result:
     def tested(self) -> Tested:
         """How many test rows its figures rest on."""
         return tested(self.cells)
-
-    @property
-    def unit(self) -> str:
-        """What a test row is: one of `images` or, in tables of numbers, of `rows`."""
-        return "rows" if parse_source(self.comparison.dataset.sources[0]).kind == "adbench" else "images"
 
     @cached_property
     def interval(self) -> tuple[float, float]:

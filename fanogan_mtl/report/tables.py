@@ -123,7 +123,8 @@ def _own_rows(dataset: str, metric: str, results: Sequence[Result | None]) -> li
     if metric == "auroc":
         entries = tuple(_interval(each) for each in results)
         rows.append((f"{dataset}: 95 % interval at {budgets[-1]}", entries))
-        rows.append((f"{dataset}: normal + anomalous {there[0].unit} tested", tuple(_tested(each) for each in results)))
+        entries = tuple(_tested(each) for each in results)
+        rows.append((f"{dataset}: normal + anomalous {there[0].comparison.unit} tested", entries))
     return rows
 
 
@@ -229,8 +230,8 @@ def coverage(results: Sequence[Result]) -> str:
 
 
 def _rests_on(results: Sequence[Result]) -> str:
-    by_dataset: dict[str, list[Result]] = {}
-    for each in results:
-        by_dataset.setdefault(each.dataset, []).append(each)
-    counts = [f"{name}, {together(each.tested for each in own).text(own[0].unit)}" for name, own in by_dataset.items()]
+    counts = []
+    for name in dict.fromkeys(each.dataset for each in results):
+        own = [each for each in results if each.dataset == name]
+        counts.append(f"{name}, {together(each.tested for each in own).text(own[0].comparison.unit)}")
     return f"Each AUROC rests on: {'; '.join(counts)}."

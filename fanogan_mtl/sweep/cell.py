@@ -84,6 +84,11 @@ class Comparison:
         return f"{self.extractor}+{self.detector}" + ("" if self.protocol == "paper" else f" ({self.protocol})")
 
     @property
+    def unit(self) -> str:
+        """What a row of its data is: `images`, or `rows` of a table."""
+        return "rows" if parse_source(self.dataset.sources[0]).kind == "adbench" else "images"
+
+    @property
     def chosen(self) -> dict[str, Any]:
         """The parameters as the detector takes them, where lists are tuples."""
         values = json.loads(self.parameters)
@@ -309,8 +314,7 @@ def build_detector(
     own = {"random_state": cell.seed, "device": device, **otherwise}
     own = {parameter: value for parameter, value in own.items() if takes(name, parameter)}
     detector = make_detector(name, **{**cell.comparison.chosen, **own})
-    on_features = cell.extractor_key or parse_source(cell.comparison.dataset.sources[0]).kind == "adbench"
-    if not on_features:  # pixels don't differ in scale
+    if cell.extractor_key is None and cell.comparison.unit == "images":  # pixels don't differ in scale
         return detector
     return Hybrid(detector, common_scale=cell.comparison.common_scale)
 

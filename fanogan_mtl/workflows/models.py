@@ -15,12 +15,14 @@ from typing import Any
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from fanogan_mtl.data.cache import CONTENTS
 from fanogan_mtl.data.catalog import found_preparation, load_dataset, preparation_of, sample_sheets
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.data.transforms import Preparation
 from fanogan_mtl.errors import one_line
+from fanogan_mtl.evaluation.alarms import FalseAlarms
 from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.serving.heads import HeadSpec, extractor_folder, head_folder, write_model
@@ -42,6 +44,7 @@ from fanogan_mtl.workflows.results import ComparisonResult
 from fanogan_mtl.workflows.summary import best_heads
 
 WIDE = "\u2003"  # MLflow shows tables without a space between columns
+CONTAMINATION = 0.1  # PyOD's default
 MODEL_METRICS = ("auroc", "auprc", "balanced_accuracy", "validation_auroc")
 
 
@@ -72,6 +75,19 @@ class ChosenHead:
         """As recorded, at its budget."""
         return self.done.result.metrics[self.budget]
 
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """Of the test rows, as recorded, at its budget."""
+        scores: NDArray[np.float64] = self.done.result.scores[sorted(self.done.result.metrics).index(self.budget)]
+        return scores
+
+    @property
+    def false_alarms(self) -> FalseAlarms:
+        """Normal test rows above its threshold."""
+        normal = self.scores[~self.done.result.anomaly]
+        meant = self.cell.comparison.chosen.get("contamination", CONTAMINATION)
+        return FalseAlarms(int((normal > self.metrics["threshold"]).sum()), len(normal), float(meant))
+
 
 def prepare_models() -> None:
     """Import what MLflow needs to try a model, in a thread: while workers start, a sweep has nothing else to do."""
@@ -97,13 +113,16 @@ def log_models(
         heads = choose_heads([(planned.comparison, finished.cells)])
         run_id = sweep.comparison_runs[planned.comparison.key]
         if logged_model(sweep.tracking, run_id, heads) is None:
+            what = f"the model of {planned.dataset.name} · {planned.label}"
             try:
                 make_model(sweep.tracking, run_id, heads, planned.setting, sweep.plan.execution, workers, exchange)
             except Exception as error:  # the results are there, and are worth a table without a model
                 if is_away(error):
                     raise
-                what = f"the model of {planned.dataset.name} · {planned.label}"
                 click.echo(f"Warning: {what} is left out: {one_line(error, 400)}")
+                continue
+            if warning := threshold_warning(heads):
+                click.echo(f"Warning: {what}: {warning}")
     if sweep.plan.execution.kept_models:
         for cell in sweep.plan.cells:
             drop_kept_detectors(sweep.plan.execution.kept_models, cell)
@@ -140,11 +159,28 @@ def description(heads: Sequence[ChosenHead]) -> str:
     label = heads[0].cell.comparison.label
     test = percent(fmean(head.metrics["auroc"] for head in heads))
     lines = [f"**{label}**: mean test AUROC of {len(heads)} heads {test} %. Validation data chose seed and epochs.", ""]
-    rows = [["head", "test AUROC", "validation AUROC", "epochs", "seed"], ["---"] * 5]
+    if warning := threshold_warning(heads):
+        lines += [f"**Warning**: {warning}.", ""]
+    rows = [["head", "test AUROC", "validation AUROC", "false alarms", "epochs", "seed"], ["---"] * 6]
     for head in heads:
-        figures = [percent(head.metrics[name]) for name in ("auroc", "validation_auroc")]
-        rows.append([head.name, *figures, str(head.budget), str(head.cell.seed)])
+        figures = [head.metrics["auroc"], head.metrics["validation_auroc"], head.false_alarms.rate]
+        rows.append([head.name, *map(percent, figures), str(head.budget), str(head.cell.seed)])
     return "\n".join([*lines, *(f"| {f'{WIDE} | '.join(row)} |" for row in rows)])
+
+
+def threshold_warning(heads: Sequence[ChosenHead]) -> str | None:
+    """Say which heads raise far more false alarms than their threshold is meant to; None if none does."""
+    alarms = {head.name: head.false_alarms for head in heads if head.false_alarms.too_many}
+    if not alarms:
+        return None
+    some = ", ".join(list(alarms)[:3]) + (", ..." if len(alarms) > 3 else "")
+    rates = sorted(each.rate for each in alarms.values())
+    low, high, meant = (f"{100 * rate:.0f}" for rate in (rates[0], rates[-1], heads[0].false_alarms.meant))
+    return (
+        f"is_anomaly is true of {low if low == high else f'{low} to {high}'} % of new normal "
+        f"{heads[0].cell.comparison.unit}, where {meant} % is meant, in {len(alarms)} of {len(heads)} heads ({some}): "
+        "give a threshold of your own, see docs/thresholds.md"
+    )
 
 
 def make_model(
@@ -261,9 +297,8 @@ def _make_heads(
 ) -> list[Calibration]:
     tasks = []
     for position, head in enumerate(heads):
-        scores = head.done.result.scores[sorted(head.done.result.metrics).index(head.budget)]
         kept = kept_detector(execution.kept_models, head.cell, head.budget) if execution.kept_models else None
-        tasks.append(HeadTask(head.cell, head.budget, scores, head_folder(folder, position), kept))
+        tasks.append(HeadTask(head.cell, head.budget, head.scores, head_folder(folder, position), kept))
     made: dict[Path, Calibration] = {}
     with TaskProgress(f"heads of {heads[0].cell.comparison.label}", len(tasks)) as progress:
         for outcome in workers.run(head_task(exchange, execution), tasks):

@@ -29,6 +29,7 @@ from fanogan_mtl.workflows.models import (
     make_model,
     model_key,
     obtain_inputs,
+    threshold_warning,
 )
 from fanogan_mtl.workflows.plan import Execution, WhereOptions, read_where
 from fanogan_mtl.workflows.recording import comparison_of, finished_cells, told_lost
@@ -208,6 +209,8 @@ def _print(
         click.echo(f"registered {what}, alias {options.alias}, with {len(heads)} head{'s' * (len(heads) > 1)}: {some}")
     else:
         click.echo(f"this is {what} already; its alias is {options.alias}")
+    if warning := threshold_warning(heads):
+        click.echo(f"Warning: {what}: {warning}")
     click.echo(
         f"Serve it: MLFLOW_TRACKING_URI={shlex.quote(tracking.shown)} "
         f"mlflow models serve -m {shlex.quote(f'models:/{options.name}/{version}')} --env-manager local"

@@ -42,8 +42,7 @@ def print_results(results: Sequence[ComparisonResult]) -> None:
     click.echo("")
     for dataset in datasets:
         own = [result for result in results if result.planned.dataset.name == dataset]
-        unit = "images" if own[0].planned.dataset.is_images else "rows"
-        count = together(result.tested for result in own).text(unit)
+        count = together(result.tested for result in own).text(own[0].planned.comparison.unit)
         click.echo(f"{_shortened(dataset)}: each AUROC rests on {count}")
     print_marks([(result.planned.dataset.name, result.planned.label, result.marks) for result in results])
 

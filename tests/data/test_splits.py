@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +12,9 @@ from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 from toy_datasets import balanced_dataset, make_dataset, make_images, make_vectors
 
+from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.dataset import Dataset
+from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.data.splits import Part, Split, choosing_parts, copied_share, limited_rows, one_vs_rest, split_rows
 from fanogan_mtl.errors import UserError
 
@@ -44,9 +49,11 @@ def assert_follows_the_protocol(dataset: Dataset, split: Split, normal: int) -> 
     assert split.validation.rows.max() < n_train
     assert (split.test.rows[split.test.anomaly] >= n_train).all()
     for part in (split.validation, split.test):
-        k = int((~part.anomaly).sum())
-        assert k > 0
-        assert set(class_sizes(part)) <= {0, k}
+        n_normal = int((~part.anomaly).sum())
+        sizes = [size for size in class_sizes(part) if size]
+        assert n_normal > 0
+        assert len(sizes) > 1
+        assert max(sizes) == n_normal
 
 
 def test_exactly_one_normal_to_nine_anomalies():
@@ -64,6 +71,103 @@ def test_k_is_the_number_of_normal_images_where_the_others_are_more():
     split = one_vs_rest(dataset, "0", seed=1)
     assert [class_sizes(part) for part in parts(split)] == [[8], [1, 1, 1], [6, 6, 6]]
     assert (split.test.rows[~split.test.anomaly] < len(train_labels)).sum() == 2
+
+
+def sized_dataset(train: tuple[int, ...], test: tuple[int, ...]) -> Dataset:
+    """Make a data set with so many different images of each class."""
+    train_labels, test_labels = (np.repeat(np.arange(len(sizes)), sizes) for sizes in (train, test))
+    numbers = np.arange(sum(train) + sum(test))
+    return make_dataset((numbers[: sum(train)], train_labels), (numbers[sum(train) :], test_labels))
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "validated", "tested"),
+    [
+        ((160, 48, 1), (40, 12, 1), [16, 16, 1], [56, 12, 1]),  # a rare class shrinks neither the normal nor the other
+        ((160, 48, 8), (40, 12, 2), [8, 8, 8], [56, 12, 2]),  # each part for itself
+        ((800, 6), (200, 2), [80, 6], [280, 2]),
+        ((800, 6, 6), (200, 2, 2), [80, 6, 6], [280, 2, 2]),
+        ((100, 100), (25, 25), [10, 10], [25, 25]),
+        ((40, 1), (10, 0, 1), [4, 1], [14, 0, 1]),  # other kinds of anomalies there than here
+        ((40, 0, 9), (10, 1, 3), [4, 0, 4], [14, 1, 3]),
+        ((12, 400, 400), (3, 100, 100), [1, 1, 1], [5, 5, 5]),  # few normal images are what limits
+        ((400, *range(1, 30)), (100, *range(1, 30)), [40, *range(1, 30)], [140, *range(1, 30)]),
+    ],
+)
+def test_classes_of_unlike_sizes_are_each_drawn_at_their_own(
+    train: tuple[int, ...], test: tuple[int, ...], validated: list[int], tested: list[int]
+) -> None:
+    split = one_vs_rest(sized_dataset(train, test), "0", seed=0)
+    assert [class_sizes(part) for part in parts(split)[1:]] == [validated, tested]
+
+
+@given(
+    st.lists(st.integers(0, 60), min_size=1, max_size=6).filter(any),
+    st.lists(st.integers(0, 60), min_size=6, max_size=6),
+    st.integers(6, 200),
+    st.integers(1, 60),
+    st.integers(0, 5),
+)
+def test_no_class_vanishes_and_no_part_is_less_than_half_of_what_there_is(others, tested, n_train, n_test, seed):
+    dataset = sized_dataset((n_train, *others), (n_test, *tested[: len(others)]))
+    try:
+        split = one_vs_rest(dataset, "0", seed)
+    except UserError:
+        return
+    held_out = n_train - n_train * 4 // 5
+    available = [(held_out // 2, others), (held_out - held_out // 2 + n_test, tested[: len(others)])]
+    for part, (n_normal, sizes) in zip(parts(split)[1:], available, strict=True):
+        drawn = np.bincount(part.labels, minlength=1 + len(others))
+        most = np.minimum([n_normal, *sizes], n_normal)
+        assert (drawn > 0).tolist() == (most > 0).tolist()
+        assert (drawn <= most).all()
+        assert 2 * drawn.sum() >= most.sum()
+        assert (drawn == most).all() or len(set(drawn[drawn > 0].tolist())) == 1
+
+
+def test_a_pair_is_drawn_as_both_are_among_all_classes() -> None:
+    balanced = sized_dataset((500, 100, 100, 100, 100, 100), (400, 100, 100, 100, 100, 100))
+    pair = one_vs_rest(balanced, "0", 0, anomalous_class="1")
+    assert class_sizes(pair.test) == [100, 100]  # though 450 are normal
+    assert class_sizes(one_vs_rest(balanced, "0", 0).test) == [100] * 6
+    with_a_rare_one = sized_dataset((500, 100, 2), (400, 100, 2))
+    assert class_sizes(one_vs_rest(with_a_rare_one, "0", 0, anomalous_class="1").test) == [450, 100]
+    assert class_sizes(one_vs_rest(with_a_rare_one, "0", 0, anomalous_class="2").test) == [450, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("handwritten", "d15adb492721df95"),
+        ("optdigits", "372c7cf4f35ebf89"),
+        ("handwritten+optdigits", "b973b375cb9c82b1"),
+    ],
+)
+def test_sets_that_balance_are_split_as_ever(sample_dir: Path, name: str, digest: str) -> None:
+    """Digests of row numbers as version 0.1 drew them, by which recorded figures can be had again."""
+    (spec,) = parse_datasets(name)
+    dataset, rows = load_dataset(spec, sample_dir), sha256()
+    for normal, seed, limit, other in product(("0", "7"), (0, 1), (None, 100), (None, "3")):
+        split = split_rows(dataset, normal, seed, limit, other)
+        for part in (split.train, split.validation, split.test):
+            rows.update(part.astype("<i8").tobytes())
+    assert rows.hexdigest()[:16] == digest
+
+
+@pytest.mark.parametrize("anomalous", [None, "9", "7"])
+def test_published_sizes_of_street_numbers_and_of_usps_balance(anomalous: str | None) -> None:
+    sets = {
+        "0": ((1194, 1005, 731, 658, 652, 556, 664, 645, 542, 644), (359, 264, 198, 166, 200, 160, 170, 147, 177, 166)),
+        "1": (
+            (4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659),
+            (1744, 5099, 4149, 2882, 2523, 2384, 1977, 2019, 1660, 1595),
+        ),
+    }
+    for normal, (train, test) in sets.items():
+        for part in parts(one_vs_rest(sized_dataset(train, test), normal, 0, anomalous_class=anomalous))[1:]:
+            sizes = [size for size in class_sizes(part) if size]
+            assert len(sizes) == (10 if anomalous is None else 2)
+            assert len(set(sizes)) == 1
 
 
 @st.composite
