@@ -14,6 +14,8 @@ from fanogan_mtl.errors import UserError
 CLASSES = ("normal", "anomaly")  # by the number that y calls them
 NEEDED = (10, 3)  # rows of each class, so that every part of a split has both
 
+_LOST = 0.01  # of a column's deviation: the most that rounding to float32 may change a value by
+_NOISE = 1e-12  # of a column's size: a deviation below is the rounding of float64 itself
 _LABELS = "0 (normal) and 1 (anomaly)"
 
 
@@ -32,7 +34,7 @@ def load_adbench(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     ------
     UserError
         In one line, with the file's name, for everything that is not as above, for numbers that are not finite in
-        float32, and for fewer than 10 normal rows or 3 anomalies.
+        float32 or too close together for it, and for fewer than 10 normal rows or 3 anomalies.
     """
     features, labels = read_arrays(path, ("X", "y"), "adbench")
     vectors = _vectors(features, f"X in {path}")
@@ -57,7 +59,23 @@ def _vectors(features: NDArray[Any], where: str) -> NDArray[np.float32]:
         row, column = divmod(int(finite.argmin()), finite.shape[1])
         what, advice = _not_finite(features[row, column])
         raise UserError(f"{where} has {what} at row {row}, column {column} (counted from 0); {advice}")
+    _refuse_lost_differences(features, vectors, where)
     return vectors + np.float32(0)  # -0 becomes 0: equal vectors have equal bytes
+
+
+def _refuse_lost_differences(features: NDArray[Any], vectors: NDArray[np.float32], where: str) -> None:
+    """Refuse a column whose values differ by so little, beside their size, that float32 rounds the differences away."""
+    if features.dtype.itemsize < 4 or not len(features):
+        return
+    for column in range(features.shape[1]):
+        exact = features[:, column].astype(np.float64)
+        spread, size = exact.std(), np.abs(exact).max()
+        lost = np.abs(exact - vectors[:, column]).max()
+        if lost > _LOST * spread > _LOST * _NOISE * size:
+            raise UserError(
+                f"{where} varies by {spread:.3g} around {exact.mean():.6g} in column {column} (counted from 0), too "
+                "little for float32 to tell apart; subtract an offset from that column"
+            )
 
 
 def _not_finite(value: Any) -> tuple[str, str]:

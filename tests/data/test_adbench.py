@@ -48,6 +48,15 @@ def test_labels_of_any_kind_are_zero_and_one(adbench_file: WriteNpz, kind: type)
     assert labels.tolist() == Y.tolist()
 
 
+@pytest.mark.parametrize(
+    "column",
+    [np.full(120, 0.1), np.full(120, 0.1) + np.arange(120) * 1e-17, np.arange(120) * 1e7 + 2**31, X[:, 0] * 1e-30],
+)
+def test_columns_that_float32_holds_well_enough_are_taken(adbench_file: WriteNpz, column: np.ndarray):
+    vectors, _ = load_adbench(adbench_file(X=np.column_stack([X, column])))
+    np.testing.assert_array_equal(vectors[:, 5], column.astype(np.float32))
+
+
 def test_equal_vectors_are_copies_whatever_the_sign_of_zero(adbench_file: WriteNpz):
     vectors, _ = load_adbench(adbench_file(X=np.where(np.arange(120)[:, None] < 60, 0.0, -0.0) * X))
     assert len(set(content_hashes(vectors).tolist())) == 1
@@ -66,6 +75,11 @@ def test_equal_vectors_are_copies_whatever_the_sign_of_zero(adbench_file: WriteN
         ({"X": with_value(np.nan)}, "X in {} has NaN at row 7, column 3 (counted from 0); fill the gaps"),
         ({"X": with_value(np.nan, 119, 4)}, "X in {} has NaN at row 119, column 4"),
         ({"X": with_value(-np.inf)}, "X in {} has infinity at row 7, column 3 (counted from 0); replace it"),
+        (
+            {"X": X + 2.0**31},
+            "X in {} varies by 2.68 around 2.14748e+09 in column 0 (counted from 0), too little for float32 to tell",
+        ),
+        ({"X": np.arange(600).reshape(120, 5) + 2**40}, "X in {} varies by 173 around 1.09951e+12 in column 0"),
         ({"X": with_value(-1e39)}, "X in {} has -1e+39, more than float32 holds, at row 7, column 3"),
         ({"y": Y[:-1]}, "y in {} has shape (119,) for 120 rows of X; labels must be (120,)"),
         ({"y": Y[:, None]}, "y in {} has shape (120, 1) for 120 rows of X"),
