@@ -12,7 +12,7 @@ from fanogan_mtl.evaluation.bootstrap import auroc_interval
 from fanogan_mtl.evaluation.statistics import Summary, summarise
 from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, SHALLOW
 from fanogan_mtl.sweep.cell import Comparison, DoneCell
-from fanogan_mtl.sweep.tested import Tested, tested
+from fanogan_mtl.sweep.tested import Tested, rows_tested
 
 Block = tuple[str, str]
 """A data set and the class that is normal in it."""
@@ -131,7 +131,7 @@ class Result:
     @cached_property
     def tested(self) -> Tested:
         """How many test rows its figures rest on."""
-        return tested(self.cells)
+        return rows_tested(self.cells)
 
     @cached_property
     def interval(self) -> tuple[float, float]:

@@ -43,7 +43,7 @@ class Tested:
         return text
 
 
-def tested(cells: Iterable[DoneCell]) -> Tested:
+def rows_tested(cells: Iterable[DoneCell]) -> Tested:
     """Count the test rows of cells, at least one."""
     results = [cell.result for cell in cells]
     anomalies = [int(result.anomaly.sum()) for result in results]

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from fanogan_mtl.evaluation.statistics import Summary, summarise
 from fanogan_mtl.sweep.cell import CellResult, DoneCell
-from fanogan_mtl.sweep.tested import tested
+from fanogan_mtl.sweep.tested import rows_tested
 from fanogan_mtl.tracking.records import Value
 
 NOT_AVERAGED = {"threshold"}  # a score's unit differs from class to class
@@ -48,7 +48,7 @@ def comparison_values(cells: Sequence[DoneCell], classes: Sequence[str]) -> list
                 values += [Value(f"auroc_class_{each}", mean, budget) for each, mean in summary.by_class.items()]
     last = summaries(cells, budgets[-1])["auroc"].by_class
     values += [Value("auroc_by_class", last[each], classes.index(each)) for each in last]
-    return values + [Value(name, count, budgets[-1]) for name, count in asdict(tested(cells)).items()]
+    return values + [Value(name, count, budgets[-1]) for name, count in asdict(rows_tested(cells)).items()]
 
 
 def cell_values(result: CellResult) -> list[Value]:
@@ -62,7 +62,7 @@ def cell_values(result: CellResult) -> list[Value]:
 
 def fewest_tested(cells: Sequence[DoneCell]) -> int:
     """Smallest number of test rows of any class, normal or anomalous, that a figure of these cells rests on."""
-    return tested(cells).n_class_min
+    return rows_tested(cells).n_class_min
 
 
 def validation_auroc(cells: Sequence[DoneCell]) -> float:

@@ -1,5 +1,6 @@
 """A folder of anyone's own images, from preprocessing to models, as a person runs it."""
 
+import re
 from pathlib import Path
 
 import mlflow
@@ -83,6 +84,38 @@ def test_a_class_of_a_defect_is_found_without_a_normal_image_in_training(place: 
     (run,) = [run for run in recorded(place).comparisons if run.info.run_name == "bottle · pca"]
     assert run.data.metrics["auroc"] == 1
     assert "auroc_class_good" in run.data.metrics
+
+
+def test_a_rare_class_is_tested_beside_the_others_and_the_numbers_are_told(place: Path) -> None:
+    images = mixed_pictures({"good": 60, "nut": 20, "cog": 2})
+    process = run_inside(
+        place, "benchmark", "--dataset", f"folder:{write(place / 'rare', images)}?colour=rgb&image_size=16",
+        "--detectors", "pca", "--classes", "good",
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    told = "rare: each AUROC rests on 17 normal and 5 anomalous images, 1 of the smallest class"
+    assert told in process.stdout.splitlines()
+    (comparison,) = [run for run in recorded(place).comparisons if run.info.run_name == "rare · pca"]
+    metrics = comparison.data.metrics
+    assert [metrics[f"n_{name}"] for name in ("normal_min", "normal_max", "class_min")] == [17, 17, 1]
+    assert metrics["false_alarm_rate"] > 0.5  # 38 images say little about PCA's threshold
+    (warning,) = [line for line in process.stdout.splitlines() if "Warning" in line]
+    expected = (
+        r"Warning: the model of rare · pca: is_anomaly is true of \d+ % of new normal images, where 10 % is meant"
+    )
+    assert re.match(expected, warning)
+    client = mlflow.MlflowClient(uri(place))
+    model = client.get_logged_model(comparison.data.tags["model_uri"].rpartition("/")[2])
+    assert warning.rpartition(" · pca: ")[2] in model.tags["mlflow.note.content"]
+
+
+def test_a_warning_comes_again_where_the_model_is_registered(place: Path) -> None:
+    (comparison,) = [run for run in recorded(place).comparisons if run.info.run_name == "rare · pca"]
+    process = run_inside(place, "register", "--run", comparison.info.run_id, "--name", "rare")
+    assert process.returncode == 0, process.stderr
+    assert "Warning: rare version 1: is_anomaly is true of" in process.stdout
+    version = mlflow.MlflowClient(uri(place)).get_model_version("rare", "1")
+    assert "is_anomaly is true of" in version.description
 
 
 @pytest.mark.parametrize(

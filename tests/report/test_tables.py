@@ -54,6 +54,16 @@ def test_ours_stand_beside_the_study_as_mean_over_budgets_and_at_each() -> None:
     assert row_of(table, "handwritten: 95 % interval at 4")["fanogan"].numbers["low"] == result.interval[0]
 
 
+def test_how_many_images_each_auroc_rests_on_is_told() -> None:
+    sections = {section.anchor: section for section in table_sections(evidence(FULL))}
+    (text,) = [block.text for block in sections["table-5-3"].blocks if isinstance(block, Text) and "Ours" in block.text]
+    rests = "Each AUROC rests on: handwritten, 6 normal and 54 anomalous images"
+    assert rests in text
+    entry = row_of(tables_of(FULL)["Table 5.1: auroc"], "handwritten: normal + anomalous images tested")["vae"]
+    assert entry.text == "6 + 54"
+    assert (entry.numbers["n_normal_min"], entry.numbers["n_anomalies_max"]) == (6, 54)
+
+
 def test_the_best_of_a_row_is_marked_and_baselines_are_always_there() -> None:
     table = tables_of(FULL)["Table 5.1: auroc"]
     ours = row_of(table, "handwritten: ours, mean over 2, 4 epochs")

@@ -23,7 +23,9 @@ from fanogan_mtl.sweep.cell import (
     drop_kept_detectors,
     kept_detector,
     run_cell,
+    split_of,
     train_detector,
+    validation_stages,
 )
 from fanogan_mtl.sweep.grid import comparison_parameters, pretraining_parameters
 from fanogan_mtl.sweep.pretraining import (
@@ -212,3 +214,51 @@ def test_an_extractors_own_number_of_epochs_is_among_what_it_depends_on() -> Non
     assert (own["epochs"], own["batch_size"]) == (5, 32)
     assert json.loads(pretraining_parameters("resnet18", {"epochs": 2}))["epochs"] == 2
     assert "random_state" not in own
+
+
+def uneven_shapes(path: Path) -> str:
+    """Write a set whose class 2 is rare, and looks like class 0, which class 1 doesn't."""
+    random = np.random.default_rng(0)
+    arrays = {}
+    for part, sizes in (("train", (60, 40, 1)), ("test", (20, 15, 2))):
+        labels = np.repeat(np.arange(3), sizes)
+        images = random.integers(0, 100, (len(labels), 28, 28))
+        images[labels == 1, 8:18, 6:20] += 150
+        arrays |= {f"x_{part}": images.astype(np.uint8), f"y_{part}": labels}
+    np.savez(path, **arrays)
+    return f"uneven=npz:{path}"
+
+
+def test_classes_of_unlike_sizes_count_the_same_in_every_metric(tmp_path: Path) -> None:
+    result = run_cell(cell_of(uneven_shapes(tmp_path / "uneven.npz"), tmp_path, "knn"), tmp_path)
+    assert result.counts == {0: 26, 1: 15, 2: 2}
+    scores, labels = result.scores[-1], result.labels
+    pairs = [
+        roc_auc_score(labels[pair] > 0, scores[pair]) for other in (1, 2) for pair in [np.isin(labels, (0, other))]
+    ]
+    assert result.metrics[2]["auroc"] == pytest.approx(np.mean(pairs), abs=1e-12)
+    assert result.metrics[2]["auroc"] < roc_auc_score(labels > 0, scores) - 0.1
+    assert np.bincount(labels, result.weights) == pytest.approx([43 / 3] * 3)
+    result.save(tmp_path / "cell.npz")
+    np.testing.assert_array_equal(CellResult.load(tmp_path / "cell.npz").weights, result.weights)
+
+
+def test_who_chooses_weighs_classes_as_the_cell_does(tmp_path: Path) -> None:
+    cell = cell_of(uneven_shapes(tmp_path / "uneven.npz"), tmp_path, "vae")
+    chosen = dict(validation_stages(cell, tmp_path))
+    metrics = run_cell(cell, tmp_path).metrics
+    assert chosen == {budget: values["validation_auroc"] for budget, values in metrics.items()}
+    split, rows_of = split_of(cell, tmp_path)
+    scores = train_detector(cell, 2, tmp_path).decision_function(rows_of(split.validation))
+    assert metrics[2]["validation_auroc"] != roc_auc_score(split.validation.anomaly, scores)
+
+
+def test_vectors_are_not_weighed(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(0, 3, (120, 5))
+    np.savez(tmp_path / "toy.npz", X=vectors, y=np.repeat([0, 1], [100, 20]))
+    cell = replace(cell_of(f"toy=adbench:{tmp_path / 'toy.npz'}", tmp_path, "knn"), normal_class="normal")
+    result = run_cell(cell, tmp_path)
+    assert result.counts == {0: 30, 1: 6}
+    assert result.weights is None
+    found = result.scores[-1] > result.metrics[2]["threshold"]
+    assert result.metrics[2]["precision"] == pytest.approx(result.anomaly[found].mean())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fanogan_mtl.sweep.cell import CellResult, DoneCell
-from fanogan_mtl.workflows.summary import best_heads, comparison_values, validation_auroc
+from fanogan_mtl.workflows.summary import best_heads, cell_values, comparison_values, fewest_tested, validation_auroc
 
 
 def done(normal_class: str, seed: int, test: tuple[float, float], validation: tuple[float, float]) -> DoneCell:
@@ -12,8 +12,10 @@ def done(normal_class: str, seed: int, test: tuple[float, float], validation: tu
         budget: {"auroc": test[at], "validation_auroc": validation[at], "threshold": 1.0, "fit_seconds": 2.0}
         for at, budget in enumerate((20, 50))
     }
-    empty = np.zeros(0)
-    return DoneCell(normal_class, seed, CellResult(metrics, empty, empty > 0, empty.astype(int), empty.astype(int)))
+    labels = np.repeat([0, 1, 2], [5, 4, 3 if normal_class == "a" else 2])
+    return DoneCell(
+        normal_class, seed, CellResult(metrics, np.zeros((2, len(labels))), labels > 0, labels, np.arange(len(labels)))
+    )
 
 
 CELLS = [
@@ -33,6 +35,16 @@ def test_means_deviations_and_classes() -> None:
     assert values["auroc_by_class", 1] == pytest.approx(0.8)  # "a" is the second class
     assert values["auroc_by_class", 0] == pytest.approx(0.7)
     assert not [name for name, _ in values if name.startswith("threshold") or name.startswith("fit_seconds_std")]
+
+
+def test_how_many_rows_they_rest_on_is_among_the_metrics() -> None:
+    values = {value.name: value.value for value in comparison_values(CELLS, ("b", "a"))}
+    assert {name: value for name, value in values.items() if name.startswith("n_")} == {
+        "n_normal_min": 5, "n_normal_max": 5, "n_anomalies_min": 6, "n_anomalies_max": 7, "n_class_min": 2,
+    }  # fmt: skip
+    assert fewest_tested(CELLS) == 2
+    of_cell = {(value.name, value.step): value.value for value in cell_values(CELLS[0].result)}
+    assert (of_cell["n_normal", 50], of_cell["n_anomalies", 50]) == (5, 7)
 
 
 def test_one_seed_has_no_deviation_over_seeds() -> None:
