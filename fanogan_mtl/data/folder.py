@@ -215,9 +215,8 @@ def _check_no_data_sets(root: Path, classes: dict[str, Tree]) -> None:
     filled = {name: tree for name, tree in classes.items() if tree.images}
     inner = {name: _inner(root / name) for name, tree in filled.items() if tree.folders and not tree.n_direct}
     if len(inner) == len(filled) > 1 and all(map(_has_normal_class, inner.values())):
-        raise UserError(
-            f"{_data_sets(root, list(inner))} with classes in it; name folder:{inner[min(inner, key=class_order)]}"
-        )
+        first = inner[min(inner, key=class_order)]
+        raise UserError(f"{_data_sets(root, list(inner))} with classes in it; name folder:{first}")
 
 
 def _is_parted(tree: Tree) -> bool:
