@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from fanogan_mtl.data.dataset import RawDataset, RawImages, class_order
 from fanogan_mtl.data.files import ImageFiles
 from fanogan_mtl.data.formats import READ
 from fanogan_mtl.data.layout import is_normal, mask_folders, masks_are_classes, part_of, plain
-from fanogan_mtl.data.left_out import BESIDE, MASKS, VALIDATION, counted
+from fanogan_mtl.data.left_out import BESIDE, MASKS, VALIDATION, counted, say_left_out
 from fanogan_mtl.data.samples import train_and_test_rows
 from fanogan_mtl.data.tree import Tree, folders_in, images_beside, tree_below
 from fanogan_mtl.errors import UserError
@@ -121,6 +123,22 @@ def load_folder(path: Path, data_dir: Path) -> RawDataset:
     if not len(train):
         raise UserError(f"{path} has too few images to train on; a class needs at least two, and rather hundreds")
     return RawDataset(classes, RawImages(images[train], labels[train]), RawImages(images[test], labels[test]))
+
+
+def folder_fingerprint(path: Path, data_dir: Path) -> str:
+    """Digest of what decides a folder's content: names, classes and bytes of its images. What is left out is said.
+
+    Raises
+    ------
+    UserError
+        As `load_folder`.
+    """
+    files = list_folder(path)
+    say_left_out(path, files.left_out, files.folders_left_out)
+    content = sha256(str(files.n_train).encode())
+    for texts in (files.names, files.labels, folder_digests(path, files, data_dir)):
+        content.update(os.fsencode("\0".join(("", *texts))))
+    return content.hexdigest()
 
 
 def folder_digests(path: Path, files: FolderFiles, data_dir: Path) -> list[str]:
