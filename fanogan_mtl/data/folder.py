@@ -191,9 +191,8 @@ def _part(root: Path, name: str) -> _Part:
     masks, faces = mask_folders(folders), masks_are_classes(folders)
     below = f"{name}/" if name else ""
     trees = {each: tree_below(root, below + each, faces) for each in folders if each not in masks}
-    for each in [each for each, tree in trees.items() if set(tree.left_out) == {MASKS} and not tree.images]:
-        masks.add(each)
-        del trees[each]
+    masks |= {each for each, tree in trees.items() if tree.has_masks_only}
+    trees = {each: tree for each, tree in trees.items() if each not in masks}
     n_beside = images_beside(folder)
     if not trees:
         lies = f" ({n_beside:,} image{'s' * (n_beside != 1)} in it)" if n_beside else ""

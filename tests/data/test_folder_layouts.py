@@ -95,6 +95,7 @@ LEFT_OUT: dict[str, tuple[dict[str, int], str]] = {
         },
         "5 masks",
     ),
+    "folders of masks alone": ({"good": 2, "crack": 2, "other/masks": 3}, r"3 masks \(in other/; .*"),
     "masks alone": ({"good": 2, "crack": 2, "other/0_mask.png": 1}, r"1 masks? \(in other/; .*"),
     "MVTec AD": (
         {
