@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,9 +21,8 @@ from fanogan_mtl.data.archive import check_archive
 from fanogan_mtl.data.cache import file_digest, key_of, published_folder, read_array, read_facts, write_entry
 from fanogan_mtl.data.dataset import Dataset, Images, RawDataset, class_order
 from fanogan_mtl.data.files import ImageFiles, PreparedImages, image_hashes, prepare_images
-from fanogan_mtl.data.folder import folder_digests, list_folder, load_folder
+from fanogan_mtl.data.folder import folder_fingerprint, load_folder
 from fanogan_mtl.data.hashing import content_hashes, random_ranks
-from fanogan_mtl.data.left_out import say_left_out
 from fanogan_mtl.data.levels import eight_bits
 from fanogan_mtl.data.npz import load_npz
 from fanogan_mtl.data.published import load_published, published_files
@@ -275,7 +273,8 @@ def _pool_entry(members: list[Path], data_dir: Path) -> Path:
 def _fingerprint(source: Source, data_dir: Path) -> list[str]:
     """Say what decides a source's content: its files' bytes, or the packages that it comes from."""
     if source.kind == "folder":
-        return _folder_fingerprint(source, data_dir)
+        assert source.path is not None
+        return [source.kind, f"pillow {_version('pillow')}", folder_fingerprint(source.path, data_dir)]
     if source.path is not None:
         check_archive(source.path, source.kind)
         files = [source.path]
@@ -287,18 +286,6 @@ def _fingerprint(source: Source, data_dir: Path) -> list[str]:
         return [source.kind, *(file_digest(file, data_dir) for file in files)]
     except OSError as error:
         raise UserError(f"can't read {error.filename} ({error.strerror})") from None
-
-
-def _folder_fingerprint(source: Source, data_dir: Path) -> list[str]:
-    """Say what decides a folder's content: names, classes and bytes of its images, and what decodes them."""
-    assert source.path is not None
-    files = list_folder(source.path)
-    say_left_out(source.path, files.left_out, files.folders_left_out)
-    digests = folder_digests(source.path, files, data_dir)
-    content = sha256(f"{files.n_train}\0".encode())
-    for texts in (files.names, files.labels, digests):
-        content.update(os.fsencode("\0".join(texts)) + b"\0")
-    return [source.kind, f"pillow {_version('pillow')}", content.hexdigest()]
 
 
 def _check_alike(sources: list[Source], name: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from fanogan_mtl.data.dataset import RawDataset, RawImages, class_order
 from fanogan_mtl.data.files import ImageFiles
 from fanogan_mtl.data.formats import READ
 from fanogan_mtl.data.layout import is_normal, mask_folders, masks_are_classes, part_of, plain
-from fanogan_mtl.data.left_out import BESIDE, MASKS, VALIDATION, counted
+from fanogan_mtl.data.left_out import BESIDE, MASKS, VALIDATION, counted, say_left_out
 from fanogan_mtl.data.samples import train_and_test_rows
 from fanogan_mtl.data.tree import Tree, folders_in, images_beside, tree_below
 from fanogan_mtl.errors import UserError
@@ -123,6 +125,22 @@ def load_folder(path: Path, data_dir: Path) -> RawDataset:
     return RawDataset(classes, RawImages(images[train], labels[train]), RawImages(images[test], labels[test]))
 
 
+def folder_fingerprint(path: Path, data_dir: Path) -> str:
+    """Digest of what decides a folder's content: names, classes and bytes of its images. What is left out is said.
+
+    Raises
+    ------
+    UserError
+        As `load_folder`.
+    """
+    files = list_folder(path)
+    say_left_out(path, files.left_out, files.folders_left_out)
+    content = sha256(str(files.n_train).encode())
+    for texts in (files.names, files.labels, folder_digests(path, files, data_dir)):
+        content.update(os.fsencode("\0".join(("", *texts))))
+    return content.hexdigest()
+
+
 def folder_digests(path: Path, files: FolderFiles, data_dir: Path) -> list[str]:
     """SHA-256 of each file's bytes.
 
@@ -173,9 +191,8 @@ def _part(root: Path, name: str) -> _Part:
     masks, faces = mask_folders(folders), masks_are_classes(folders)
     below = f"{name}/" if name else ""
     trees = {each: tree_below(root, below + each, faces) for each in folders if each not in masks}
-    for each in [each for each, tree in trees.items() if set(tree.left_out) == {MASKS} and not tree.images]:
-        masks.add(each)
-        del trees[each]
+    masks |= {each for each, tree in trees.items() if tree.has_masks_only}
+    trees = {each: tree for each, tree in trees.items() if each not in masks}
     n_beside = images_beside(folder)
     if not trees:
         lies = f" ({n_beside:,} image{'s' * (n_beside != 1)} in it)" if n_beside else ""
@@ -215,9 +232,8 @@ def _check_no_data_sets(root: Path, classes: dict[str, Tree]) -> None:
     filled = {name: tree for name, tree in classes.items() if tree.images}
     inner = {name: _inner(root / name) for name, tree in filled.items() if tree.folders and not tree.n_direct}
     if len(inner) == len(filled) > 1 and all(map(_has_normal_class, inner.values())):
-        raise UserError(
-            f"{_data_sets(root, list(inner))} with classes in it; name folder:{inner[min(inner, key=class_order)]}"
-        )
+        first = inner[min(inner, key=class_order)]
+        raise UserError(f"{_data_sets(root, list(inner))} with classes in it; name folder:{first}")
 
 
 def _is_parted(tree: Tree) -> bool:

@@ -53,5 +53,5 @@ def left_out(root: Path, files: tuple[tuple[str, int], ...], folders: tuple[tupl
 def counted(counts: Mapping[str, int]) -> str:
     """Put counts of kinds into words, as `20 .tif, 1 mask`."""
     one = re.compile(r"^(mask|link|image)s")
-    words = ((count, one.sub(r"\1", kind) if count == 1 else kind) for kind, count in counts.items())
+    words = ((count, one.sub(r"\1", kind) if count == 1 else kind) for kind, count in sorted(counts.items()))
     return ", ".join(f"{count:,} {kind}" for count, kind in words)

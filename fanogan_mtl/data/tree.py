@@ -38,6 +38,11 @@ class Tree:
     left_out: Counter[str] = field(default_factory=Counter)
     mask_folders: list[str] = field(default_factory=list)
 
+    @property
+    def has_masks_only(self) -> bool:
+        """Whether there are masks, and nothing else."""
+        return not self.images and set(self.left_out) | ({MASKS} if self.mask_folders else set()) == {MASKS}
+
 
 def folders_in(folder: Path) -> list[str]:
     """Names of the folders and links to folders in a folder, rubbish aside."""

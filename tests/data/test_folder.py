@@ -314,6 +314,23 @@ def test_mistakes_are_one_line_and_leave_no_data(parts: Path, tmp_path: Path, mi
     assert not list((tmp_path / "data").glob("prepared/*"))
 
 
+def test_a_folder_that_changes_while_it_is_prepared_is_not_kept(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def load_and_change(path: Path, data_dir: Path) -> RawDataset:
+        raw = load_folder(path, data_dir)
+        write(path, {"train/nut/0.jpg": picture(99)})
+        return raw
+
+    spec = spec_of(f"folder:{parts}")
+    with monkeypatch.context() as patch:
+        patch.setattr(catalog, "load_folder", load_and_change)
+        with pytest.raises(UserError, match="data set 'parts' changed while it was read; start the same command again"):
+            load_dataset(spec, tmp_path / "data")
+    assert not list((tmp_path / "data").glob("prepared/*"))
+    assert load_dataset(spec, tmp_path / "data").digest == load_dataset(spec, tmp_path / "other").digest
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 @pytest.mark.parametrize("name", ["train/nut", "train/nut/0.jpg", "."])
 def test_what_may_not_be_read_is_one_line(parts: Path, tmp_path: Path, name: str):

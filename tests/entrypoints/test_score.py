@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -60,7 +61,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(random.integers(0, 256, shape, np.uint8)).save(
             below / f"{number:03}.{'pngJPG'[number % 2 * 3 :][:3]}"
         )
-    (folder / "notes.txt").write_text("no image")
     (folder / ".hidden.png").write_bytes(b"")
     return folder
 
@@ -187,6 +187,26 @@ def test_what_can_not_be_read_is_a_row_and_the_others_are_scored(
     assert "5 images could not be read" in page
     run = max(score_runs(store), key=lambda run: run.info.start_time)
     assert run.data.metrics == {"images": 2, "errors": 5}
+
+
+@pytest.mark.usefixtures("in_store")
+def test_of_a_folder_nothing_is_lost_but_what_systems_leave(
+    model: str, photos: Path, scores: Path, tmp_path: Path
+) -> None:
+    good = next((photos / "part 0").iterdir())
+    folder = tmp_path / "folder"
+    for name in ("a.png", "b", "c_mask.png", "mask/d.png", "Thumbs.db"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(good, folder / name)
+    (folder / "e.txt").write_text("no image")
+    assert score(ScoreOptions(model, str(folder), str(tmp_path / "out.csv"), HEADS[0])) == 0
+    made = {row["path"]: row for row in rows(tmp_path / "out.csv")}
+    assert list(made) == ["a.png", "b", "c_mask.png", "e.txt", "mask/d.png"]
+    known = next(row for row in rows(scores) if row["path"] == good.relative_to(photos).as_posix())
+    assert made["a.png"]["score"] == made["b"]["score"] == known["score"]
+    assert "a mask" in made["c_mask.png"]["error"]
+    assert "a mask" in made["mask/d.png"]["error"]
+    assert made["e.txt"]["error"]
 
 
 def test_a_file_without_permission_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,6 +389,36 @@ def test_two_processes_do_not_write_one_journal(tmp_path: Path) -> None:
         ):
             pass
         assert json.loads((tmp_path / "t.partial.json").read_text()) == FACTS
+
+
+def test_every_file_of_a_folder_is_listed_but_what_systems_leave(tmp_path: Path) -> None:
+    image = io.BytesIO()
+    Image.new("L", (4, 4)).save(image, "JPEG")
+    files = {"1.PNG": b"", "2.jfif": b"", "3": image.getvalue(), "below/4.tif": b"", "notes.txt": b"no image"}
+    for name, content in {**files, "Thumbs.db": b"", ".x.png": b"", "__MACOSX/5.png": b""}.items():
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(content)
+    (tmp_path / "photos/link").symlink_to(tmp_path / "photos/below")
+    listed = image_list.list_images(str(tmp_path / "photos"))
+    assert list(listed) == sorted([*files, "link"])
+    with pytest.raises(ImageError, match="not a file"):
+        image_list.read_image(listed["link"])
+
+
+def test_a_folder_without_any_image_and_a_single_image_of_any_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(UserError, match="has no image: PNG, JPEG, TIFF, BMP or WebP files are taken"):
+        image_list.list_images(str(tmp_path))
+    Image.new("L", (4, 4)).save(tmp_path / "photo", "PNG")
+    with pytest.raises(UserError, match="is one image"):
+        image_list.list_images(str(tmp_path / "photo"))
+
+
+def test_masks_are_told_from_the_images_of_a_folder() -> None:
+    images = {"a/1.png", "b c/1.jpg", "label.png", "2.png"}
+    masks = {"a/1_mask.png", "mask/1.png", "ground_truth/b/deep/1.png", "b c/gt/1.png", "a_mask/1.png"}
+    assert image_list.masks_among(images | masks) == masks
+    assert image_list.masks_among({"mask/1.png", "no_mask/1.png"}) == set()
 
 
 def test_names_are_one_line_of_text_whatever_their_bytes(tmp_path: Path) -> None:
