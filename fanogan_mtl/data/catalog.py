@@ -20,7 +20,7 @@ from fanogan_mtl.data.adbench import CLASSES, load_adbench
 from fanogan_mtl.data.archive import check_archive
 from fanogan_mtl.data.cache import file_digest, key_of, published_folder, read_array, read_facts, write_entry
 from fanogan_mtl.data.dataset import Dataset, Images, RawDataset, class_order
-from fanogan_mtl.data.files import ImageFiles, PreparedImages, image_hashes, prepare_images
+from fanogan_mtl.data.files import ImageFiles, PreparedImages, image_hashes, prepare_images, prepare_set
 from fanogan_mtl.data.folder import folder_fingerprint, load_folder
 from fanogan_mtl.data.hashing import content_hashes, random_ranks
 from fanogan_mtl.data.levels import eight_bits
@@ -173,8 +173,8 @@ def prepared_folder(source: Source, data_dir: Path) -> Path:
 
     def fill(folder: Path) -> None:
         raw = load_raw(source, data_dir)
-        train = prepare_images(raw.train.images, preparation, f"preparing {source.name}, train")
-        test = prepare_images(raw.test.images, train.preparation, f"preparing {source.name}, test")
+        train = prepare_set(raw.train.images, preparation, f"preparing {source.name}, train")
+        test = prepare_set(raw.test.images, train.preparation, f"preparing {source.name}, test")
         rows, classes = _sheet_rows(raw)
         sheet = _sheet_images(raw, rows, train.preparation.depth)
         arrays: dict[str, NDArray[Any]] = {"sheet_raw": sheet, "sheet_rows": rows}
@@ -334,7 +334,7 @@ def _sheet_images(raw: RawDataset, rows: NDArray[np.int64], depth: int | None) -
     images = raw.train.images
     if not isinstance(images, ImageFiles):
         return eight_bits(images[rows], depth)
-    thumbnails = prepare_images(images[rows.reshape(-1)], replace(_THUMBNAIL, depth=depth)).pixels
+    thumbnails = prepare_images(images[rows.reshape(-1)], replace(_THUMBNAIL, depth=depth))
     return thumbnails.reshape(*rows.shape, *thumbnails.shape[1:])
 
 
@@ -383,7 +383,7 @@ def extractor_images(spec: DatasetSpec, rows: NDArray[np.int64], wanted: Wanted,
     for images, preparation in zip(parts, preparations * 2, strict=True):
         own = rows[(rows >= start) & (rows < start + len(images))] - start
         if len(own):
-            prepared.append(prepare_images(images[own], extractor_preparation(preparation, wanted)).pixels)
+            prepared.append(prepare_images(images[own], extractor_preparation(preparation, wanted)))
         start += len(images)
     return np.concatenate(prepared)
 

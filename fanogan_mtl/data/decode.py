@@ -12,7 +12,7 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from fanogan_mtl.data import jpeg, png, tiff
 from fanogan_mtl.data.image_error import ImageError, damaged
@@ -52,6 +52,8 @@ def decode_image(content: bytes) -> Pixels:
             return _turned(_without_equal_channels(pixels), orientation)
     except ImageError:
         raise
+    except UnidentifiedImageError:
+        raise damaged("its header makes no sense") from None
     except Image.DecompressionBombError:
         raise ImageError(f"the image is too large; at most {MOST_PIXELS:,} pixels are read") from None
     except Exception as error:  # Pillow's readers raise whatever their input makes them raise
@@ -66,7 +68,7 @@ def _reader(content: bytes) -> Callable[[bytes], tuple[Pixels, int]]:
         return _read_jpeg
     if content.startswith(tiff.SIGNATURES):
         return _read_tiff
-    if content.startswith(b"BM"):
+    if content.startswith(b"BM") and content[15:18] == bytes(3):  # a header of fewer than 256 bytes
         return _read_bmp
     if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
         return _read_webp
@@ -82,6 +84,7 @@ def _read_png(content: bytes) -> tuple[Pixels, int]:
     else:
         pixels = _seen(_opened(png.png_file(picture), "PNG"))
     if colour := png.transparent_colour(picture):
+        pixels = pixels.copy()
         pixels[(np.atleast_3d(pixels) == np.array(colour)).all(axis=2)] = np.iinfo(pixels.dtype).max
     return pixels, exif_orientation(picture.exif)
 
@@ -99,7 +102,7 @@ def _read_tiff(content: bytes) -> tuple[Pixels, int]:
 
 def _read_bmp(content: bytes) -> tuple[Pixels, int]:
     image = _opened(content, "BMP")
-    if image.mode == "RGBA" and not image.getextrema()[3][1]:  # an alpha channel that nobody filled
+    if image.mode == "RGBA" and not image.getchannel("A").getbbox():  # an alpha channel that nobody filled
         image = image.convert("RGB")
     return _seen(image), 1
 
@@ -127,7 +130,7 @@ def _seen(image: Image.Image) -> NDArray[np.uint8]:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
-    return np.array(image.convert(mode))
+    return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
 def _seen_16_bits(samples: NDArray[np.uint16]) -> Pixels:

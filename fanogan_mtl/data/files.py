@@ -45,7 +45,7 @@ class ImageFiles:
 
 @dataclass(frozen=True, eq=False)
 class PreparedImages:
-    """What `prepare_images` makes.
+    """What `prepare_set` makes.
 
     Attributes
     ----------
@@ -72,7 +72,12 @@ def read_image(path: Path) -> Pixels:
     UserError
         For a file that can't be read or is no image.
     """
-    return _decoded(path, _content(path))
+    try:
+        return decode_image(path.read_bytes())
+    except ImageError as error:
+        raise UserError(f"{path} can't be read ({error}); mend it or take it out") from None
+    except OSError as error:
+        raise UserError(f"can't open {path} ({error.strerror}); make it readable or take it out") from None
 
 
 def image_hashes(images: Pixels | ImageFiles) -> NDArray[np.uint64]:
@@ -80,10 +85,13 @@ def image_hashes(images: Pixels | ImageFiles) -> NDArray[np.uint64]:
     return images.hashes if isinstance(images, ImageFiles) else content_hashes(images)
 
 
-def prepare_images(
-    images: Pixels | ImageFiles, preparation: Preparation, shown_as: str | None = None
-) -> PreparedImages:
-    """Prepare images as `prepare` does, be they an array or files; of files only the results are held.
+def prepare_images(images: Pixels | ImageFiles, preparation: Preparation) -> NDArray[np.uint8]:
+    """Prepare images as `prepare` does, be they an array or files; of files only the results are held."""
+    return prepare_set(images, preparation).pixels
+
+
+def prepare_set(images: Pixels | ImageFiles, preparation: Preparation, shown_as: str | None = None) -> PreparedImages:
+    """Prepare images as `prepare_images` does, and find out how large and how deep they are.
 
     Parameters
     ----------
@@ -110,9 +118,8 @@ def _prepare_files(files: ImageFiles, preparation: Preparation, shown_as: str | 
     highest: dict[int, int] = {}  # of 16-bit images, by row
     rows = progress(range(len(files)), len(files), shown_as) if shown_as else range(len(files))
     for row in rows:
-        content = _content(files.paths[row])
-        image = _decoded(files.paths[row], content)
-        sizes[row] = *image.shape[:2], len(content)
+        image = read_image(files.paths[row])
+        sizes[row] = *image.shape[:2], files.paths[row].stat().st_size
         if image.dtype == np.uint16:
             highest[row] = int(image.max())
         if image.dtype == np.uint8 or preparation.depth:
@@ -127,17 +134,3 @@ def _prepare_files(files: ImageFiles, preparation: Preparation, shown_as: str | 
 def _with_depth(preparation: Preparation, highest: Collection[int]) -> Preparation:
     """Settle the depth, given the highest value of each 16-bit image."""
     return replace(preparation, depth=preparation.depth or (depth_of(max(highest)) if highest else 16))
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"can't open {path} ({error.strerror}); make it readable or take it out") from None
-
-
-def _decoded(path: Path, content: bytes) -> Pixels:
-    try:
-        return decode_image(content)
-    except ImageError as error:
-        raise UserError(f"{path} can't be read ({error}); mend it or take it out") from None

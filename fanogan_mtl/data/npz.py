@@ -18,7 +18,7 @@ _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 def load_npz(path: Path) -> RawDataset:
     """Load `x_train, y_train, x_test, y_test` from an npz file; nothing in it is ever unpickled.
 
-    Images are (n, height, width) or (n, height, width, 3) uint8, labels (n,) integers.
+    Images are (n, height, width) or (n, height, width, 3), uint8 or uint16, labels (n,) integers.
 
     Raises
     ------
@@ -36,9 +36,11 @@ def load_npz(path: Path) -> RawDataset:
 
 
 def _check_images(images: NDArray[Any], where: str) -> None:
-    if images.dtype != np.uint8:
+    if images.dtype not in (np.uint8, np.uint16):
         nan = " and has NaN" if _has_nan(images) else ""
-        raise UserError(f"{where} is {images.dtype}{nan}; scale images to 0 to 255 and convert them to uint8")
+        raise UserError(
+            f"{where} is {images.dtype}{nan}; scale images to 0 to 255 and convert them to uint8, or to uint16 if they are deeper"
+        )
     if images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)) or 0 in images.shape[1:]:
         raise UserError(f"{where} has shape {images.shape}; images must be (n, height, width) or (n, height, width, 3)")
     if len(images) == 0:

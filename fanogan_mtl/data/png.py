@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from struct import pack, unpack, unpack_from
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,7 @@ _OF_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
-@dataclass(frozen=True)
-class Png:
+class Png(NamedTuple):
     """A PNG without its ancillary chunks.
 
     Attributes
@@ -72,7 +71,7 @@ def read_png(content: bytes) -> Png:
 
 
 def png_file(png: Png) -> bytes:
-    """Write a file of nothing but the pixels; of transparency it has a palette's only."""
+    """Write a file of nothing but the pixels; of transparent colours it has a palette's only."""
     header = pack(">IIBBBBB", png.width, png.height, png.bits, png.colour, 0, 0, png.interlaced)
     colours = [(b"PLTE", png.palette), (b"tRNS", png.transparency)] if png.colour == PALETTE else []
     chunks = [(b"IHDR", header), *colours, (b"IDAT", png.data)]
@@ -107,7 +106,7 @@ def samples_of_16_bits(png: Png, decode: Callable[[bytes], NDArray[np.uint8]]) -
             rows = lines[at : at + height * length].reshape(height, length)
             parts.append(np.concatenate([rows[:, :1], rows[:, 1 + rank :: 2]], axis=1).reshape(-1))
             at += height * length
-        return decode(png_file(replace(png, bits=8, data=zlib.compress(np.concatenate(parts).data, level=0))))
+        return decode(png_file(png._replace(bits=8, data=zlib.compress(np.concatenate(parts).data, level=0))))
 
     samples = half(0).astype(np.uint16)
     samples <<= 8

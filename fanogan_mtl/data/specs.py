@@ -241,10 +241,10 @@ def _factor(value: str) -> float:
 _SETTINGS: dict[str, tuple[Callable[[str], int | float | str], str]] = {
     "image_size": (_size, "a whole number from 4 to 512"),
     "colour": (_colour, "grey or rgb"),
-    "depth": (_depth, "a whole number from 8 to 16"),
     "crop": (_share, "a number above 0, at most 1"),
     "contrast": (_factor, "a number from 0 to 100"),
     "sharpness": (_factor, "a number from 0 to 100"),
+    "depth": (_depth, "a whole number from 8 to 16"),
 }
 
 

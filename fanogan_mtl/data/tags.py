@@ -62,7 +62,7 @@ def orientation_of(directory: Directory) -> int:
 
 def exif_orientation(exif: bytes) -> int:
     """Read the orientation in EXIF, however broken the rest of it is."""
-    return orientation_of(first_directory(exif.removeprefix(b"Exif\0\0")))
+    return orientation_of(first_directory(exif.removeprefix(b"Exif\0\0"))) if exif else 1
 
 
 def _unpacked(layout: str, content: bytes, at: int = 0) -> tuple[int, ...]:

@@ -55,6 +55,8 @@ def _other_kind(directory: Directory, content: bytes) -> str | None:
     formats = {*numbers.get(_FORMAT, (1,))} - {1}
     if content[8:10] == b"CR" or {_DNG, _CFA} & directory.entries.keys() or number(_SUBFILE, 0) & 1:
         return "with a camera's raw image"
+    if byte_order(content) == (">", True):
+        return "of the kind BigTIFF with high bytes first"
     if not directory.is_last:
         return "of several pages"
     if colour in _COLOURS:
@@ -64,7 +66,7 @@ def _other_kind(directory: Directory, content: bytes) -> str | None:
     if colour not in (_WHITE_IS_ZERO, _GREY, _RGB, _YCBCR):
         return f"of an unknown colour space ({colour})"
     if {*bits} not in ({8}, {16}):
-        return f"of {deepest} bits a sample"
+        return f"of {deepest}-bit samples"
     if deepest == 16:
         if samples > 1:
             return f"of 16 bits in {samples} channels"

@@ -77,7 +77,7 @@ def prepare(images: Pixels, preparation: Preparation) -> NDArray[np.uint8]:
         The input itself where there is nothing to do.
     """
     size = preparation.image_size
-    if replace(preparation, depth=None) == Preparation(size) and images.shape[1:] == (size, size):
+    if images.shape[1:] == (size, size) and replace(preparation, depth=None) == Preparation(size):
         return eight_bits(images, preparation.depth)
     import torch  # takes seconds, and a cached set needs none of it
 
@@ -93,6 +93,8 @@ def prepare(images: Pixels, preparation: Preparation) -> NDArray[np.uint8]:
 
 def _cropped(images: Pixels, share: float) -> Pixels:
     """Keep a share of height and width around the centre."""
+    if share == 1:
+        return images
     kept = [max(1, round(side * share)) for side in images.shape[1:3]]
     top, left = (round((side - part) / 2) for side, part in zip(images.shape[1:3], kept, strict=True))
     return images[:, top : top + kept[0], left : left + kept[1]]

@@ -47,8 +47,8 @@ def answer(model: Model, model_input: Any, parameters: Mapping[str, Any]) -> pd.
     ----------
     model : Model
     model_input : DataFrame with the column `image`; for a model of vectors an array of shape (n, d)
-        An image is the bytes of a file as `decode_image` reads it, as they are or in base64, or pixels 0 to 255 as an array or nested lists of shape
-        (height, width) or (height, width, 3).
+        An image is the bytes of a file that `decode_image` reads, as they are or in base64, or pixels 0 to 255 as an
+        array or nested lists of shape (height, width) or (height, width, 3).
     parameters : mapping
         `heads`, `threshold` and `explain`.
 

@@ -96,7 +96,7 @@ def test_a_damaged_or_absent_file_is_one_line(mixed: ImageFiles, tmp_path: Path)
     cut = write(tmp_path, {"cut.png": mixed.paths[0].read_bytes()[:90], "text.jpg": b"hello"})
     for name, reason in (
         ("cut.png", r"can't be read \(a damaged image \(.*\)\); mend it or take it out"),
-        ("text.jpg", r"can't be read \(neither a PNG nor a JPEG image\)"),
+        ("text.jpg", r"can't be read \(no image that is known; PNG, JPEG, TIFF, BMP and WebP are read\)"),
         ("absent.png", r"\(No such file or directory\)"),
     ):
         with pytest.raises(UserError, match=f"{cut / name}.*{reason}") as caught:

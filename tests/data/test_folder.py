@@ -242,6 +242,7 @@ def test_extractors_get_their_own_size_of_the_rows_asked_for(
     raw = load_raw(parse_source(text), tmp_path / "data")
     rows = np.array([0, 5, 32, 33, 44])  # of 33 training images and 12 of the test
     expected = [*raw.train.images[np.array([0, 5, 32])], *raw.test.images[np.array([0, 11])]]
+    load_dataset(spec_of(text), tmp_path / "data")  # which finds the depth
     opened = []
     monkeypatch.setattr(files, "read_image", lambda path: opened.append(path) or read_image(path))
     images = extractor_images(spec_of(text), rows, wanted, tmp_path / "data")

@@ -153,10 +153,10 @@ def pooled(*members: Dataset) -> Dataset:
     def together(part: str) -> Images:
         images = [getattr(member, part) for member in members]
         domains = np.repeat(np.arange(len(members)), [len(each.labels) for each in images])
-        pixels, labels, hashes = (
-            np.concatenate([getattr(each, name) for each in images]) for name in ("pixels", "labels", "hashes")
+        pixels, labels, hashes, sizes = (
+            np.concatenate([getattr(each, name) for each in images]) for name in ("pixels", "labels", "hashes", "sizes")
         )
-        return Images(pixels, labels, domains, hashes)
+        return Images(pixels, labels, domains, hashes, sizes)
 
     domains = tuple("abc"[: len(members)])
     return Dataset("pool", "1" * 64, members[0].classes, domains, together("train"), together("test"))

@@ -13,7 +13,8 @@ def make_images(contents: NDArray[np.integer], labels: NDArray[np.integer], doma
     """Make images that are equal where their content number is."""
     pixels = np.zeros((len(contents), 28, 28), np.uint8)
     pixels.reshape(len(contents), -1)[:, :4] = np.asarray(contents, "<u4")[:, None].view(np.uint8)
-    return Images(pixels, labels.astype(np.int64), domains.astype(np.int64), content_hashes(pixels))
+    sizes = np.zeros((len(pixels), 3), np.int64)
+    return Images(pixels, labels.astype(np.int64), domains.astype(np.int64), content_hashes(pixels), sizes)
 
 
 def make_dataset(
@@ -33,7 +34,8 @@ def make_vectors(
 ) -> Dataset:
     """Make a data set of vectors (content number, 1), 0 normal and 1 an anomaly."""
     vectors = np.stack([contents, np.ones(len(contents))], axis=1).astype(np.float32)
-    train = Images(vectors, labels.astype(np.int64), np.zeros(len(labels), np.int64), content_hashes(vectors))
+    domains, sizes = np.zeros(len(labels), np.int64), np.zeros((len(labels), 3), np.int64)
+    train = Images(vectors, labels.astype(np.int64), domains, content_hashes(vectors), sizes)
     test = Images(*(array[:0] for array in vars(train).values()))
     return Dataset("toy", "0" * 64, ("normal", "anomaly"), ("toy",), train, test, contaminated, unique)
 

@@ -172,7 +172,7 @@ def test_what_can_not_be_read_is_a_row_and_the_others_are_scored(
     assert all(list(row.values())[1:6] == [""] * 5 for row in errors.values())
     assert "No such file" in errors["absent.png"]["error"]
     assert "damaged" in errors["cut.png"]["error"]
-    assert "neither a PNG nor a JPEG" in errors["text.png"]["error"]
+    assert "no image that is known; PNG, JPEG, TIFF, BMP and WebP are read" in errors["text.png"]["error"]
     assert errors["pipe.png"]["error"] == "not a file"
     others = [row for row in made if not row["error"]]
     assert [(row["path"], row["head"]) for row in others] == [
