@@ -29,12 +29,14 @@ from itertools import product
 from pathlib import Path
 from statistics import fmean, median
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import MinMaxScaler
 
+from fanogan_mtl.data.archive import read_arrays
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.data.splits import FIRST_SEED, one_vs_rest
@@ -72,11 +74,14 @@ def main() -> None:
     parser.add_argument("results", type=Path, nargs="?", default=Path("adbench-results.csv"), help="figures so far")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further training after so long")
     options = parser.parse_args()
-    sizes = {path.stem: _size(path) for path in sorted(options.folder.glob("*.npz"))}
-    if not sizes:
-        sys.exit(f"{options.folder} has no npz files; name the folder with ADBench's tables")
     warnings.filterwarnings("ignore")
-    run(options.folder, options.results, sizes, options.minutes)
+    try:
+        sizes = {path.stem: len(_table_of(path)[1]) for path in sorted(options.folder.glob("*.npz"))}
+        if not sizes:
+            raise UserError(f"{options.folder} has no npz files; name the folder with ADBench's tables")
+        run(options.folder, options.results, sizes, options.minutes)
+    except (UserError, OSError) as error:
+        sys.exit(str(error))
     print(markdown(read(options.results), sizes))
 
 
@@ -152,8 +157,7 @@ def parts(path: Path, task: Task, data_dir: Path) -> tuple[NDArray[np.float32], 
 
 def drawn_table(path: Path, seed: int, folder: Path) -> Path:
     """The table itself, or a file of the 10,000 rows that ADBench draws from a larger one."""
-    with np.load(path, allow_pickle=False) as file:
-        features, labels = file["X"], file["y"]
+    features, labels = _table_of(path)
     if len(labels) <= MOST:
         return path
     drawn = folder / f"{path.stem}-{seed}.npz"
@@ -164,12 +168,12 @@ def drawn_table(path: Path, seed: int, folder: Path) -> Path:
 
 
 def markdown(results: Results, sizes: dict[str, int]) -> str:
-    """All tables, AUROC in percent, ours before the published one."""
+    """The tables, AUROC in percent, ours before the published one; of *first half* the summary alone."""
     means = _means(results)
     middle = [table for table in sizes if sizes[table] > FEWEST]
     small = [table for table in sizes if sizes[table] <= FEWEST]
     blocks = [_summary(means, middle)]
-    for setting in SETTINGS:
+    for setting in ("unsupervised", "semi"):
         for tables, which in ((middle, "over"), (small, "of at most")):
             title = f"{setting}, tables {which} {FEWEST:,} rows"
             blocks += [_table(means, tables, setting, detectors, title) for detectors in (SHALLOW, DEEP)]
@@ -230,9 +234,8 @@ def _entry(ours: float | None, theirs: float | None) -> str:
     return f"**{text}**" if abs(ours - theirs) > 3 else text
 
 
-def _size(path: Path) -> int:
-    with np.load(path, allow_pickle=False) as file:
-        return len(file["y"])
+def _table_of(path: Path) -> list[NDArray[Any]]:
+    return read_arrays(path, ("X", "y"), "adbench")
 
 
 if __name__ == "__main__":

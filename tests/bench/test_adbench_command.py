@@ -37,11 +37,11 @@ def test_ours_stand_beside_the_published_figures(
     command(monkeypatch, folder, results)
     shown = capsys.readouterr().out
     done = adbench.read(results)
-    assert len(done) == 3 * 2 * (2 * 3 + 1)
+    assert len(done) == 3 * 2 * (2 * 3 + 1) + 2 * 3
     ours = 100 * np.mean([done[adbench.Task("6_cardio", "unsupervised", "knn", seed)] for seed in (0, 1, 2)])
     assert f"| cardio | **{ours:.1f} / 76.6** |" in shown
     assert "| own |" in shown.partition("unsupervised, tables of at most 1,000 rows")[2]
-    assert "Not run yet: 0 of 42 trainings." in shown
+    assert "Not run yet: 0 of 48 trainings." in shown
     written = results.read_text()
     command(monkeypatch, folder, results)  # nothing is left to do
     assert results.read_text() == written
@@ -64,6 +64,16 @@ def test_a_figure_is_that_of_the_whole_70_percent(folder: Path, tmp_path: Path):
     assert adbench.measured(folder / "6_cardio.npz", task, tmp_path) == pytest.approx(expected, abs=1e-9)
 
 
+def test_the_first_half_of_the_normal_rows_is_in_the_order_of_the_file(folder: Path, tmp_path: Path):
+    task = adbench.Task("own", "first half", "knn", 0)
+    train, test, anomaly = adbench.parts(folder / "own.npz", task, tmp_path)
+    with np.load(folder / "own.npz") as file:
+        rows, labels = file["X"].astype(np.float32), file["y"]
+    np.testing.assert_array_equal(train, rows[:30])
+    np.testing.assert_array_equal(test, rows[30:])
+    np.testing.assert_array_equal(anomaly, labels[30:] == 1)
+
+
 def test_of_a_large_table_it_takes_the_rows_that_adbench_draws(folder: Path, tmp_path: Path):
     drawn = adbench.drawn_table(folder / "35_SpamBase.npz", 0, tmp_path)
     np.random.seed(1)
@@ -82,7 +92,7 @@ def test_what_a_detector_or_the_split_refuses_is_named(
     np.savez(folder / "few.npz", X=np.zeros((20, 2)), y=np.repeat([0, 1], [18, 2]))
     command(monkeypatch, folder, tmp_path / "results.csv")
     output = capsys.readouterr()
-    assert "Refused: few semi knn, few unsupervised knn." in output.out
+    assert "Refused: few first half knn, few semi knn, few unsupervised knn." in output.out
     assert "2 rows of 1 (anomaly)" in output.err
 
 
@@ -90,6 +100,14 @@ def test_it_stops_in_time_and_names_what_is_missing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     command(monkeypatch, folder, tmp_path / "results.csv", "--minutes", "0")
-    assert "Not run yet: 168 of 168 trainings." in capsys.readouterr().out
+    assert "Not run yet: 192 of 192 trainings." in capsys.readouterr().out
+
+
+def test_bad_input_is_named_in_one_line(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(SystemExit, match="has no npz files"):
         command(monkeypatch, tmp_path)
+    with pytest.raises(SystemExit, match="No such file or directory"):
+        command(monkeypatch, folder, tmp_path / "nowhere" / "results.csv", "--minutes", "0")
+    np.savez(folder / "other.npz", images=np.zeros(3))
+    with pytest.raises(SystemExit, match=r"other\.npz lacks X, y; adbench: needs X, y"):
+        command(monkeypatch, folder, tmp_path / "results.csv", "--minutes", "0")
