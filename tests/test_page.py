@@ -45,7 +45,7 @@ def opened(browser, tmp_path):
 
 
 def wait_until_drawn(frame, figures):
-    frame.wait_for_function(f"document.querySelectorAll('.figure .legend').length == {figures}", timeout=60_000)
+    frame.wait_for_function(f"document.querySelectorAll('.figure .legend').length == {figures}", timeout=800_000)
 
 
 def test_plotly_is_stored_once_and_nothing_is_fetched_from_elsewhere():

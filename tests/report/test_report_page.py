@@ -79,7 +79,7 @@ def test_in_a_browser(name: str, width: int, browser: Browser, tmp_path: Path, r
     page.goto((tmp_path / "report.html").as_uri())
     charts = sum(isinstance(block, Chart) for section in report.sections for block in section.blocks)
     drawn = "document.querySelectorAll('.figure .main-svg').length >= document.querySelectorAll('.figure').length"
-    page.wait_for_function(drawn, timeout=60_000)
+    page.wait_for_function(drawn, timeout=800_000)
     assert page.locator(".figure").count() == charts > 0
     assert _empty_figures(page) == []
     assert page.title() == report.title
