@@ -37,7 +37,8 @@ from fanogan_mtl.workflows.exchange import Exchange, head_name, head_task
 from fanogan_mtl.workflows.extractors import feature_tasks, fetch_extractors, obtain_features
 from fanogan_mtl.workflows.plan import Execution, PlannedComparison
 from fanogan_mtl.workflows.progress import TaskProgress
-from fanogan_mtl.workflows.recording import Sweep, data_key, finished_cells
+from fanogan_mtl.workflows.recorded import data_key, finished_cells
+from fanogan_mtl.workflows.recording import Sweep
 from fanogan_mtl.workflows.results import ComparisonResult
 from fanogan_mtl.workflows.summary import best_heads
 

@@ -25,7 +25,7 @@ from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.cache import size_line
 from fanogan_mtl.workflows.entry_run import entry_run
-from fanogan_mtl.workflows.recording import data_input
+from fanogan_mtl.workflows.recorded import data_input
 
 
 @dataclass(frozen=True)

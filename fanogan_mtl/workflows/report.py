@@ -40,7 +40,7 @@ from fanogan_mtl.workflows.entry_run import entry_run
 from fanogan_mtl.workflows.extractors import fetch_extractors
 from fanogan_mtl.workflows.hybrid import HybridOptions
 from fanogan_mtl.workflows.plan import BenchmarkOptions
-from fanogan_mtl.workflows.recording import comparison_of, finished_cells, told_lost
+from fanogan_mtl.workflows.recorded import comparison_of, finished_cells, told_lost
 from fanogan_mtl.workflows.tune import TuneOptions
 
 if TYPE_CHECKING:
