@@ -3,8 +3,8 @@
     python -m bench.checks [--classes 0,1] [--data_dir FOLDER]
 
 Runs the cells of the default benchmark on `sample` in one process, on one thread, and prints the seconds that their
-checks took as a share of all others: by detector and over all. The one cell of each comparison that is compared with its
-untrained network is among them.
+checks took as a share of all others: by detector and over all. The one cell of each comparison that is compared with
+its untrained network is among them.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from functools import reduce
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -78,6 +79,9 @@ def benchmark_options(detectors: str) -> Callable[[Callable[..., Any]], Callable
 
 def run(command: click.Command) -> None:
     """Run a command: a person's mistake becomes one line and exit status 2, Ctrl-C says how to go on."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a letter ends no run
     try:
         status: Any = command.main(standalone_mode=False)
     except click.ClickException as error:

@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from functools import cache
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from fanogan_mtl.errors import unshown
@@ -102,6 +103,11 @@ def html_page(title: str, sections: Sequence[Section] | Callable[[], Sequence[Se
 </body>
 </html>
 """
+
+
+def write_page(path: Path, title: str, sections: Sequence[Section] | Callable[[], Sequence[Section]]) -> None:
+    """Write a page to a file, whatever the machine's own encoding, and whatever letters names have."""
+    path.write_text(html_page(title, sections), encoding="utf-8", errors="replace")
 
 
 def _section(heading: str, paragraph: str, content: Content) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-PATIENCE = 60
+PATIENCE = 600
 
 
 @dataclass

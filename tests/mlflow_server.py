@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-PATIENCE = 90
+PATIENCE = 600
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 

@@ -91,7 +91,7 @@ def mlflow_run(folder: Path, entry: str, parameters: Mapping[str, str]) -> subpr
         env=environment(folder),
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=800,
     )
 
 
@@ -110,7 +110,7 @@ def script(folder: Path, entry: str, *arguments: str, **variables: str) -> subpr
     command = script_command(entry, *arguments)
     env = {**environment(folder), **variables}
     furnish(folder)
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=280)
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=800)
 
 
 def run_inside(folder: Path, entry: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -180,7 +180,7 @@ def wait_for_line(process: subprocess.Popen[str], words: str) -> None:
 def kill_group(process: subprocess.Popen[str], how: signal.Signals) -> str:
     """Send a signal to all of a started script's processes; give what it printed."""
     os.killpg(process.pid, how)
-    return process.communicate(timeout=60)[0]
+    return process.communicate(timeout=800)[0]
 
 
 @dataclass(frozen=True)

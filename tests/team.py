@@ -25,7 +25,7 @@ import pytest
 from compose_file import filled, services
 from project_runs import ROOT
 
-PATIENCE = 80  # seconds until a service is healthy
+PATIENCE = 600  # seconds until a service is healthy
 HOSTS = "postgres|s3|mlflow|scheduler|localhost|0\\.0\\.0\\.0|127\\.0\\.0\\.1"
 VARIABLES = {
     "POSTGRES_PASSWORD": "p@ss:word/of %database",
@@ -85,7 +85,12 @@ class Team:
     def run(self, name: str, command: list[str]) -> subprocess.CompletedProcess[str]:
         """Run a command with a service's environment, to its end."""
         return subprocess.run(
-            self.words(command), cwd=self.folder, env=self.environment(name), capture_output=True, text=True, timeout=60
+            self.words(command),
+            cwd=self.folder,
+            env=self.environment(name),
+            capture_output=True,
+            text=True,
+            timeout=800,
         )
 
     def stop(self, name: str) -> None:

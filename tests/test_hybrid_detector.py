@@ -77,7 +77,7 @@ def test_it_scores_the_same_bits_in_another_process(images: Images, extractor: E
         "scores = hybrid.decision_function(np.load(folder / 'images.npy'));"
         "np.save(folder / 'scores.npy', np.append(scores, hybrid.threshold_))"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=800)
     expected = np.append(hybrid.decision_function(images), hybrid.threshold_)
     np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), expected)
     assert load_hybrid(tmp_path / "hybrid").labels_.shape == (60,)

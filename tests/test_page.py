@@ -45,7 +45,7 @@ def opened(browser, tmp_path):
 
 
 def wait_until_drawn(frame, figures):
-    frame.wait_for_function(f"document.querySelectorAll('.figure .legend').length == {figures}", timeout=60_000)
+    frame.wait_for_function(f"document.querySelectorAll('.figure .legend').length == {figures}", timeout=800_000)
 
 
 def test_plotly_is_stored_once_and_nothing_is_fetched_from_elsewhere():
@@ -106,3 +106,14 @@ def test_old_browser_gets_one_line(opened):
     page = opened(html_page("t", [("h", "p", figure())]), script="delete globalThis.DecompressionStream")
     assert page.get_by_text(OLD_BROWSER).is_visible()
     assert page.errors == []
+
+
+def test_what_cannot_be_made_says_so_in_its_place_and_leaves_the_rest():
+    def fail():
+        raise ValueError("no <rows>")
+
+    text = html_page("a page", [("one", "", figure), ("two", "", fail), ("three", "", lambda: "<b>bold</b>")])
+    assert text.count('<div class="figure"') == 1
+    assert "<b>bold</b>" in text
+    assert "This can&#x27;t be shown (ValueError: no &lt;rows&gt;)." in text
+    assert "This can&#x27;t be shown (ValueError: no &lt;rows&gt;)." in html_page("a page", fail)

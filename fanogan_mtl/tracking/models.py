@@ -218,6 +218,6 @@ def _log(
             signature=signature,
             input_example=example,
             params={names.key(each): names.text(value, names.PARAMETER) for each, value in facts.parameters.items()},
-            tags={"mlflow.note.content": facts.text} if facts.text else None,
+            tags={"mlflow.note.content": names.text(facts.text, names.PAGE)} if facts.text else None,
         )
     return str(logged.model_uri)

@@ -22,8 +22,8 @@ DESCRIPTION, REGISTERED, ALIAS = 5000, 256, 255
 """Letters in a version's description, a registered model's name and an alias."""
 DATASET, SOURCE, DIGEST = 500, 10_000, 36
 """Letters in the name of a data set, in its source (as JSON up to six times as many) and in its digest."""
-LOGGED_MODEL = 250
-"""Letters in a logged model's name: its column has 500, its page fewer."""
+LOGGED_MODEL, PAGE = 250, 60_000
+"""Letters in a logged model's name (its column has 500, its page fewer) and in its description."""
 
 _NO_KEY = re.compile(r"[^/\w.\- :]")  # \w knows letters and digits of all scripts, but no combining marks
 _NO_MODEL = re.compile(r"[/:.%\"'\s\x00-\x1f]+")

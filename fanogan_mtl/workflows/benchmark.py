@@ -15,7 +15,8 @@ from fanogan_mtl.workflows.models import log_models, prepare_models
 from fanogan_mtl.workflows.options import STUDY
 from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, make_plan
 from fanogan_mtl.workflows.progress import CellProgress, duration, estimate_seconds
-from fanogan_mtl.workflows.recording import Sweep, read_state
+from fanogan_mtl.workflows.recorded import read_state
+from fanogan_mtl.workflows.recording import Sweep
 from fanogan_mtl.workflows.results import ComparisonResult, read_results
 from fanogan_mtl.workflows.tables import print_failures, print_results, print_where_to_look
 from fanogan_mtl.workflows.trial_runs import study_finder

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import heappush, heappushpop
 from html import escape
 from pathlib import Path
 
 from tqdm import tqdm
 
-from fanogan_mtl.page import html_page
+from fanogan_mtl.page import Section, html_page
 from fanogan_mtl.serving.explain import heat_maps
 from fanogan_mtl.serving.heads import Head, Model
 from fanogan_mtl.serving.scoring import input_of
@@ -95,8 +96,12 @@ def contact_sheet(title: str, summary: Summary, model: Model, heads: Sequence[He
     files : mapping of str to Path
         Where the images are that the summary names.
     """
+    return html_page(title, partial(_sections, summary, model, heads, files))
+
+
+def _sections(summary: Summary, model: Model, heads: Sequence[Head], files: Mapping[str, Path]) -> list[Section]:
     pictures = _pictures(summary, model, heads, files)
-    sections = [("All heads", _overview(summary, heads), STYLE + _table(summary, heads))]
+    sections: list[Section] = [("All heads", _overview(summary, heads), STYLE + _table(summary, heads))]
     for head in heads[:MOST_HEADS]:
         spec, rows = head.spec, summary.top[head.spec.name]
         what = f"{spec.detector} on {'features' if spec.extractor else 'pixels'}, threshold {head.threshold:.4g}."
@@ -108,7 +113,7 @@ def contact_sheet(title: str, summary: Summary, model: Model, heads: Sequence[He
         sections.append(
             ("Not scored", f"{_count(summary.errors, 'image')} could not be read.{more}", f"<ul>{items}</ul>")
         )
-    return html_page(title, sections)
+    return sections
 
 
 def _pictures(

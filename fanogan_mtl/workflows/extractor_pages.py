@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fanogan_mtl import figures
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.extractors.base import Projection
-from fanogan_mtl.page import Section, html_page
+from fanogan_mtl.page import Section, write_page
 from fanogan_mtl.report.extractor_charts import (
     Trained,
     accuracy_curves,
@@ -30,7 +30,7 @@ SHOWN_PROJECTED = 1000  # images whose features are projected
 def write_extractor_page(trained: Trained, folder: Path, data_dir: Path) -> list[Path]:
     """Write `extractor.html`: curves, what was learned from, feature maps, a projection of features."""
     page = folder / "extractor.html"
-    page.write_text(html_page(trained.title, partial(_sections, trained, data_dir)))
+    write_page(page, trained.title, partial(_sections, trained, data_dir))
     return [page]
 
 

@@ -133,15 +133,21 @@ def recorded_extractors(tracking: Tracking) -> dict[str, str]:
 
 
 def fetch_extractors(tracking: Tracking, keys: Iterable[str], data_dir: Path) -> None:
-    """Bring extractors that MLflow has, and the data folder lacks, back into it."""
+    """Bring extractors that MLflow has, and the data folder lacks, back into it.
+
+    One that is gone from MLflow's artifacts is told, and stays missing.
+    """
     for key in keys:
         if in_use(extractor_folder(data_dir, key)):
             continue
         for run in records.find_runs(tracking, "extractor", extractor_key=key):
-            if run.info.status == "FINISHED":
+            if run.info.status == "FINISHED" and not in_use(extractor_folder(data_dir, key)):
                 with TemporaryDirectory() as temporary:
                     uri = f"runs:/{run.info.run_id}/{run.data.params['extractor']}"
-                    keep_extractor(fetch_extractor(uri, Path(temporary)), data_dir, key)
+                    try:
+                        keep_extractor(fetch_extractor(uri, Path(temporary)), data_dir, key)
+                    except UserError as error:
+                        click.echo(f"an extractor of an earlier run is gone: {error}", err=True)
 
 
 def obtain_features(tasks: Iterable[FeatureTask], execution: Execution, workers: Workers) -> None:

@@ -17,11 +17,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fanogan_mtl.data.cache import CONTENTS
+from fanogan_mtl.data.cache import CONTENTS, in_use
 from fanogan_mtl.data.catalog import found_preparation, load_dataset, preparation_of, sample_sheets
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.data.transforms import Preparation
-from fanogan_mtl.errors import one_line
+from fanogan_mtl.errors import UserError, one_line
 from fanogan_mtl.evaluation.alarms import FalseAlarms
 from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.evaluation.statistics import percent
@@ -39,7 +39,8 @@ from fanogan_mtl.workflows.exchange import Exchange, head_name, head_task
 from fanogan_mtl.workflows.extractors import feature_tasks, fetch_extractors, obtain_features
 from fanogan_mtl.workflows.plan import Execution, PlannedComparison
 from fanogan_mtl.workflows.progress import TaskProgress
-from fanogan_mtl.workflows.recording import Sweep, data_key, finished_cells
+from fanogan_mtl.workflows.recorded import data_key, finished_cells
+from fanogan_mtl.workflows.recording import Sweep
 from fanogan_mtl.workflows.results import ComparisonResult
 from fanogan_mtl.workflows.summary import best_heads
 
@@ -230,11 +231,20 @@ def make_model(
 
 
 def obtain_inputs(tracking: Tracking, heads: Sequence[ChosenHead], execution: Execution, workers: Workers) -> set[str]:
-    """Have the heads' extractors and features in the data folder; give the extractors' keys."""
+    """Have the heads' extractors and features in the data folder; give the extractors' keys.
+
+    Raises
+    ------
+    UserError
+        If an extractor is gone.
+    """
     cells = [head.cell for head in heads]
     keys = {cell.extractor_key for cell in cells if cell.extractor_key}
     if keys:
         fetch_extractors(tracking, keys, execution.data_dir)  # those of an earlier sweep may be in MLflow alone
+        if gone := [key for key in keys if not in_use(pretraining.extractor_folder(execution.data_dir, key))]:
+            names = f"{cells[0].comparison.extractor} (key {gone[0]})"
+            raise UserError(f"the extractor {names} is neither here nor in MLflow: start its hybrid again first")
         obtain_features(feature_tasks(cells, execution.data_dir), execution, workers)
     return keys
 

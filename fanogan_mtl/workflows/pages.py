@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from fanogan_mtl import figures
 from fanogan_mtl.evaluation.curves import ScoredTest
 from fanogan_mtl.evaluation.statistics import percent
-from fanogan_mtl.page import Section, html_page
+from fanogan_mtl.page import Section, write_page
 from fanogan_mtl.sweep.cell import CellResult, DoneCell
 from fanogan_mtl.workflows.marks import MARKED, Marks
 from fanogan_mtl.workflows.plan import PlannedComparison
@@ -40,7 +40,8 @@ def write_cell_figures(result: CellResult, folder: Path) -> list[Path]:
         "scores.json": (f"Scores at {budget} epochs", partial(_histogram, result)),
     }
     for name, (title, make) in named.items():
-        (folder / name).write_text(figures.drawn(partial(make, title), title).to_json())
+        figure = figures.drawn(partial(make, title), title)
+        (folder / name).write_text(figure.to_json(), encoding="utf-8", errors="replace")
     return [folder / name for name in named]
 
 
@@ -58,7 +59,7 @@ def write_comparison_page(
     """
     page = folder / "figures.html"
     title = f"{planned.label} on {planned.dataset.name}"
-    page.write_text(html_page(title, partial(_comparison_sections, planned, cells, on_pixels, marks)))
+    write_page(page, title, partial(_comparison_sections, planned, cells, on_pixels, marks))
     return [page]
 
 
@@ -124,7 +125,7 @@ def _comparison_sections(
 def write_overview(results: Sequence[ComparisonResult], folder: Path) -> list[Path]:
     """Write a sweep's page `overview.html`, which sets detectors side by side, and `results.csv` with its numbers."""
     page, table = folder / "overview.html", folder / "results.csv"
-    page.write_text(html_page("Detectors side by side", partial(_overview_sections, results)))
+    write_page(page, "Detectors side by side", partial(_overview_sections, results))
     _write_csv(results, table)
     return [page, table]
 
@@ -269,7 +270,7 @@ def _table(results: Sequence[ComparisonResult]) -> str:
 
 
 def _write_csv(results: Sequence[ComparisonResult], path: Path) -> None:
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
         writer = csv.writer(file)
         writer.writerow(
             [*GROUPING, "setting", "epochs", "auroc", "std_over_seeds", "std_over_classes", "marks", "run_id"]

@@ -17,7 +17,7 @@ from fanogan_mtl import figures
 from fanogan_mtl.data.catalog import load_dataset, sample_sheets
 from fanogan_mtl.data.dataset import Dataset, class_counts, copy_count
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
-from fanogan_mtl.page import Section, html_page
+from fanogan_mtl.page import Section, write_page
 from fanogan_mtl.report.data_charts import sample_figure
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
@@ -25,7 +25,7 @@ from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.cache import size_line
 from fanogan_mtl.workflows.entry_run import entry_run
-from fanogan_mtl.workflows.recording import data_input
+from fanogan_mtl.workflows.recorded import data_input
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def preprocess(options: PreprocessOptions, tracking: Tracking | None = None) -> 
     ):
         records.log_data(tracking, run_id, inputs)
         page = Path(folder) / "data.html"
-        page.write_text(html_page("The data sets", partial(_sections, specs, datasets, data_dir)))
+        write_page(page, "The data sets", partial(_sections, specs, datasets, data_dir))
         tags = {"preprocess_key": preprocess_key(datasets)}
         records.write(tracking, run_id, Record(values=_values(datasets), tags=tags, files=[page], time=records.now()))
     _print(datasets, data_dir, tracking, run_id)

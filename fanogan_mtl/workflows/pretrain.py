@@ -24,7 +24,7 @@ from fanogan_mtl.workflows.entry_run import entry_run
 from fanogan_mtl.workflows.extractor_choices import Pretrainings, parse_extractors
 from fanogan_mtl.workflows.extractors import obtain_extractors
 from fanogan_mtl.workflows.plan import Execution, WhereOptions, read_where
-from fanogan_mtl.workflows.recording import data_input
+from fanogan_mtl.workflows.recorded import data_input
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from fanogan_mtl.workflows.models import (
     threshold_warning,
 )
 from fanogan_mtl.workflows.plan import Execution, WhereOptions, read_where
-from fanogan_mtl.workflows.recording import comparison_of, finished_cells, told_lost
+from fanogan_mtl.workflows.recorded import comparison_of, finished_cells, told_lost
 from fanogan_mtl.workflows.summary import validation_auroc
 
 if TYPE_CHECKING:

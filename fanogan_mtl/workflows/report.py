@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ from fanogan_mtl.workflows.extractors import fetch_extractors
 from fanogan_mtl.workflows.hybrid import HybridOptions
 from fanogan_mtl.workflows.marks import read_marks
 from fanogan_mtl.workflows.plan import BenchmarkOptions
-from fanogan_mtl.workflows.recording import comparison_of, finished_cells, told_lost
+from fanogan_mtl.workflows.recorded import comparison_of, finished_cells, told_lost
 from fanogan_mtl.workflows.tune import TuneOptions
 
 if TYPE_CHECKING:
@@ -171,14 +172,14 @@ def _read(tracking: Tracking, runs: Sequence[Run], data_dir: Path) -> _Found:
         try:
             comparison = comparison_of(run)
         except UserError as error:
-            click.echo(f"left out: {error}", err=True)
+            tqdm.write(f"left out: {error}", file=sys.stderr)
             continue
         finished = finished_cells(tracking, comparison)
         if finished.cells:
             recorded.append((run, comparison, finished.cells))
         if finished.lost:
             remedy = "start its benchmark again with retry=true"
-            click.echo(f"left out of {run.info.run_name}: {told_lost(finished.lost)}; {remedy}", err=True)
+            tqdm.write(f"left out of {run.info.run_name}: {told_lost(finished.lost)}; {remedy}", file=sys.stderr)
     if not recorded:
         raise UserError(
             "none of these runs has a finished cell with its result: wait for the first, or run the entry benchmark "

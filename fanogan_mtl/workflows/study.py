@@ -22,7 +22,7 @@ from fanogan_mtl.workflows.hybrid import HybridOptions, HybridPlan, hybrid, make
 from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, make_plan
 from fanogan_mtl.workflows.preprocess import PreprocessOptions, preprocess, preprocess_key
 from fanogan_mtl.workflows.pretrain import PretrainOptions, pretrain
-from fanogan_mtl.workflows.recording import read_state
+from fanogan_mtl.workflows.recorded import read_state
 from fanogan_mtl.workflows.report import KEY_TAG, PAGE, ReportOptions, report, report_key
 
 STEPS = 5

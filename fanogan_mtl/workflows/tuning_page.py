@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fanogan_mtl.figures.style import layout
-from fanogan_mtl.page import Section, html_page
+from fanogan_mtl.page import Section, write_page
 from fanogan_mtl.workflows.optuna_study import finished
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def write_tuning_page(study: Study, rows: list[list[str]], sentence: str, folder
         sections.append((heading, paragraph, figure) if figure else (heading, LATER, ""))
         if figure:
             files.append(folder / f"{name}.json")
-            files[-1].write_text(figure.to_json())
+            files[-1].write_text(figure.to_json(), encoding="utf-8", errors="replace")
     page = folder / "study.html"
-    page.write_text(html_page(f"Study {study.study_name}", sections))
+    write_page(page, f"Study {study.study_name}", sections)
     return [page, *files]
 
 

@@ -95,9 +95,7 @@ def test_preparing_twice_costs_nothing(npz_file: WriteNpz, tmp_path: Path, monke
     first = load_dataset(spec, tmp_path)
     for name in ("load_raw", "prepare_images", "write_entry"):
         monkeypatch.setattr(catalog, name, None)
-    start_time = time.perf_counter()
     again = load_dataset(spec, tmp_path)
-    assert time.perf_counter() - start_time < 0.5  # milliseconds, on a machine that isn't busy
     assert again.digest == first.digest
     assert_equal(first, again)
 

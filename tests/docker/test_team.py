@@ -51,7 +51,7 @@ def status(team: Team, path: str, account: tuple[str, str] | None = None, host: 
     if host:
         request.add_header("Host", host)
     try:
-        with urlopen(request, timeout=20) as answer:
+        with urlopen(request, timeout=800) as answer:
             return int(answer.status)
     except HTTPError as error:
         return error.code
@@ -116,9 +116,9 @@ def test_the_database_asks_for_its_password(team: Team) -> None:
 def test_workers_work(team: Team) -> None:
     from distributed import Client
 
-    with Client(f"tcp://{team.address(8786)}", timeout=20) as client:
-        client.wait_for_workers(1, timeout=20)
-        assert client.submit(sum, [1, 2, 3]).result(timeout=20) == 6
+    with Client(f"tcp://{team.address(8786)}", timeout=800) as client:
+        client.wait_for_workers(1, timeout=800)
+        assert client.submit(sum, [1, 2, 3]).result(timeout=800) == 6
         (worker,) = client.scheduler_info()["workers"].values()
         assert worker["nthreads"] == 1
 
@@ -140,7 +140,7 @@ def test_the_served_model_comes_from_the_server_and_answers(
         data=json.dumps({"inputs": [1.0, 2.5]}).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with urlopen(request, timeout=20) as answer:
+    with urlopen(request, timeout=800) as answer:
         assert json.load(answer) == {"predictions": [2.0, 5.0]}
 
 

@@ -43,7 +43,7 @@ def test_the_python_api_page_runs(tmp_path: Path) -> None:
         env=env,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=800,
         preexec_fn=one_core,
     )
     assert output.returncode == 0, output.stderr

@@ -44,7 +44,7 @@ def benchmark(folder: Path, server: Server, experiment: str, size: int | None) -
     own = {"MLFLOW_TRACKING_URI": server.url, "MLFLOW_EXPERIMENT_NAME": experiment}
     return subprocess.run(
         script_command("benchmark", *SMALL), cwd=ROOT, env={**environment(folder), **own}, capture_output=True,
-        text=True, timeout=200, preexec_fn=on_a_disk_of(size),
+        text=True, timeout=800, preexec_fn=on_a_disk_of(size),
     )  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def test_a_folder_that_can_only_be_read(server: Server, tmp_path: Path) -> None:
     own = {"MLFLOW_TRACKING_URI": server.url, "MLFLOW_EXPERIMENT_NAME": "read-only"}
     command = [*inside, *script_command("benchmark", *SMALL)]
     process = subprocess.run(
-        command, cwd=ROOT, env={**environment(tmp_path), **own}, capture_output=True, text=True, timeout=200
+        command, cwd=ROOT, env={**environment(tmp_path), **own}, capture_output=True, text=True, timeout=800
     )
     error = the_one_error(process)
     assert "can't be written (Read-only file system): choose another folder" in error
@@ -102,7 +102,7 @@ def test_a_cell_that_wants_more_memory_than_there_is_fails_and_the_others_go_on(
     setting = '{"vae": {"latent_dim": 1000000000000}}'
     process = subprocess.run(
         script_command("benchmark", *SMALL, "--detectors", "pca,vae", "--detector_params", setting), cwd=ROOT,
-        env={**environment(tmp_path), **own}, capture_output=True, text=True, timeout=200,
+        env={**environment(tmp_path), **own}, capture_output=True, text=True, timeout=800,
     )  # fmt: skip
     assert process.returncode == 1, process.stdout + process.stderr
     assert "2 cells failed" in process.stdout

@@ -176,7 +176,7 @@ def test_a_logged_model_scores_the_bits_of_the_sweep(ran: Ran, tmp_path: Path) -
     )
     uri_ = comparison.data.tags["model_uri"]
     words = ["python", "-c", code, uri_, str(tmp_path / "images.npy"), str(tmp_path / "scores.npy")]
-    subprocess.run(words, env=environment(folder), cwd=folder, check=True, timeout=200, capture_output=True)
+    subprocess.run(words, env=environment(folder), cwd=folder, check=True, timeout=800, capture_output=True)
     np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), scores)
 
 

@@ -232,7 +232,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_files(
     while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < CHUNK_IMAGES):
         time.sleep(0.001)
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=800)
     assert process.returncode == -signal.SIGKILL
     finished = rows(journal)
     assert len(finished) >= CHUNK_IMAGES
@@ -259,7 +259,7 @@ def test_ctrl_c_ends_the_run_as_killed_and_another_model_is_refused(
     while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < CHUNK_IMAGES):
         time.sleep(0.001)
     os.killpg(process.pid, signal.SIGINT)
-    printed = process.communicate(timeout=60)[0]
+    printed = process.communicate(timeout=800)[0]
     assert process.returncode == 130, printed
     assert "start the same command again to go on" in printed.splitlines()[-1]
     assert max(score_runs(store), key=lambda run: run.info.start_time).info.status == "KILLED"

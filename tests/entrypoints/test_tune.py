@@ -280,7 +280,7 @@ def test_killed_at_random_moments_a_study_ends_exact(tmp_path: Path) -> None:
         time.sleep(moment.uniform(0, 6))
         kill_group(process, signal.SIGKILL)
     process = start_script(tmp_path, "tune", *arguments(SMALL | options))
-    output = process.communicate(timeout=200)[0]
+    output = process.communicate(timeout=800)[0]
     assert process.returncode == 0, output
     study, runs = study_of(tmp_path), trial_runs(tmp_path)
     assert len(ended(study)) == 8

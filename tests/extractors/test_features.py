@@ -100,7 +100,7 @@ with one_thread():
         features = load_extractor(folder, "cpu").transform(np.load(folder / "images.npy"))
         np.save(folder / "features.npy", features)
 """
-    subprocess.run([sys.executable, "-c", code, tmp_path], env=os.environ, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code, tmp_path], env=os.environ, check=True, timeout=800)
     for name in NAMES:
         features = np.load(tmp_path / name / "features.npy")
         np.testing.assert_array_equal(features, fitted(name).transform(new_images(name)[:7]), err_msg=name)

@@ -267,7 +267,7 @@ extractor.fit(arrays["images"], arrays["labels"], arrays["domains"], Path(sys.ar
 """
     process = subprocess.Popen([sys.executable, "-c", code, arrays, tmp_path / "checkpoints"], env=os.environ)
     history = tmp_path / "checkpoints" / "history.json"
-    until = time.monotonic() + 120
+    until = time.monotonic() + 600
     try:
         while not history.exists() or len(json.loads(history.read_text())["history"]) < 2:
             assert process.poll() is None

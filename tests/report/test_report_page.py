@@ -79,7 +79,7 @@ def test_in_a_browser(name: str, width: int, browser: Browser, tmp_path: Path, r
     page.goto((tmp_path / "report.html").as_uri())
     charts = sum(isinstance(block, Chart) for section in report.sections for block in section.blocks)
     drawn = "document.querySelectorAll('.figure .main-svg').length >= document.querySelectorAll('.figure').length"
-    page.wait_for_function(drawn, timeout=60_000)
+    page.wait_for_function(drawn, timeout=800_000)
     assert page.locator(".figure").count() == charts > 0
     assert _empty_figures(page) == []
     assert page.title() == report.title
@@ -157,3 +157,16 @@ def test_mistakes_are_the_most_confident_ones(full: Report) -> None:
     captions = [picture.caption for picture in dict(shown["vae on optdigits"])["0 is normal"]]
     missed = [caption for caption in captions if caption.startswith("missed")]
     assert [caption.split(", ")[1] for caption in missed] == [f"{score / threshold:.2f} ×" for score in lowest]
+
+
+def test_a_part_that_cannot_be_made_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("no costs")
+
+    monkeypatch.setattr("fanogan_mtl.report.compose.cost_section", fail)
+    monkeypatch.setattr("fanogan_mtl.figures.auroc_by_epochs_data", fail)
+    report = composed([made("vae", "optdigits", classes=("3", "8"))], tmp_path)
+    (costs,) = [section for section in report.sections if section.anchor == "costs"]
+    assert costs.blocks == (Text("This can't be shown (ZeroDivisionError: no costs).", "note"),)
+    assert "vae by epochs" in {table.name for _, table in report.tables()}
+    assert "ZeroDivisionError" in render(report)

@@ -99,7 +99,7 @@ class Server:
         request = Request(f"http://127.0.0.1:{self.port}/invocations", body, method="POST")
         request.add_unredirected_header("Content-type", content_type or "")
         try:
-            with urlopen(request, timeout=60) as reply:
+            with urlopen(request, timeout=800) as reply:
                 return reply.status, reply.read().decode()
         except HTTPError as error:
             return error.code, error.read().decode()
@@ -128,7 +128,7 @@ class Server:
         raise AssertionError("the server doesn't answer")
 
     def _ping(self) -> None:
-        with urlopen(f"http://127.0.0.1:{self.port}/ping", timeout=60) as reply:
+        with urlopen(f"http://127.0.0.1:{self.port}/ping", timeout=800) as reply:
             assert reply.status == 200
 
 

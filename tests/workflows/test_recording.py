@@ -12,7 +12,8 @@ from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.outbox import tidy_comparison
 from fanogan_mtl.workflows.plan import BenchmarkOptions, make_plan
-from fanogan_mtl.workflows.recording import Sweep, read_state
+from fanogan_mtl.workflows.recorded import read_state
+from fanogan_mtl.workflows.recording import Sweep
 
 
 @pytest.fixture
