@@ -118,8 +118,3 @@ def _signature(name: str) -> dict[str, inspect.Parameter]:
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
-
-
-def caveats(name: str) -> dict[str, str]:
-    """SHIM."""
-    return {}
