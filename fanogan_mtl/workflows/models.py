@@ -20,7 +20,7 @@ from fanogan_mtl.data.cache import CONTENTS
 from fanogan_mtl.data.catalog import load_dataset, preparation_of, sample_sheets
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.data.transforms import Preparation
-from fanogan_mtl.detectors.persistence import UnsavableDetector
+from fanogan_mtl.detectors.persistence import UnsavableDetector, refuse_unservable
 from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.serving.heads import HeadSpec, extractor_folder, head_folder, write_model
@@ -156,6 +156,8 @@ def make_model(
     UserError
         If a detector can't be saved, or, trained again, scores otherwise than recorded.
     """
+    for name in sorted({head.cell.comparison.detector for head in heads}):
+        refuse_unservable(name)  # before anything is trained again
     keys = obtain_inputs(tracking, heads, execution, workers)
     if exchange and not exchange.holds(keys):
         workers, exchange = workers.near, None
