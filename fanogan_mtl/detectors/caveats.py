@@ -4,13 +4,22 @@ from __future__ import annotations
 
 TRANSDUCTIVE = "transductive"
 UNRELIABLE = "unreliable"
-UNEXAMINED = frozenset(
-    """
-    ABOD AE1SVM ALAD AnoGAN AutoEncoder CBLOF CD COF COPOD DIF DeepSVDD ECOD FeatureBagging GMM HBOS HDBSCAN IForest
-    INNE KDE KNN KPCA LMDD LOCI LODA LOF LSCP LUNAR MAD MCD MO_GAAL OCSVM PCA QMCD RGraph ROD SOD SOS SO_GAAL SUOD
-    Sampling VAE
-    """.split()
+UNEXAMINED = "unexamined"
+NOT_REPEATABLE = "not repeatable"
+
+UNSERVABLE = (TRANSDUCTIVE, NOT_REPEATABLE)
+"""Marks of detectors whose score of a new row says nothing by itself."""
+
+# fmt: off
+EXAMINED = frozenset(
+    [
+        "ABOD", "AE1SVM", "ALAD", "AnoGAN", "AutoEncoder", "CBLOF", "CD", "COF", "COPOD", "DIF", "DeepSVDD",
+        "ECOD", "FeatureBagging", "GMM", "HBOS", "HDBSCAN", "IForest", "INNE", "KDE", "KNN", "KPCA", "LMDD",
+        "LOCI", "LODA", "LOF", "LSCP", "LUNAR", "MAD", "MCD", "MO_GAAL", "OCSVM", "PCA", "QMCD", "RGraph",
+        "ROD", "SOD", "SOS", "SO_GAAL", "SUOD", "Sampling", "VAE",
+    ]
 )
+# fmt: on
 """PyOD's classes that were examined."""
 
 BY_COMPANY = {

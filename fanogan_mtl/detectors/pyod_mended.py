@@ -142,9 +142,9 @@ class FallingKernel(CheckedDetector):
     """QMCD: each feature is scaled to [0, 1], and a product over the features says how close two rows are.
 
     PyOD's kernel, that of the wrap-around discrepancy, falls up to half of a feature's width and then rises again,
-    beyond all bounds outside of [0, 1]; and the score is this closeness or its opposite, by the skewness of the training
-    scores. Here the kernel stays at its lowest, and the score is minus the logarithm of the mean closeness; a training
-    row is held against the others.
+    beyond all bounds outside of [0, 1]; and the score is this closeness or its opposite, by the skewness of the
+    training scores. Here the kernel stays at its lowest, and the score is minus the logarithm of the mean closeness; a
+    training row is held against the others.
     """
 
     def _fit_rows(self, X: NDArray[np.float64]) -> None:
