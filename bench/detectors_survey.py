@@ -78,7 +78,7 @@ def line(name: str) -> list[str]:
             aurocs.append(f"{100 * auroc(anomaly, detector.decision_function(test)):.0f}")
             change = max(change, company_dependence(detector, test))
         except UserError:
-            return [f"`{name}`", "", "", "", "needs the package combo"]
+            return [f"`{name}`", "", "", "", ", ".join(["needs the package combo", *marks(name)])]
         except ValueError as error:
             aurocs.append("refused: " + str(error).partition(": ")[2])
     alone = "none" if change <= TOLERANCE else "not possible" if np.isinf(change) else f"{100 * change:.0f} %"
@@ -87,10 +87,14 @@ def line(name: str) -> list[str]:
 
 def state(name: str) -> str:
     """What was done about a detector."""
-    marks = [f"**{mark}**" for mark in caveats(PYOD + name)]
     mended = "ours instead" if PYOD + name in OURS_INSTEAD_OF_PYOD else "mended" if name in MENDED else ""
     seeded = "seeded" if takes(PYOD + name, "random_state") else ""
-    return ", ".join(filter(None, [*marks, mended, seeded])) or "as it is"
+    return ", ".join(filter(None, [*marks(name), mended, seeded])) or "as it is"
+
+
+def marks(name: str) -> list[str]:
+    """What holds against a detector, in bold."""
+    return [f"**{mark}**" for mark in caveats(PYOD + name)]
 
 
 def main(names: list[str]) -> None:

@@ -24,16 +24,16 @@ def company_dependence(detector: Any, rows: ArrayLike) -> float:
     Returns
     -------
     float, at least 0
-        Up to `TOLERANCE` where each row has a score of its own; infinity where the detector can't score a row alone.
+        Up to `TOLERANCE` where each row has a score of its own; infinity where the detector can't score so few.
     """
     rows = np.asarray(rows)
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, MOST_ROWS).astype(int))]
-    together = detector.decision_function(chosen)
-    change = 0.0
-    for n_parts in (2, len(chosen)):
-        try:
-            parts = [detector.decision_function(part) for part in np.array_split(chosen, n_parts) if len(part)]
-        except ValueError:
-            return float("inf")
-        change = max(change, float(np.abs(np.concatenate(parts) - together).max()))
+    try:
+        together, *others = [
+            np.concatenate([detector.decision_function(part) for part in np.array_split(chosen, n_parts)])
+            for n_parts in sorted({1, min(2, len(chosen)), len(chosen)})
+        ]
+    except ValueError:
+        return float("inf")
+    change = max((float(np.abs(scores - together).max()) for scores in others), default=0.0)
     return change / (float(np.abs(together).max()) or 1.0)
