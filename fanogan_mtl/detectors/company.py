@@ -12,14 +12,16 @@ TOLERANCE = 1e-5
 """The largest dependence that is rounding: a network's scores in float32 differ by 1e-6 from batch to batch."""
 
 
-def company_dependence(detector: Any, rows: ArrayLike) -> float:
-    """Largest change of a row's score when the row is scored alone, relative to the largest score.
+def company_dependence(detector: Any, rows: ArrayLike, scores: ArrayLike | None = None) -> float:
+    """Largest change of a row's score in other company, relative to the largest score.
 
     Parameters
     ----------
     detector : fitted detector
     rows : array-like of shape (n, n_features)
-        At most 8 of them are scored, evenly spaced: together, in halves, and each alone.
+        At most 8 of them, evenly spaced, are scored again: together, in halves, and each alone.
+    scores : array-like of shape (n,), optional
+        Of all rows scored together, where they are known already.
 
     Returns
     -------
@@ -27,13 +29,14 @@ def company_dependence(detector: Any, rows: ArrayLike) -> float:
         Up to `TOLERANCE` where each row has a score of its own; infinity where the detector can't score so few.
     """
     rows = np.asarray(rows)
-    chosen = rows[np.unique(np.linspace(0, len(rows) - 1, MOST_ROWS).astype(int))]
+    chosen = np.unique(np.linspace(0, len(rows) - 1, MOST_ROWS).astype(int))
+    in_company = np.asarray(detector.decision_function(rows) if scores is None else scores)[chosen]
     try:
-        together, *others = [
-            np.concatenate([detector.decision_function(part) for part in np.array_split(chosen, n_parts)])
-            for n_parts in sorted({1, min(2, len(chosen)), len(chosen)})
+        others = [
+            np.concatenate([detector.decision_function(rows[part]) for part in np.array_split(chosen, n_parts)])
+            for n_parts in {1, min(2, len(chosen)), len(chosen)}
         ]
     except ValueError:
         return float("inf")
-    change = max((float(np.abs(scores - together).max()) for scores in others), default=0.0)
-    return change / (float(np.abs(together).max()) or 1.0)
+    change = max(float(np.abs(scores_again - in_company).max()) for scores_again in others)
+    return change / (float(np.abs(in_company).max()) or 1.0)

@@ -219,6 +219,8 @@ class TestCompanyDependence:
         assert company_dependence(Own(), rows) == 0
         assert company_dependence(Own(), rows[:1]) == 0
         assert company_dependence(Centred(), rows) == 1
+        assert company_dependence(Centred(), rows[:1]) == 0
+        assert company_dependence(Own(), rows, scores=rows[:, 0] + 19) == 0.5
 
     def test_row_that_can_not_be_scored_alone_is_infinity(self):
         class Needy:
