@@ -16,7 +16,8 @@ from zipfile import ZIP_DEFLATED
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fanogan_mtl.detectors.registry import detector_class, make_detector, registered_name
+from fanogan_mtl.detectors.caveats import UNSERVABLE
+from fanogan_mtl.detectors.registry import caveats, detector_class, make_detector, registered_name
 from fanogan_mtl.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,7 +39,19 @@ TRUSTED_TYPES = (
 
 
 class UnsavableDetector(UserError):
-    """A detector whose state has no form but pickle."""
+    """A detector whose state has no form but pickle, or whose score of a new row means nothing by itself."""
+
+
+def refuse_unservable(name: str) -> None:
+    """Raise `UnsavableDetector` in one line for a detector that can be compared, but not put into a model.
+
+    Parameters
+    ----------
+    name : as for `detector_class`
+    """
+    for mark, sentence in caveats(name).items():
+        if mark in UNSERVABLE:
+            raise UnsavableDetector(f"{sentence.removesuffix('.')}; it can be compared, but not put into a model")
 
 
 def save_detector(detector: Any, folder: Path) -> None:
@@ -47,7 +60,8 @@ def save_detector(detector: Any, folder: Path) -> None:
     Raises
     ------
     UnsavableDetector
-        For a detector that the registry doesn't know, and for those that skops can't hold, as PyOD's torch models.
+        For a detector that the registry doesn't know, for one that `refuse_unservable` names, and for those that skops
+        can't hold, as PyOD's torch models.
     UserError
         Where the folder holds something else than a saved detector.
     sklearn.exceptions.NotFittedError
@@ -87,12 +101,13 @@ def load_detector(folder: Path) -> Any:
 
 
 def _write(detector: Any, folder: Path) -> None:
-    from fanogan_mtl.detectors.pyod_classes import CheckedDetector
+    from fanogan_mtl.detectors.checked import CheckedDetector
 
     cls = type(detector)
     name = registered_name(cls)
     if name is None:
         raise UnsavableDetector(f"{cls.__name__} can't be saved: it isn't in the registry of detectors")
+    refuse_unservable(name)
     description = {"format": FORMAT, "detector": name}
     if isinstance(detector, CheckedDetector):
         _write_shallow(detector, name, folder)

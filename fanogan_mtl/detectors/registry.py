@@ -6,6 +6,7 @@ import inspect
 from importlib import import_module
 from typing import Any
 
+from fanogan_mtl.detectors.caveats import pyod_caveats
 from fanogan_mtl.errors import UserError
 
 REQUIRED = inspect.Parameter.empty
@@ -99,6 +100,24 @@ def named_settings(name: str) -> dict[str, dict[str, Any]]:
 def takes(name: str, parameter: str) -> bool:
     """Tell whether a detector has that parameter, as `random_state` or `device`."""
     return parameter in _signature(name)
+
+
+def caveats(name: str) -> dict[str, str]:
+    """What holds against a detector, without importing it.
+
+    Parameters
+    ----------
+    name : as for `detector_class`
+
+    Returns
+    -------
+    dict
+        Mark -> one sentence for people; empty for a sound detector. The marks: `transductive` (the score of a row
+        depends on the rows that it is scored with), `not repeatable`, `unreliable` (it ranks easy anomalies wrongly),
+        `unexamined` (a class of PyOD that nobody looked at).
+    """
+    is_pyods = name.startswith(PYOD) and name not in OURS_INSTEAD_OF_PYOD
+    return pyod_caveats(name.removeprefix(PYOD)) if is_pyods else {}
 
 
 def registered_name(cls: type[Any]) -> str | None:

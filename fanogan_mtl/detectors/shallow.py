@@ -39,7 +39,7 @@ from pyod.models.ocsvm import OCSVM as PyODOCSVM
 from sklearn.decomposition import PCA as PrincipalComponents
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from fanogan_mtl.detectors.pyod_classes import CheckedDetector, in_batches
+from fanogan_mtl.detectors.checked import CheckedDetector, in_batches
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
 SHARE = Interval(Real, 0, 1, closed="right")

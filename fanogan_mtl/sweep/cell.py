@@ -25,7 +25,7 @@ from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.data.splits import Part, Split, choosing_parts, one_vs_rest
-from fanogan_mtl.detectors.registry import make_detector, takes
+from fanogan_mtl.detectors.registry import PYOD, make_detector, takes
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.evaluation.metrics import auroc, detection_metrics
 from fanogan_mtl.evaluation.sanity import Checks
@@ -271,6 +271,8 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
         last = scores[cell.comparison.budgets[-1]]
         sizes = _sizes(cell, data_dir)[split.validation.rows]
         unmoved = build_detector(cell, device, UNMOVED) if cell.untrained and by_epochs else None
+        weights, third_party = weights_of(split.validation), cell.comparison.detector.startswith(PYOD)
+        checks = check_cell(split, rows_of, detector, validation_scores, last, sizes, weights, unmoved, third_party)
         return CellResult(
             metrics=metrics,
             scores=np.stack([scores[budget] for budget in cell.comparison.budgets]),
@@ -278,9 +280,7 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
             labels=split.test.labels,
             rows=split.test.rows,
             examples=_examples(detector, split.test),
-            checks=check_cell(
-                split, rows_of, detector, validation_scores, last, sizes, weights_of(split.validation), unmoved
-            ),
+            checks=checks,
             weighs_classes=_is_images(split.test),
         )
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pyod.models.base import BaseDetector
 
 from fanogan_mtl.data.splits import Part, Split
+from fanogan_mtl.detectors.company import company_dependence
 from fanogan_mtl.evaluation.metrics import auroc
 from fanogan_mtl.evaluation.sanity import Checks, chance_error, copies, distinct, size_auroc, spread
 from fanogan_mtl.evaluation.weights import Weights
@@ -30,6 +31,7 @@ def check_cell(
     sizes: NDArray[np.int64],
     weights: Weights | None,
     unmoved: BaseDetector | None,
+    third_party: bool,
 ) -> Checks:
     """Check a cell at its last budget.
 
@@ -45,6 +47,8 @@ def check_cell(
         By which every class counts the same.
     unmoved : detector, optional
         The same detector, unfitted, with the parameters of `UNMOVED`.
+    third_party : bool
+        Whether to try if the detector scores a row by the rows beside it.
     """
     validation, test = split.validation, split.test
     scores = np.concatenate([validation_scores, test_scores])
@@ -60,6 +64,7 @@ def check_cell(
         error=chance_error(validation.anomaly, weights),
         size_auroc=size_auroc(validation.anomaly, sizes, weights),
         untrained_auroc=None if before is None else auroc(validation.anomaly, before, weights),
+        company=company_dependence(detector, rows_of(test), test_scores) if third_party else None,
         moved=None if unmoved is None else _moved(detector, unmoved),
     )
 

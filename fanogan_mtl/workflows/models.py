@@ -21,6 +21,7 @@ from fanogan_mtl.data.cache import CONTENTS, in_use
 from fanogan_mtl.data.catalog import found_preparation, load_dataset, preparation_of, sample_sheets
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.data.transforms import Preparation
+from fanogan_mtl.detectors.persistence import refuse_unservable
 from fanogan_mtl.errors import UserError, one_line
 from fanogan_mtl.evaluation.alarms import FalseAlarms
 from fanogan_mtl.evaluation.calibration import Calibration
@@ -200,6 +201,8 @@ def make_model(
     UserError
         If a detector can't be saved, or, trained again, scores otherwise than recorded.
     """
+    for name in sorted({head.cell.comparison.detector for head in heads}):
+        refuse_unservable(name)  # before anything is trained again
     keys = obtain_inputs(tracking, heads, execution, workers)
     if exchange and not exchange.holds(keys):
         workers, exchange = workers.near, None

@@ -1,0 +1,34 @@
+"""Random numbers of one's own, for code that draws from the global generators of Python, numpy or PyTorch."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import numpy as np
+
+HASH_SEED = "PYTHONHASHSEED"  # PyOD's torch models write it
+
+
+@contextmanager
+def own_numbers(seed: int) -> Iterator[None]:
+    """Within, the global generators start from that seed; afterwards all are as they were before."""
+    numpy_state, python_state, hash_seed = np.random.get_state(), random.getstate(), os.environ.get(HASH_SEED)
+    torch = sys.modules.get("torch")  # who has not imported it draws nothing from it
+    devices = range(torch.cuda.device_count()) if torch else ()
+    with torch.random.fork_rng(devices) if torch else nullcontext():
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+        if torch:
+            torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)
+            random.setstate(python_state)
+            os.environ.pop(HASH_SEED, None)
+            if hash_seed is not None:
+                os.environ[HASH_SEED] = hash_seed
