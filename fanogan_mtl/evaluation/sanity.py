@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fanogan_mtl.data.hashing import content_hashes
+from fanogan_mtl.detectors.company import TOLERANCE
 from fanogan_mtl.evaluation.metrics import auroc
 from fanogan_mtl.evaluation.weights import Weights
 
@@ -26,7 +27,6 @@ CONSTANT = 1e-9  # spread of scores, relative to the largest, at which their ord
 DISTINCT = 0.1  # share of the different rows that must have scores of their own
 COPIES = 0.01  # share of the tested rows
 MOVED = 1e-4  # change of a network's weights by training, relative to their norm
-COMPANY = 1e-6  # relative change of a row's score with the rows beside it
 SURE = 2.5  # standard errors above chance at which a ranking is no accident
 ALIKE = 0.02  # difference in AUROC within which two explain the same
 ALMOST_ALL = 0.95  # AUROC at which the size of an image leaves nothing to explain
@@ -148,7 +148,7 @@ def marks(checks: Mapping[str, Checks]) -> dict[str, str]:
         "size explains it": _size(checks),
         "depends on company": _each(
             checks,
-            lambda each: (each.company or 0) > COMPANY,
+            lambda each: (each.company or 0) > TOLERANCE,
             "a row's score changes with the rows that it is scored with in {cells}: alone it would score otherwise",
         ),
     }

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, zip_longest
 from pathlib import Path
+
+import click
 
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
 from fanogan_mtl.data.splits import split_rows
+from fanogan_mtl.errors import UserError
 from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.cluster import Cluster
 from fanogan_mtl.sweep.grid import cells_of, comparison_parameters
@@ -184,10 +188,33 @@ def read_options(options: BenchmarkOptions, find_study: FindStudy | None = None)
     datasets = []
     for spec, dataset in [(spec, load_dataset(spec, execution.data_dir)) for spec in specs]:
         classes = read.parse_classes(options.classes, dataset.normal_classes, dataset.name)
-        for normal_class in classes:
-            split_rows(dataset, normal_class, seeds[0], limit)  # says so if a class has too few images
-        datasets.append((spec, dataset, classes))
+        datasets.append((spec, dataset, _large_enough(dataset, classes, seeds[0], limit, options.classes == "all")))
     return Asked(tuple(datasets), detectors, budgets, seeds, limit, execution)
+
+
+def _large_enough(
+    dataset: Dataset, classes: Sequence[str], seed: int, limit: int | None, all_asked: bool
+) -> tuple[str, ...]:
+    """Classes that can be the normal one; of all of them, those that are too small are left out with one line.
+
+    Raises
+    ------
+    UserError
+        For a class that is too small and was asked for by name, and where all are.
+    """
+    kept, refused = [], []
+    for name in classes:
+        try:
+            split_rows(dataset, name, seed, limit)
+            kept.append(name)
+        except UserError as error:
+            refused.append((name, error))
+    if refused and (not all_asked or not kept):
+        raise refused[0][1]
+    if refused:
+        names = ", ".join(name for name, _ in refused)
+        click.echo(f"{dataset.name}: never the normal class, but an anomaly: {names} ({refused[0][1]})", err=True)
+    return tuple(kept)
 
 
 def read_detectors(options: BenchmarkOptions, find_study: FindStudy | None = None) -> tuple[DetectorChoice, ...]:
