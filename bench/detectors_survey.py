@@ -30,9 +30,9 @@ from fanogan_mtl.evaluation.metrics import auroc
 Rows = NDArray[np.float64]
 
 QUICK: dict[str, dict[str, Any]] = {
-    "AE1SVM": {"epochs": 5},
+    "AE1SVM": {"epochs": 5, "kernel_approx_features": 100},
     "ALAD": {"epochs": 20},
-    "AnoGAN": {"epochs": 2, "epochs_query": 2},
+    "AnoGAN": {"epochs": 2, "epochs_query": 1},
     "AutoEncoder": {"epoch_num": 5, "verbose": 0},
     "DeepSVDD": {"epochs": 5, "verbose": 0},
     "DIF": {"n_ensemble": 5},
