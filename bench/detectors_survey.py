@@ -30,9 +30,9 @@ from fanogan_mtl.evaluation.metrics import auroc
 Rows = NDArray[np.float64]
 
 QUICK: dict[str, dict[str, Any]] = {
-    "AE1SVM": {"epochs": 5},
+    "AE1SVM": {"epochs": 5, "kernel_approx_features": 100},
     "ALAD": {"epochs": 20},
-    "AnoGAN": {"epochs": 2, "epochs_query": 2},
+    "AnoGAN": {"epochs": 2, "epochs_query": 1},
     "AutoEncoder": {"epoch_num": 5, "verbose": 0},
     "DeepSVDD": {"epochs": 5, "verbose": 0},
     "DIF": {"n_ensemble": 5},
@@ -79,8 +79,8 @@ def line(name: str) -> list[str]:
             change = max(change, company_dependence(detector, test))
         except UserError:
             return [f"`{name}`", "", "", "", ", ".join(["needs the package combo", *marks(name)])]
-        except ValueError as error:
-            aurocs.append("refused: " + str(error).partition(": ")[2])
+        except ValueError:
+            aurocs.append("refused")
     alone = "none" if change <= TOLERANCE else "not possible" if np.isinf(change) else f"{100 * change:.0f} %"
     return [f"`{name}`", *aurocs, alone, state(name)]
 

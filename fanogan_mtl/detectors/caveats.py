@@ -14,7 +14,7 @@ UNSERVABLE = (TRANSDUCTIVE, NOT_REPEATABLE)
 EXAMINED = frozenset(
     [
         "ABOD", "AE1SVM", "ALAD", "AnoGAN", "AutoEncoder", "CBLOF", "CD", "COF", "COPOD", "DIF", "DeepSVDD",
-        "ECOD", "FeatureBagging", "GMM", "HBOS", "HDBSCAN", "IForest", "INNE", "KDE", "KNN", "KPCA", "LMDD",
+        "ECOD", "GMM", "HBOS", "HDBSCAN", "IForest", "INNE", "KDE", "KNN", "KPCA", "LMDD",
         "LOCI", "LODA", "LOF", "LSCP", "LUNAR", "MAD", "MCD", "MO_GAAL", "OCSVM", "PCA", "QMCD", "RGraph",
         "ROD", "SOD", "SOS", "SO_GAAL", "SUOD", "Sampling", "VAE",
     ]
