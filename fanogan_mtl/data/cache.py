@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import sys
 import time
@@ -26,7 +25,6 @@ from fanogan_mtl.errors import UserError
 CONTENTS = ".contents.json"  # of a published folder: each file's size, time stamp and digest
 _ABANDONED = 24 * 3600.0  # seconds after which an unfinished folder is a dead process's
 _FORMAT = 1  # of published folders; raise it when older ones must be made again
-_DIGESTS = re.compile(r"[0-9a-f]{64}(?:\n[0-9a-f]{64})*")
 _SETTLED = 2.0  # seconds after which a further write surely changes a file's time stamp
 
 
@@ -189,10 +187,13 @@ def file_digests(folder: Path, names: Sequence[str], data_dir: Path) -> list[str
 def _recall(note: Path, count: int) -> list[str] | None:
     """Read a note of so many digests; None where there is none, or a damaged one."""
     try:
-        text = note.read_text(encoding="ascii")
-    except (OSError, ValueError):
+        content = note.read_bytes()
+    except OSError:
         return None
-    return text.split("\n") if len(text) == count * 65 - 1 and _DIGESTS.fullmatch(text) else None
+    ends = content[64::65] == b"\n" * (count - 1) and content.count(b"\n") == count - 1
+    if len(content) != 65 * count - 1 or not ends or content.translate(None, b"0123456789abcdef\n"):
+        return None
+    return content.decode().split("\n")
 
 
 @lru_cache(maxsize=1000)

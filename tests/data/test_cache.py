@@ -263,6 +263,14 @@ def test_a_file_that_has_just_changed_is_read_again(tmp_path: Path):
     assert file_digest(path, tmp_path) != first
 
 
+def test_a_file_that_has_just_come_is_read_again_however_old_it_says_it_is(tmp_path: Path):
+    path = tmp_path / "file"
+    path.write_bytes(b"first")
+    os.utime(path, (1e9, 1e9))
+    file_digest(path, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.usefixtures("later")
 @pytest.mark.parametrize("damage", ["", "0123", "\N{SNOWMAN}", "0" * 63 + "g"])
 def test_a_damaged_note_of_a_digest_is_not_believed(tmp_path: Path, damage: str):
