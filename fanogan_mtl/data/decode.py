@@ -43,7 +43,7 @@ def decode_image(content: bytes) -> Pixels:
     Raises
     ------
     ImageError
-        For anything else, for damaged pixels, and for more than `MOST_PIXELS` of them, or half as many in 16-bit colour.
+        For anything else, damaged pixels, and more than `MOST_PIXELS` of them, or half as many in 16-bit colour.
     """
     try:
         with warnings.catch_warnings():
