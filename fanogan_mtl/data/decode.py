@@ -43,7 +43,7 @@ def decode_image(content: bytes) -> Pixels:
     Raises
     ------
     ImageError
-        For anything else, for damaged pixels, and for more than `MOST_PIXELS` of them.
+        For anything else, damaged pixels, and more than `MOST_PIXELS` of them, or half as many in 16-bit colour.
     """
     try:
         with warnings.catch_warnings():
@@ -77,9 +77,11 @@ def _reader(content: bytes) -> Callable[[bytes], tuple[Pixels, int]]:
 
 def _read_png(content: bytes) -> tuple[Pixels, int]:
     picture = png.read_png(content)
-    _check_size(picture.width, picture.height)
+    is_deep = picture.bits == 16 and picture.colour != png.PALETTE
+    most = MOST_PIXELS // 2 if is_deep and picture.colour & png.COLOURED else MOST_PIXELS  # they take twice the memory
+    _check_size(picture.width, picture.height, most)
     pixels: Pixels
-    if picture.bits == 16 and picture.colour != png.PALETTE:
+    if is_deep:
         pixels = _seen_16_bits(png.samples_of_16_bits(picture, lambda file: np.asarray(_opened(file, "PNG"))))
     else:
         pixels = _seen(_opened(png.png_file(picture), "PNG"))
@@ -119,9 +121,9 @@ def _opened(content: bytes, kind: str) -> Image.Image:
     return image
 
 
-def _check_size(width: int, height: int) -> None:
-    if width * height > MOST_PIXELS:
-        raise ImageError(f"the image is {width}x{height} pixels; at most {MOST_PIXELS:,} are read")
+def _check_size(width: int, height: int, most: int = MOST_PIXELS) -> None:
+    if width * height > most:
+        raise ImageError(f"the image is {width}x{height} pixels; at most {most:,} are read")
 
 
 def _seen(image: Image.Image) -> NDArray[np.uint8]:

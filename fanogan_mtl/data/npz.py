@@ -38,10 +38,8 @@ def load_npz(path: Path) -> RawDataset:
 def _check_images(images: NDArray[Any], where: str) -> None:
     if images.dtype not in (np.uint8, np.uint16):
         nan = " and has NaN" if _has_nan(images) else ""
-        raise UserError(
-            f"{where} is {images.dtype}{nan}; scale images to 0 to 255 and convert them to uint8, "
-            "or to uint16 if they are deeper"
-        )
+        remedy = "scale images to 0 to 255 and convert them to uint8, or leave 16-bit ones as uint16"
+        raise UserError(f"{where} is {images.dtype}{nan}; {remedy}")
     if images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)) or 0 in images.shape[1:]:
         raise UserError(f"{where} has shape {images.shape}; images must be (n, height, width) or (n, height, width, 3)")
     if len(images) == 0:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fanogan_mtl.data.image_error import ImageError, damaged
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PALETTE = 3  # the colour type
+PALETTE, COLOURED = 3, 2  # the colour type, and the bit in it that means more than grey
 _CHANNELS = {0: 1, 2: 3, PALETTE: 1, 4: 2, 6: 4}  # by colour type; the others are grey, RGB, and both with alpha
 _OF_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))

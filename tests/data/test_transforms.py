@@ -86,3 +86,5 @@ def test_colours_survive_in_rgb():
 
 def test_a_preparation_survives_json():
     assert Preparation(**json.loads(json.dumps(asdict(HOUSE)))) == HOUSE
+    before_depth = {name: value for name, value in asdict(HOUSE).items() if name != "depth"}
+    assert Preparation(**before_depth) == HOUSE
