@@ -108,7 +108,10 @@ def read(results: Path) -> Results:
         return {}
     with results.open(newline="") as file:
         rows = [row for row in csv.reader(file) if len(row) == len(fields(Task)) + 1]
-    return {Task(*row[:3], int(row[3])): float(row[4]) if row[4] else None for row in rows}
+    return {
+        Task(table, setting, detector, int(seed)): float(value) if value else None
+        for table, setting, detector, seed, value in rows
+    }
 
 
 def tasks(sizes: dict[str, int]) -> Iterator[Task]:
@@ -139,7 +142,7 @@ def measured(path: Path, task: Task, data_dir: Path) -> float:
     return auroc(anomaly, detector.fit(train).decision_function(test))
 
 
-def parts(path: Path, task: Task, data_dir: Path) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+def parts(path: Path, task: Task, data_dir: Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
     """Training rows (n, d), tested rows (m, d), and which of these are anomalies (m,)."""
     contaminated = task.setting == "unsupervised"
     drawn = drawn_table(path, task.seed, data_dir)

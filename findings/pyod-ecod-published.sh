@@ -10,7 +10,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 pip=("$folder/venv/bin/pip" install -q --disable-pip-version-check)
-"${pip[@]}" "numpy==1.26.4" "scipy==1.11.4" "scikit-learn==1.2.2" "matplotlib==3.8.4" "joblib==1.3.2" "numba==0.59.1" \
+"${pip[@]}" "numpy==1.26.4" "scipy==1.11.4" "scikit-learn==1.2.2" "matplotlib==3.8.4" "joblib==1.3.2" "six==1.16.0" "numba==0.59.1" \
     "statsmodels==0.14.2" "setuptools==69.5.1" wheel
 for release in 0.9.8 0.9.9; do
     "${pip[@]}" --no-deps --no-build-isolation --target "$folder/$release" "pyod==$release"
