@@ -377,10 +377,10 @@ def extractor_images(spec: DatasetSpec, rows: NDArray[np.int64], wanted: Wanted,
     array of shape (n, *wanted.shape), uint8
     """
     raw = [_raw(text, data_dir) for text in spec.sources]
-    parts = [each.train.images for each in raw] + [each.test.images for each in raw]
-    preparations = [found_preparation(parse_source(text), data_dir) or Preparation() for text in spec.sources]
+    parts = [(each.train.images, preparation) for each, preparation in raw]
+    parts += [(each.test.images, preparation) for each, preparation in raw]
     prepared, start = [], 0
-    for images, preparation in zip(parts, preparations * 2, strict=True):
+    for images, preparation in parts:
         own = rows[(rows >= start) & (rows < start + len(images))] - start
         if len(own):
             prepared.append(prepare_images(images[own], extractor_preparation(preparation, wanted)))
@@ -389,5 +389,7 @@ def extractor_images(spec: DatasetSpec, rows: NDArray[np.int64], wanted: Wanted,
 
 
 @lru_cache(maxsize=4)
-def _raw(text: str, data_dir: Path) -> RawDataset:
-    return load_raw(parse_source(text), data_dir)
+def _raw(text: str, data_dir: Path) -> tuple[RawDataset, Preparation]:
+    """A source as it is, and how it was prepared: looked up once, however often some of its images are asked for."""
+    source = parse_source(text)
+    return load_raw(source, data_dir), found_preparation(source, data_dir) or Preparation()
