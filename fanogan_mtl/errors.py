@@ -6,6 +6,7 @@ import re
 
 _USER_INFO = re.compile(r"(://[^:/@\s]*):(?!\d{1,5}/)[^@\s]*@(?:[^/@\s]*@)*")  # after a port, a path may have an @
 _QUERY = re.compile(r"([?&;](?:[\w-]*(?:password|passwd|pwd|secret|token|api[_-]?key))=)[^&;#\s'\"]+", re.IGNORECASE)
+_BARE = re.compile(r"""(['"(][^\s:/@'"(]+):[^\s@/'"]+@(?=[\w\[])""")  # as some quote an address, without its scheme
 
 
 class UserError(ValueError):
@@ -17,7 +18,7 @@ class UserError(ValueError):
 
 def without_password(text: str) -> str:
     """Put `***` for every password in the addresses of a text: `http://me:***@host`, `?password=***`."""
-    return _QUERY.sub(r"\1***", _USER_INFO.sub(r"\1:***@", text))
+    return _BARE.sub(r"\1:***@", _QUERY.sub(r"\1***", _USER_INFO.sub(r"\1:***@", text)))
 
 
 def one_line(error: BaseException, letters: int = 200) -> str:

@@ -13,6 +13,7 @@ from fanogan_mtl.errors import one_line, without_password
         ("http://me:p@ss@host", "http://me:***@host"),
         ("postgresql:///db?user=me&password=Geheim123&host=/run", "postgresql:///db?user=me&password=***&host=/run"),
         ("from http://a:x@h to s3://b:y@g", "from http://a:***@h to s3://b:***@g"),
+        ("invalid address 'me:Geheim123@127.0.0.1:9'", "invalid address 'me:***@127.0.0.1:9'"),
         ("https://host/?api_key=x1&run=2", "https://host/?api_key=***&run=2"),
     ],
 )
