@@ -20,7 +20,7 @@ from fanogan_mtl.detectors.company import TOLERANCE
 from fanogan_mtl.evaluation.metrics import auroc
 from fanogan_mtl.evaluation.weights import Weights
 
-FEWEST_IMAGES = 20
+FEWEST = 20
 """Of a kind (normal, or one anomalous class) in the test; an AUROC that rests on fewer is marked."""
 
 CONSTANT = 1e-9  # spread of scores, relative to the largest, at which their order is rounding
@@ -155,12 +155,11 @@ def marks(checks: Mapping[str, Checks]) -> dict[str, str]:
     return {mark: sentence for mark, sentence in found.items() if sentence}
 
 
-def few_images(fewest: int) -> dict[str, str]:
-    """Mark figures that rest on fewer than `FEWEST_IMAGES` of a kind."""
-    if fewest >= FEWEST_IMAGES:
+def few_tested(fewest: int) -> dict[str, str]:
+    """Mark figures that rest on fewer than `FEWEST` images, or rows, of a kind."""
+    if fewest >= FEWEST:
         return {}
-    what = "image" if fewest == 1 else "images"
-    return {"few images": f"the test has {fewest} {what} of a kind, fewer than {FEWEST_IMAGES}: the figures are coarse"}
+    return {"few tested": f"only {fewest} of a kind were tested, fewer than {FEWEST}: the figures are coarse"}
 
 
 def failed_cells(failures: Mapping[str, str], n_cells: int) -> dict[str, str]:

@@ -44,7 +44,7 @@ def find_marks(detector: str, cells: Sequence[DoneCell], failures: Mapping[str, 
     if "transductive" in found:
         found.pop("depends on company", None)  # it says the same
     if cells:
-        found |= sanity.few_images(fewest_tested(cells))
+        found |= sanity.few_tested(fewest_tested(cells))
     return found | sanity.failed_cells(failures, n_cells)
 
 

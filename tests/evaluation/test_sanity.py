@@ -14,7 +14,7 @@ from fanogan_mtl.evaluation.sanity import (
     copies,
     distinct,
     failed_cells,
-    few_images,
+    few_tested,
     marks,
     size_auroc,
     spread,
@@ -125,8 +125,8 @@ def test_size_alone_ranks_either_way_round_and_by_bytes_too() -> None:
         assert size_auroc(anomaly, smaller) == 1
 
 
-def test_few_images_and_failed_cells() -> None:
-    assert few_images(20) == {}
-    assert "1 image of a kind" in few_images(1)["few images"]
+def test_few_tested_and_failed_cells() -> None:
+    assert few_tested(20) == {}
+    assert "only 1 of a kind" in few_tested(1)["few tested"]
     assert failed_cells({}, 10) == {}
     assert failed_cells({"a/0 pca seed 0": "3 scores are NaN"}, 10)["failed cells"].startswith("1 of 10 cells failed")
