@@ -126,6 +126,6 @@ def test_fewest_marks_win_then_the_validation() -> None:
 
 
 def test_a_mark_of_all_methods_is_one_line() -> None:
-    marks = {"few tested": "the test has 3 images of a kind"}
+    marks = {"few tested": "only 3 of a kind were tested"}
     lines = explained([("a", "pca", marks), ("a", "knn", marks), ("b", "pca", {})])
-    assert lines == ["a · pca, knn: few images: the test has 3 images of a kind"]
+    assert lines == ["a · pca, knn: few tested: only 3 of a kind were tested"]
