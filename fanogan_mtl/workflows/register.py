@@ -174,8 +174,8 @@ def _best(run_id: str, comparisons: Sequence[Recorded]) -> list[Recorded]:
     label = settings[best][0].comparison.label
     n_datasets, _, auroc = ranked[best]
     click.echo(
-        f"{label} is the best of {len(ranked)} by marks and mean validation AUROC, {percent(auroc, None)} % "
-        f"on {n_datasets} data sets"
+        f"{label} is the best of {len(ranked)} by mean validation AUROC, {percent(auroc, None)} % on {n_datasets} "
+        f"data sets{', those with fewer marks first' if any(rank[1] for rank in ranked.values()) else ''}"
     )
     return sorted(settings[best], key=lambda each: each.comparison.dataset.name)
 

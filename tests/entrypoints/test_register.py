@@ -101,7 +101,7 @@ def test_a_model_made_again_scores_the_recorded_test(folder: Path, name: str) ->
     version = client(folder).get_model_version_by_alias(registered, "tested")
     for digit in ("0", "8"):
         (line,) = [line for line in version.description.splitlines() if line.startswith(f"| {dataset_name}/{digit}")]
-        test, _, _, seed = (cell.strip() for cell in line.split("|")[2:6])
+        test, _, _, _, seed = (cell.strip() for cell in line.split("|")[2:7])
         part = one_vs_rest(dataset, digit, int(seed), 60).test
         images = np.concatenate([pixels["train"], pixels["test"]])[part.rows]
         images = pd.DataFrame({"image": list(images)})
