@@ -27,6 +27,8 @@ CONSTANT = 1e-9  # spread of scores, relative to the largest, at which their ord
 DISTINCT = 0.1  # share of the different rows that must have scores of their own
 COPIES = 0.01  # share of the tested rows
 MOVED = 1e-4  # change of a network's weights by training, relative to their norm
+UNCHANGED = 0.005  # difference in AUROC that training has made for nothing
+WORSE = 2.8  # standard errors below the untrained network: 1.96, of the difference of two
 SURE = 2.5  # standard errors above chance at which a ranking is no accident
 ALIKE = 0.02  # difference in AUROC within which two explain the same
 ALMOST_ALL = 0.95  # AUROC at which the size of an image leaves nothing to explain
@@ -214,9 +216,10 @@ def _no_better_than_untrained(checks: Mapping[str, Checks]) -> str:
         before = each.untrained_auroc
         if before is None or not 0.5 + SURE * each.error < before < 1 - ALIKE:  # chance, or too easy to tell
             continue
-        if each.validation_auroc <= before:
+        gain = each.validation_auroc - before
+        if abs(gain) < UNCHANGED or gain < -WORSE * each.error:
             now = f"{each.validation_auroc:.1%}"
-            return f"the AUROC on validation data is {now}, and {before:.1%} before training ({name})"
+            return f"the AUROC on validation data is {now}, and was {before:.1%} before training ({name})"
     return ""
 
 
