@@ -17,7 +17,7 @@ from fanogan_mtl.evaluation.curves import ScoredTest
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.page import Section, write_page
 from fanogan_mtl.sweep.cell import CellResult, DoneCell
-from fanogan_mtl.workflows.marks import MARKED, Marks
+from fanogan_mtl.workflows.marks import MARKED, Marks, explained
 from fanogan_mtl.workflows.plan import PlannedComparison
 from fanogan_mtl.workflows.results import ComparisonResult
 from fanogan_mtl.workflows.summary import summaries
@@ -95,7 +95,8 @@ def _comparison_sections(
     if planned.seen:
         sections.insert(0, ("What the extractor had seen", planned.seen, ""))
     if marks:
-        sections.insert(0, (f"{MARKED[0].upper()}{MARKED[1:]}", "", html_table([["mark", "why"], *marks.items()])))
+        lines = [f"{mark}: {sentence}" for mark, sentence in marks.items()]
+        sections.insert(0, (f"{MARKED[0].upper()}{MARKED[1:]}", "", _listed(lines)))
     if pairs:
         text = f"Row: the normal class; column: the only anomalous one, which the extractor never saw. {seed}"
         sections.append(("AUROC by pair", text, partial(_pairs_table, cells, budgets[-1])))
@@ -131,16 +132,12 @@ def write_overview(results: Sequence[ComparisonResult], folder: Path) -> list[Pa
 
 
 def _overview_sections(results: Sequence[ComparisonResult]) -> list[Section]:
-    sections: list[Section] = [
-        ("Mean AUROC", f"In percent at the last budget, ± std over classes. * {MARKED}.", partial(_table, results)),
-    ]
-    if marked := [each for each in results if each.marks]:
-        rows = [
-            [each.planned.dataset.name, each.planned.label, mark, sentence]
-            for each in marked
-            for mark, sentence in each.marks.items()
-        ]
-        sections.append((f"* {MARKED}", "", html_table([["data set", "detector", "mark", "why"], *rows])))
+    marked = any(each.marks for each in results)
+    text = "In percent at the last budget, ± std over classes." + f" * {MARKED}." * marked
+    sections: list[Section] = [("Mean AUROC", text, partial(_table, results))]
+    if marked:
+        of_each = [(each.planned.dataset.name, each.planned.label, each.marks) for each in results]
+        sections.append((f"* {MARKED}", "", _listed(explained(of_each))))
     sections += _protocols(results)
     for dataset in _datasets(results):
         of = {each.planned.label: each for each in results if each.planned.dataset.name == dataset}
@@ -207,6 +204,10 @@ def html_table(rows: Sequence[Sequence[str]]) -> str:
     """Rows of plain text as an HTML table; the first is its head."""
     head, *body = ["".join(f"<{tag}>{escape(text)}</{tag}>" for text in row) for tag, row in _tagged(rows)]
     return f"<table>{''.join(f'<tr>{row}</tr>' for row in [head, *body])}</table>"
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
 
 
 def _tagged(rows: Sequence[Sequence[str]]) -> list[tuple[str, Sequence[str]]]:
