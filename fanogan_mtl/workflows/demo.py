@@ -157,9 +157,7 @@ def make_page(model: Model, name: str) -> tuple[gr.Blocks, dict[str, Any]]:
                         label="An image", type="filepath", image_mode=None, sources=["upload", "clipboard"],
                         height=340, buttons=[], elem_id="upload",
                     )  # fmt: skip
-                    vars(file)["preprocess"] = (
-                        _path_of  # gradio would open the file first, which not all of them survive
-                    )
+                    vars(file)["preprocess"] = _path_of  # gradio would open it first, and refuse some
                 with gr.Tab("Draw"):
                     canvas = gr.Sketchpad(
                         BLACK,
