@@ -153,10 +153,11 @@ def make_page(model: Model, name: str) -> tuple[gr.Blocks, dict[str, Any]]:
         with gr.Row():
             with gr.Column(scale=2, min_width=280):
                 with gr.Tab("Upload"):
-                    file = _upload()(
+                    file = gr.Image(
                         label="An image", type="filepath", image_mode=None, sources=["upload", "clipboard"],
                         height=340, buttons=[], elem_id="upload",
                     )  # fmt: skip
+                    vars(file)["preprocess"] = _path_of  # gradio would open it first, and refuse some
                 with gr.Tab("Draw"):
                     canvas = gr.Sketchpad(
                         BLACK,
@@ -179,17 +180,8 @@ def make_page(model: Model, name: str) -> tuple[gr.Blocks, dict[str, Any]]:
     return page, {"theme": theme, "css": STYLE}
 
 
-def _upload() -> type[gr.Image]:
-    """An image's place on the page, whose files come as they are: gradio opens them first, and not all."""
-    import gradio as gr
-
-    class Upload(gr.Image):
-        is_template = True  # looks like the class it is made of
-
-        def preprocess(self, payload: Any) -> str | None:
-            return payload.path if payload else None
-
-    return Upload
+def _path_of(upload: Any) -> str | None:
+    return upload.path if upload else None
 
 
 def scores_html(model: Model, image: Pixels) -> str:
