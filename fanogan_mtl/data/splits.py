@@ -62,12 +62,15 @@ class Part:
         Positions in the data set's `classes`.
     rows : array of shape (n,), int64
         Row numbers as in `SplitRows`.
+    sizes : array of shape (n, 3), int64
+        As in `Images`.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.float32]
     anomaly: NDArray[np.bool_]
     labels: NDArray[np.int64]
     rows: Rows
+    sizes: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -362,4 +365,5 @@ def _part(dataset: Dataset, rows: Rows, normal: int) -> Part:
     train, test = rows[rows < n_train], rows[rows >= n_train] - n_train
     labels = np.concatenate([dataset.train.labels[train], dataset.test.labels[test]])
     pixels = np.concatenate([dataset.train.pixels[train], dataset.test.pixels[test]])
-    return Part(pixels, labels != normal, labels, rows)
+    sizes = np.concatenate([dataset.train.sizes[train], dataset.test.sizes[test]])
+    return Part(pixels, labels != normal, labels, rows, sizes)

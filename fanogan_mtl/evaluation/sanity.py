@@ -15,7 +15,6 @@ from statistics import NormalDist, fmean
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.detectors.company import TOLERANCE
 from fanogan_mtl.evaluation.metrics import auroc
 from fanogan_mtl.evaluation.weights import Weights
@@ -81,14 +80,20 @@ def spread(scores: ArrayLike) -> float:
     return float(np.ptp(values / largest)) if largest else 0.0
 
 
-def distinct(scores: ArrayLike, rows: NDArray[np.uint8] | NDArray[np.float32]) -> float:
-    """Different scores per different row, in (0, 1]: rows that are copies can't have scores of their own."""
-    return min(1.0, len(np.unique(np.asarray(scores))) / len(np.unique(content_hashes(rows))))
+def distinct(scores: ArrayLike, hashes: NDArray[np.uint64]) -> float:
+    """Different scores per different row, in (0, 1]: rows that are copies can't have scores of their own.
+
+    Parameters
+    ----------
+    scores : (n,)
+    hashes : (n,), of the rows' content
+    """
+    return min(1.0, len(np.unique(np.asarray(scores))) / len(np.unique(hashes)))
 
 
-def copies(tested: NDArray[np.uint8] | NDArray[np.float32], trained: NDArray[np.uint8] | NDArray[np.float32]) -> float:
-    """Share of the tested rows (n, ...) that are, to the byte, among the training rows (m, ...)."""
-    return float(np.isin(content_hashes(tested), content_hashes(trained)).mean())
+def copies(tested: NDArray[np.uint64], trained: NDArray[np.uint64]) -> float:
+    """Share of the tested rows that are among the training rows, each by the hash of its content."""
+    return float(np.isin(tested, trained).mean())
 
 
 def chance_error(anomaly: ArrayLike, weights: Weights | None = None) -> float:

@@ -269,10 +269,9 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
             metrics[budget].setdefault("fit_seconds", fit_seconds)
             scores.setdefault(budget, scores[max(scores)])
         last = scores[cell.comparison.budgets[-1]]
-        sizes = _sizes(cell, data_dir)[split.validation.rows]
         unmoved = build_detector(cell, device, UNMOVED) if cell.untrained and by_epochs else None
         weights, third_party = weights_of(split.validation), cell.comparison.detector.startswith(PYOD)
-        checks = check_cell(split, rows_of, detector, validation_scores, last, sizes, weights, unmoved, third_party)
+        checks = check_cell(split, rows_of, detector, validation_scores, last, weights, unmoved, third_party)
         return CellResult(
             metrics=metrics,
             scores=np.stack([scores[budget] for budget in cell.comparison.budgets]),
@@ -388,12 +387,6 @@ def _evaluate(
     metrics["validation_auroc"] = auroc(split.validation.anomaly, validation_scores, weights_of(split.validation))
     metrics |= {f"auroc_{name}": auroc(split.test.anomaly, other, weights) for name, other in others.items()}
     return {**metrics, "score_seconds": score_seconds}, scores, validation_scores
-
-
-def _sizes(cell: Cell, data_dir: Path) -> NDArray[np.int64]:
-    """Height, width and bytes of the cell's images as they came, the training images', then the test images'."""
-    dataset = load_dataset(cell.comparison.dataset, data_dir)
-    return np.concatenate([dataset.train.sizes, dataset.test.sizes])
 
 
 def weights_of(part: Part) -> Weights | None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyod.models.base import BaseDetector
 
+from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.data.splits import Part, Split
 from fanogan_mtl.detectors.company import company_dependence
 from fanogan_mtl.evaluation.metrics import auroc
@@ -28,7 +29,6 @@ def check_cell(
     detector: BaseDetector,
     validation_scores: NDArray[np.float64],
     test_scores: NDArray[np.float64],
-    sizes: NDArray[np.int64],
     weights: Weights | None,
     unmoved: BaseDetector | None,
     third_party: bool,
@@ -41,8 +41,6 @@ def check_cell(
         Trained.
     rows_of : callable
         Gives a part's rows as the detector sees them.
-    sizes : int array of shape (number of validation images, 3)
-        Height and width of each validation image, in pixels, and bytes of its file.
     weights : float array of shape (number of validation images,), optional
         By which every class counts the same.
     unmoved : detector, optional
@@ -51,18 +49,18 @@ def check_cell(
         Whether to try if the detector scores a row by the rows beside it.
     """
     validation, test = split.validation, split.test
-    scores = np.concatenate([validation_scores, test_scores])
+    scores, tested = np.concatenate([validation_scores, test_scores]), content_hashes(test.pixels)
     before = None
     if unmoved is not None:
         for _ in unmoved.fit_staged(rows_of(split.train), (1,)):
             before = unmoved.decision_function(rows_of(validation))
     return Checks(
         spread=spread(scores),
-        distinct=distinct(scores, np.concatenate([validation.pixels, test.pixels])),
-        copies=copies(test.pixels, split.train.pixels),
+        distinct=distinct(scores, np.concatenate([content_hashes(validation.pixels), tested])),
+        copies=copies(tested, content_hashes(split.train.pixels)),
         validation_auroc=auroc(validation.anomaly, validation_scores, weights),
         error=chance_error(validation.anomaly, weights),
-        size_auroc=size_auroc(validation.anomaly, sizes, weights),
+        size_auroc=size_auroc(validation.anomaly, validation.sizes, weights),
         untrained_auroc=None if before is None else auroc(validation.anomaly, before, weights),
         company=company_dependence(detector, rows_of(test), test_scores) if third_party else None,
         moved=None if unmoved is None else _moved(detector, unmoved),
