@@ -58,7 +58,7 @@ def read_result(tracking: Tracking, planned: PlannedComparison, run_id: str) -> 
     if not auroc:
         return None
     by_position = history(tracking, run_id, "auroc_by_class")
-    newest = tracking.client.get_run(run_id).data.metrics
+    run = tracking.client.get_run(run_id)
     return ComparisonResult(
         planned,
         run_id,
@@ -67,8 +67,8 @@ def read_result(tracking: Tracking, planned: PlannedComparison, run_id: str) -> 
         history(tracking, run_id, "auroc_std_over_classes"),
         {planned.dataset.classes[position]: value for position, value in by_position.items()},
         max(history(tracking, run_id, "validation_auroc").values()),
-        Tested(*(int(newest[each.name]) for each in fields(Tested))),
-        read_marks(tracking.client.get_run(run_id)),
+        Tested(*(int(run.data.metrics[each.name]) for each in fields(Tested))),
+        read_marks(run),
     )
 
 
