@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fanogan_mtl.detectors.registry import caveats
 from fanogan_mtl.evaluation import sanity
 from fanogan_mtl.sweep.cell import DoneCell
+from fanogan_mtl.tracking import names
 from fanogan_mtl.workflows.summary import fewest_tested
 
 if TYPE_CHECKING:
@@ -53,14 +54,14 @@ def mark_tags(marks: Marks, seen: str) -> dict[str, str]:
     lines = [f"**{mark}**: {sentence}" for mark, sentence in marks.items()]
     return {
         MARKS_TAG: ", ".join(marks) or "none",
-        EXPLAINED_TAG: json.dumps(marks, ensure_ascii=False),
+        **names.pieces(EXPLAINED_TAG, json.dumps(dict(marks), ensure_ascii=False)),
         "mlflow.note.content": "\n\n".join(filter(None, [seen, *lines])),
     }
 
 
 def read_marks(run: Run) -> dict[str, str]:
     """Read the marks of a comparison's run; none of one that an earlier version recorded."""
-    found: dict[str, str] = json.loads(run.data.tags.get(EXPLAINED_TAG, "{}"))
+    found: dict[str, str] = json.loads(names.joined(run.data.tags, EXPLAINED_TAG, "{}"))
     return found
 
 

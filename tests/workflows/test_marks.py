@@ -10,8 +10,10 @@ from project_runs import environment, furnish, uri
 
 from fanogan_mtl.sweep.cell import CellResult, run_cell
 from fanogan_mtl.sweep.run import Failure
+from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
-from fanogan_mtl.workflows.marks import explained, rank
+from fanogan_mtl.tracking.records import Record
+from fanogan_mtl.workflows.marks import explained, mark_tags, rank, read_marks
 from fanogan_mtl.workflows.models import _asked_for
 from fanogan_mtl.workflows.pages import write_overview
 from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, make_plan
@@ -118,6 +120,14 @@ def test_failed_cells_are_a_mark_that_goes_when_they_are_done(tracking: Tracking
     sweep.settle()
     results = read_results(tracking, plan.comparisons, sweep.comparison_runs)
     assert [each.marks for each in results.values()] == [{}, {}]
+
+
+def test_marks_too_long_for_one_tag_are_read_back_whole(tracking: Tracking) -> None:
+    marks = {f"mark {number}": "why " * 700 for number in range(9)}
+    run_id = records.start_run(tracking, "comparison", "a comparison", Record(tags=mark_tags(marks, "")))
+    assert read_marks(tracking.client.get_run(run_id)) == marks
+    records.write(tracking, run_id, Record(tags=mark_tags({"one": "left"}, "")))
+    assert read_marks(tracking.client.get_run(run_id)) == {"one": "left"}
 
 
 def test_fewest_marks_win_then_the_validation() -> None:
