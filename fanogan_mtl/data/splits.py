@@ -256,12 +256,6 @@ def _identities(dataset: Dataset) -> NDArray[np.uint64]:
     return different
 
 
-def copied_share(dataset: Dataset, part: Part, train: Part) -> float:
-    """Share of a part's rows whose content the training rows have, in [0, 1]; above 0 only where copies may part."""
-    hashes = np.concatenate([dataset.train.hashes, dataset.test.hashes])
-    return float(np.isin(hashes[part.rows], hashes[train.rows]).mean())
-
-
 def held_out_rows(dataset: Dataset, normal_class: str, seed: int, limit: int | None = None) -> Rows:
     """Training images that the test of this normal class may draw on, whatever counts as its anomalies."""
     table = _Table.of(dataset, normal_class, seed, limit)
