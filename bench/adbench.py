@@ -36,8 +36,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import MinMaxScaler
 
-from fanogan_mtl.data.archive import read_arrays
 from fanogan_mtl.data.catalog import load_dataset
+from fanogan_mtl.data.sources.archive import read_arrays
 from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.data.splits import FIRST_SEED, one_vs_rest
 from fanogan_mtl.detectors.registry import make_detector, takes

@@ -18,8 +18,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from fanogan_mtl.plan.plan import BenchmarkOptions, make_plan
 from fanogan_mtl.sweep import cell as cells
-from fanogan_mtl.workflows.plan import BenchmarkOptions, make_plan
 
 
 def main() -> None:

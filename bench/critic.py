@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from fanogan_mtl.detectors.fanogan import FAnoGAN
-from fanogan_mtl.detectors.gradients import flatten_parameters
+from fanogan_mtl.detectors.networks.gradients import flatten_parameters
+from fanogan_mtl.detectors.networks.wgan import Critic, fill_critic_gradients
 from fanogan_mtl.detectors.threads import one_thread
-from fanogan_mtl.detectors.wgan import Critic, fill_critic_gradients
 
 PENALTY = 10.0
 STEPS = 200

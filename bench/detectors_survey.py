@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from fanogan_mtl.detectors.company import TOLERANCE, company_dependence
 from fanogan_mtl.detectors.pyod_classes import pyod_modules
-from fanogan_mtl.detectors.pyod_mended import MENDED
 from fanogan_mtl.detectors.registry import OURS_INSTEAD_OF_PYOD, PYOD, caveats, make_detector, takes
+from fanogan_mtl.detectors.third_party.company import TOLERANCE, company_dependence
+from fanogan_mtl.detectors.third_party.mended import MENDED
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.metrics import auroc

@@ -23,7 +23,7 @@ SETTLED = 3.0  # seconds after which digests are noted
 MEASURE = """
 import json, sys, time
 from pathlib import Path
-from fanogan_mtl.data.folder import folder_digests, list_folder
+from fanogan_mtl.data.sources.folder import folder_digests, list_folder
 folder, data_dir = map(Path, sys.argv[1:])
 seconds = {}
 for step in ("cold", "warm"):

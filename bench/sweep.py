@@ -28,8 +28,8 @@ import numpy as np
 import psutil
 
 from fanogan_mtl.data.cache import default_data_dir
+from fanogan_mtl.plan.plan import BenchmarkOptions, Plan, PlannedComparison, make_plan
 from fanogan_mtl.sweep.cell import Cell, CellResult, run_cell
-from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, PlannedComparison, make_plan
 
 SIZES = (40, 400, 4000)
 TURNS = 3
@@ -93,10 +93,11 @@ def one_thread_each() -> None:
 
 def record(plan: Plan, run: object) -> None:
     """Run a plan's cells as a sweep, from connecting to the last page."""
+    from fanogan_mtl.recording.results import read_results
+    from fanogan_mtl.recording.sweep import Sweep
+    from fanogan_mtl.supply import exchange
     from fanogan_mtl.tracking.connection import connect
-    from fanogan_mtl.workflows import benchmark, exchange
-    from fanogan_mtl.workflows.recording import Sweep
-    from fanogan_mtl.workflows.results import read_results
+    from fanogan_mtl.workflows import benchmark
 
     exchange.run_cell = run  # type: ignore[assignment]
     sweep = Sweep(connect(), plan, {"dataset": "bench"}, "benchmark")
@@ -129,8 +130,8 @@ def growth(folder: Path) -> None:
 
 
 def large(folder: Path, size: int) -> None:
+    from fanogan_mtl.recording import sweep as recording
     from fanogan_mtl.tracking.connection import connect
-    from fanogan_mtl.workflows import recording
 
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
     memory: list[int] = []

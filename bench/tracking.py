@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fanogan_mtl.data.cache import default_data_dir
+from fanogan_mtl.plan.plan import BenchmarkOptions, make_plan
 from fanogan_mtl.sweep.cell import run_cell
-from fanogan_mtl.workflows.plan import BenchmarkOptions, make_plan
 
 
 def main() -> None:
@@ -23,8 +23,8 @@ def main() -> None:
 
 
 def measure(options: BenchmarkOptions) -> None:
+    from fanogan_mtl.recording.sweep import Sweep
     from fanogan_mtl.tracking.connection import connect
-    from fanogan_mtl.workflows.recording import Sweep
 
     plan = make_plan(options)
     sweep = Sweep(connect(), plan, {name: str(value) for name, value in asdict(options).items()}, "benchmark")

@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 
 from optuna.pruners import NopPruner
 
-from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.sweep.trial import ask_whether_hopeless, run_trial
-from fanogan_mtl.workflows.optuna_study import finished, opened_study
-from fanogan_mtl.workflows.trials import Trials
+from fanogan_mtl.sweep.workers import Workers
+from fanogan_mtl.tuning.study import finished, opened_study
+from fanogan_mtl.tuning.trials import Trials
 from fanogan_mtl.workflows.tune import TuneOptions, Tuning, make_tuning, objective_of
 
 OPTIONS = TuneOptions(dataset="handwritten", classes="3,8", epochs="2,4", trials="8")

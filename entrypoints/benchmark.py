@@ -11,8 +11,8 @@ from fanogan_mtl.workflows import DEFAULT_DETECTORS
 @benchmark_options(DEFAULT_DETECTORS)
 def main(**options: str) -> int:
     """Train one-class detectors on every data set and class, and leave the comparison in MLflow."""
+    from fanogan_mtl.plan.plan import BenchmarkOptions
     from fanogan_mtl.workflows.benchmark import benchmark
-    from fanogan_mtl.workflows.plan import BenchmarkOptions
 
     return benchmark(BenchmarkOptions(**options))
 

@@ -29,7 +29,7 @@ from mlflow.entities import Run
 from entrypoints import command
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.specs import parse_datasets
-from fanogan_mtl.sweep.run import Failure, Outcome, Workers
+from fanogan_mtl.sweep.workers import Failure, Outcome, Workers
 
 ROOT = Path(__file__).parents[1]
 TIMES = ("fit_seconds", "score_seconds")

@@ -16,19 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fanogan_mtl.data.adbench import CLASSES, load_adbench
-from fanogan_mtl.data.archive import check_archive
 from fanogan_mtl.data.cache import file_digest, key_of, published_folder, read_array, read_facts, write_entry
 from fanogan_mtl.data.dataset import Dataset, Images, RawDataset, class_order
 from fanogan_mtl.data.files import ImageFiles, PreparedImages, image_hashes, prepare_images, prepare_set
-from fanogan_mtl.data.folder import folder_fingerprint, load_folder
 from fanogan_mtl.data.hashing import content_hashes, random_ranks
-from fanogan_mtl.data.levels import eight_bits
-from fanogan_mtl.data.npz import load_npz
-from fanogan_mtl.data.published import load_published, published_files
-from fanogan_mtl.data.samples import handwritten, optdigits
+from fanogan_mtl.data.images.levels import eight_bits
+from fanogan_mtl.data.sources.adbench import CLASSES, load_adbench
+from fanogan_mtl.data.sources.archive import check_archive
+from fanogan_mtl.data.sources.folder import folder_fingerprint, load_folder
+from fanogan_mtl.data.sources.npz import load_npz
+from fanogan_mtl.data.sources.published import load_published, published_files
+from fanogan_mtl.data.sources.samples import handwritten, optdigits
+from fanogan_mtl.data.sources.streetdigits import streetdigits
 from fanogan_mtl.data.specs import PUBLISHED, DatasetSpec, Source, parse_source
-from fanogan_mtl.data.streetdigits import streetdigits
 from fanogan_mtl.data.transforms import Preparation, Wanted, extractor_preparation
 from fanogan_mtl.errors import UserError
 

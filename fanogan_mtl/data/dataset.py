@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanogan_mtl.data.files import ImageFiles
-from fanogan_mtl.data.levels import Pixels
+from fanogan_mtl.data.images.levels import Pixels
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fanogan_mtl.data.decode import ImageError, decode_image
 from fanogan_mtl.data.hashing import content_hashes
-from fanogan_mtl.data.levels import Pixels, depth_of
+from fanogan_mtl.data.images.decode import ImageError, decode_image
+from fanogan_mtl.data.images.levels import Pixels, depth_of
 from fanogan_mtl.data.progress import progress
 from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.errors import UserError

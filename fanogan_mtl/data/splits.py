@@ -29,9 +29,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fanogan_mtl.data.adbench import CLASSES, NEEDED
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.hashing import random_ranks
+from fanogan_mtl.data.sources.adbench import CLASSES, NEEDED
 from fanogan_mtl.errors import UserError
 
 FIRST_SEED = 1  # of ADBench's own runs

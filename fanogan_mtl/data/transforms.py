@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fanogan_mtl.data.levels import Pixels, eight_bits, grey_levels
+from fanogan_mtl.data.images.levels import Pixels, eight_bits, grey_levels
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fanogan_mtl.detectors.checks import refuse_non_finite
-from fanogan_mtl.detectors.own_numbers import own_numbers
+from fanogan_mtl.detectors.third_party.own_numbers import own_numbers
 
 Result = TypeVar("Result")
 

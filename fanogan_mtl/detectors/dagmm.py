@@ -51,7 +51,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fanogan_mtl.detectors.deep import DeepDetector, Each, Preprocessing
-from fanogan_mtl.detectors.layers import POSITIVE, WIDTHS, Dense, Linear, by_autograd, minimise
+from fanogan_mtl.detectors.networks.layers import POSITIVE, WIDTHS, Dense, Linear, by_autograd, minimise
 
 TUNED: dict[str, object] = {
     "latent_dim": 32,

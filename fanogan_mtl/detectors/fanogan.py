@@ -55,8 +55,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fanogan_mtl.detectors.deep import DeepDetector, Each, Preprocessing, generator, shuffled_batches
-from fanogan_mtl.detectors.gradients import backward, fill_gradients, forward, times_slope
-from fanogan_mtl.detectors.wgan import (
+from fanogan_mtl.detectors.networks.gradients import backward, fill_gradients, forward, times_slope
+from fanogan_mtl.detectors.networks.wgan import (
     SLOPE,
     AdversarialSettings,
     Critic,

@@ -16,8 +16,8 @@ from zipfile import ZIP_DEFLATED
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fanogan_mtl.detectors.caveats import UNSERVABLE
 from fanogan_mtl.detectors.registry import caveats, detector_class, make_detector, registered_name
+from fanogan_mtl.detectors.third_party.caveats import UNSERVABLE
 from fanogan_mtl.errors import UserError
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fanogan_mtl.detectors import pyod_mended
 from fanogan_mtl.detectors.checked import CheckedDetector, seed_of
-from fanogan_mtl.detectors.own_numbers import own_numbers
+from fanogan_mtl.detectors.third_party import mended as pyod_mended
+from fanogan_mtl.detectors.third_party.own_numbers import own_numbers
 from fanogan_mtl.errors import UserError
 
 FOR_OTHER_INPUT = ("base", "pyg_", "ts_", "audio_", "embedding", "devnet", "xgbod")

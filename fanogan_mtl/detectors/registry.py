@@ -6,7 +6,7 @@ import inspect
 from importlib import import_module
 from typing import Any
 
-from fanogan_mtl.detectors.caveats import pyod_caveats
+from fanogan_mtl.detectors.third_party.caveats import pyod_caveats
 from fanogan_mtl.errors import UserError
 
 REQUIRED = inspect.Parameter.empty

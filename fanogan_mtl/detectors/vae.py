@@ -46,8 +46,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from fanogan_mtl.detectors.deep import DeepDetector, Each, Preprocessing
-from fanogan_mtl.detectors.gradients import backward, fill_gradients, forward
-from fanogan_mtl.detectors.layers import POSITIVE, WIDTHS, Dense, Linear, minimise
+from fanogan_mtl.detectors.networks.gradients import backward, fill_gradients, forward
+from fanogan_mtl.detectors.networks.layers import POSITIVE, WIDTHS, Dense, Linear, minimise
 
 TUNED: dict[str, object] = {
     "batch_size": 32,

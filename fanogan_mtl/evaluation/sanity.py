@@ -15,7 +15,7 @@ from statistics import NormalDist, fmean
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fanogan_mtl.detectors.company import TOLERANCE
+from fanogan_mtl.detectors.third_party.company import TOLERANCE
 from fanogan_mtl.evaluation.metrics import auroc
 from fanogan_mtl.evaluation.weights import Weights
 

@@ -10,12 +10,12 @@ from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec
 from fanogan_mtl.errors import unshown
 from fanogan_mtl.report.adbench import adbench_sections
+from fanogan_mtl.report.charts.data import data_section
+from fanogan_mtl.report.charts.detectors import detector_section, hybrid_section
+from fanogan_mtl.report.charts.extractors import Trained, extractor_section
 from fanogan_mtl.report.content import Block, Report, Section, Table, Text, words
 from fanogan_mtl.report.costs import cost_section
-from fanogan_mtl.report.data_charts import data_section
-from fanogan_mtl.report.detector_charts import detector_section, hybrid_section
 from fanogan_mtl.report.evidence import Evidence
-from fanogan_mtl.report.extractor_charts import Trained, extractor_section
 from fanogan_mtl.report.mistakes import mistake_section
 from fanogan_mtl.report.protocols import protocol_section
 from fanogan_mtl.report.provenance import Origin, provenance_section

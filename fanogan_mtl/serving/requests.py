@@ -14,8 +14,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from numpy.typing import NDArray
 
-from fanogan_mtl.data.decode import MOST_PIXELS, ImageError, decode_image
-from fanogan_mtl.data.levels import Pixels
+from fanogan_mtl.data.images.decode import MOST_PIXELS, ImageError, decode_image
+from fanogan_mtl.data.images.levels import Pixels
 from fanogan_mtl.serving.explain import heat_maps, png_of
 from fanogan_mtl.serving.heads import Head, Model
 from fanogan_mtl.serving.scoring import choose_heads, head_scores, score_images

@@ -9,7 +9,7 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
-from fanogan_mtl.data.levels import Pixels
+from fanogan_mtl.data.images.levels import Pixels
 from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, extractor_preparation, prepare
 from fanogan_mtl.serving.heads import Head, Model

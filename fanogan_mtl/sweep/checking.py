@@ -11,7 +11,7 @@ from pyod.models.base import BaseDetector
 
 from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.data.splits import Part, Split
-from fanogan_mtl.detectors.company import company_dependence
+from fanogan_mtl.detectors.third_party.company import company_dependence
 from fanogan_mtl.evaluation.metrics import auroc
 from fanogan_mtl.evaluation.sanity import Checks, chance_error, copies, distinct, size_auroc, spread
 from fanogan_mtl.evaluation.weights import Weights

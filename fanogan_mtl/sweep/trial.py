@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fanogan_mtl.detectors.threads import one_thread
+from fanogan_mtl.sweep.asking import ask
 from fanogan_mtl.sweep.cell import Cell, validation_stages
-from fanogan_mtl.sweep.questions import ask
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,18 @@ from dataclasses import asdict
 
 import click
 
-from fanogan_mtl.sweep.run import Workers
+from fanogan_mtl.plan.plan import BenchmarkOptions, Plan, make_plan
+from fanogan_mtl.plan.words import STUDY
+from fanogan_mtl.recording.printed import print_failures, print_results, print_where_to_look
+from fanogan_mtl.recording.results import ComparisonResult, read_results
+from fanogan_mtl.recording.state import read_state
+from fanogan_mtl.recording.sweep import Sweep
+from fanogan_mtl.supply.exchange import Exchange, cell_task, opened_exchange
+from fanogan_mtl.supply.models import log_models, prepare_models
+from fanogan_mtl.supply.progress import CellProgress, duration, estimate_seconds
+from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking.connection import Tracking, connect
-from fanogan_mtl.workflows.exchange import Exchange, cell_task, opened_exchange
-from fanogan_mtl.workflows.models import log_models, prepare_models
-from fanogan_mtl.workflows.options import STUDY
-from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, make_plan
-from fanogan_mtl.workflows.progress import CellProgress, duration, estimate_seconds
-from fanogan_mtl.workflows.recorded import read_state
-from fanogan_mtl.workflows.recording import Sweep
-from fanogan_mtl.workflows.results import ComparisonResult, read_results
-from fanogan_mtl.workflows.tables import print_failures, print_results, print_where_to_look
-from fanogan_mtl.workflows.trial_runs import study_finder
+from fanogan_mtl.tuning.runs import study_finder
 
 
 def benchmark(options: BenchmarkOptions, tracking: Tracking | None = None, workers: Workers | None = None) -> int:

@@ -14,8 +14,8 @@ import click
 from fanogan_mtl.data.cache import default_data_dir
 from fanogan_mtl.data.usage import leftover_trash, pruning, throw_away
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.workflows import options as read
-from fanogan_mtl.workflows.stored import KINDS, Stored, list_stored, undriven_studies
+from fanogan_mtl.plan import words as read
+from fanogan_mtl.upkeep.stored import KINDS, Stored, list_stored, undriven_studies
 
 _DAY = 24 * 3600.0
 _UNITS = ("B", "kB", "MB", "GB", "TB")

@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from fanogan_mtl.data.decode import ImageError
-from fanogan_mtl.data.levels import Pixels
+from fanogan_mtl.data.images.decode import ImageError
+from fanogan_mtl.data.images.levels import Pixels
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
+from fanogan_mtl.plan import words as read
+from fanogan_mtl.scores.images import read_image
+from fanogan_mtl.scores.pictures import jpeg_url, overlaid, thumbnail
+from fanogan_mtl.scores.served import load_served
 from fanogan_mtl.serving.explain import heat_maps
 from fanogan_mtl.serving.heads import Model
 from fanogan_mtl.serving.requests import answer_table
 from fanogan_mtl.serving.scoring import choose_heads, input_of, score_images
 from fanogan_mtl.tracking.connection import connect
-from fanogan_mtl.workflows import options as read
-from fanogan_mtl.workflows.image_list import read_image
-from fanogan_mtl.workflows.overlay import jpeg_url, overlaid, thumbnail
-from fanogan_mtl.workflows.served import load_served
 
 if TYPE_CHECKING:
     import gradio as gr

@@ -14,26 +14,26 @@ from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.registry import extractor_class
-from fanogan_mtl.sweep.cell import Cell, Comparison
-from fanogan_mtl.sweep.grid import comparison_parameters
-from fanogan_mtl.sweep.pretraining import Pretraining, description_of, extractor_folder
-from fanogan_mtl.sweep.run import Workers
-from fanogan_mtl.tracking.connection import Tracking, connect
-from fanogan_mtl.workflows import DEFAULT_EXTRACTORS, DEFAULT_HYBRID_DETECTORS
-from fanogan_mtl.workflows import options as read
-from fanogan_mtl.workflows.benchmark import print_plan, run_plan
-from fanogan_mtl.workflows.extractor_choices import (
+from fanogan_mtl.plan import words as read
+from fanogan_mtl.plan.extractors import (
     ExtractorChoice,
     Pretrainings,
     check_unseen,
     parse_extractors,
     sentence,
 )
-from fanogan_mtl.workflows.extractors import feature_tasks, features_there, obtain_extractors, obtain_features
-from fanogan_mtl.workflows.options import FindStudy
-from fanogan_mtl.workflows.plan import Asked, BenchmarkOptions, Execution, Plan, PlannedComparison, read_options
-from fanogan_mtl.workflows.recording import Sweep
-from fanogan_mtl.workflows.trial_runs import study_finder
+from fanogan_mtl.plan.plan import Asked, BenchmarkOptions, Execution, Plan, PlannedComparison, read_options
+from fanogan_mtl.plan.words import FindStudy
+from fanogan_mtl.recording.sweep import Sweep
+from fanogan_mtl.supply.extractors import feature_tasks, features_there, obtain_extractors, obtain_features
+from fanogan_mtl.sweep.cell import Cell, Comparison
+from fanogan_mtl.sweep.parameters import comparison_parameters
+from fanogan_mtl.sweep.pretraining import Pretraining, description_of, extractor_folder
+from fanogan_mtl.sweep.workers import Workers
+from fanogan_mtl.tracking.connection import Tracking, connect
+from fanogan_mtl.tuning.runs import study_finder
+from fanogan_mtl.workflows import DEFAULT_EXTRACTORS, DEFAULT_HYBRID_DETECTORS
+from fanogan_mtl.workflows.benchmark import print_plan, run_plan
 
 Data = tuple[DatasetSpec, Dataset, tuple[str, ...]]  # with the classes that are normal in turn
 Extractors = dict[tuple[int, str | None], str]  # seed and held-out class -> key

@@ -18,14 +18,14 @@ from fanogan_mtl.data.catalog import load_dataset, sample_sheets
 from fanogan_mtl.data.dataset import Dataset, class_counts, copy_count
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
 from fanogan_mtl.page import Section, write_page
-from fanogan_mtl.report.data_charts import sample_figure
+from fanogan_mtl.plan import words as read
+from fanogan_mtl.recording.entry_run import entry_run
+from fanogan_mtl.recording.state import data_input
+from fanogan_mtl.report.charts.data import sample_figure
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import Record
-from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.cache import size_line
-from fanogan_mtl.workflows.entry_run import entry_run
-from fanogan_mtl.workflows.recorded import data_input
 
 
 @dataclass(frozen=True)

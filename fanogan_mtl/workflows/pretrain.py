@@ -14,17 +14,17 @@ from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.specs import parse_datasets, pool_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.statistics import percent
+from fanogan_mtl.plan import words as read
+from fanogan_mtl.plan.extractors import Pretrainings, parse_extractors
+from fanogan_mtl.plan.plan import Execution, WhereOptions, read_where
+from fanogan_mtl.recording.entry_run import entry_run
+from fanogan_mtl.recording.state import data_input
+from fanogan_mtl.supply.extractors import obtain_extractors
 from fanogan_mtl.sweep.pretraining import Pretraining, description_of
-from fanogan_mtl.sweep.run import Workers
+from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.workflows import DEFAULT_PRETRAINED
-from fanogan_mtl.workflows import options as read
-from fanogan_mtl.workflows.entry_run import entry_run
-from fanogan_mtl.workflows.extractor_choices import Pretrainings, parse_extractors
-from fanogan_mtl.workflows.extractors import obtain_extractors
-from fanogan_mtl.workflows.plan import Execution, WhereOptions, read_where
-from fanogan_mtl.workflows.recorded import data_input
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,13 @@ import click
 
 from fanogan_mtl.errors import UserError, one_line
 from fanogan_mtl.evaluation.statistics import percent
-from fanogan_mtl.sweep.cell import Comparison, DoneCell
-from fanogan_mtl.tracking import names, records
-from fanogan_mtl.tracking.connection import Tracking, connect
-from fanogan_mtl.tracking.models import check_name, register_model
-from fanogan_mtl.tracking.records import Record
-from fanogan_mtl.workflows.entry_run import entry_run
-from fanogan_mtl.workflows.exchange import opened_exchange
-from fanogan_mtl.workflows.marks import rank, read_marks
-from fanogan_mtl.workflows.models import (
+from fanogan_mtl.plan.plan import Execution, WhereOptions, read_where
+from fanogan_mtl.recording.entry_run import entry_run
+from fanogan_mtl.recording.marks import rank, read_marks
+from fanogan_mtl.recording.state import comparison_of, finished_cells, told_lost
+from fanogan_mtl.recording.summary import validation_auroc
+from fanogan_mtl.supply.exchange import opened_exchange
+from fanogan_mtl.supply.models import (
     ChosenHead,
     choose_heads,
     description,
@@ -31,9 +29,11 @@ from fanogan_mtl.workflows.models import (
     obtain_inputs,
     threshold_warning,
 )
-from fanogan_mtl.workflows.plan import Execution, WhereOptions, read_where
-from fanogan_mtl.workflows.recorded import comparison_of, finished_cells, told_lost
-from fanogan_mtl.workflows.summary import validation_auroc
+from fanogan_mtl.sweep.cell import Comparison, DoneCell
+from fanogan_mtl.tracking import names, records
+from fanogan_mtl.tracking.connection import Tracking, connect
+from fanogan_mtl.tracking.logged_models import check_name, register_model
+from fanogan_mtl.tracking.records import Record
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -22,26 +22,26 @@ from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.persistence import load_extractor
+from fanogan_mtl.plan import words as read
+from fanogan_mtl.plan.plan import BenchmarkOptions
+from fanogan_mtl.recording.entry_run import entry_run
+from fanogan_mtl.recording.marks import read_marks
+from fanogan_mtl.recording.state import comparison_of, finished_cells, told_lost
+from fanogan_mtl.report.charts.extractors import Trained, learned_rows
 from fanogan_mtl.report.compose import Material, compose
 from fanogan_mtl.report.content import Report
 from fanogan_mtl.report.evidence import Evidence, Recorded, evidence
 from fanogan_mtl.report.export import write_numbers
-from fanogan_mtl.report.extractor_charts import Trained, learned_rows
 from fanogan_mtl.report.page import render
 from fanogan_mtl.report.provenance import Origin
+from fanogan_mtl.supply.extractors import fetch_extractors
 from fanogan_mtl.sweep.cell import Comparison, DoneCell
 from fanogan_mtl.sweep.pretraining import description_of, extractor_folder
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.records import Record
-from fanogan_mtl.workflows import options as read
-from fanogan_mtl.workflows.entry_run import entry_run
-from fanogan_mtl.workflows.extractors import fetch_extractors
 from fanogan_mtl.workflows.hybrid import HybridOptions
-from fanogan_mtl.workflows.marks import read_marks
-from fanogan_mtl.workflows.plan import BenchmarkOptions
-from fanogan_mtl.workflows.recorded import comparison_of, finished_cells, told_lost
 from fanogan_mtl.workflows.tune import TuneOptions
 
 if TYPE_CHECKING:

@@ -13,21 +13,21 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from fanogan_mtl.data.decode import ImageError
-from fanogan_mtl.data.levels import Pixels
+from fanogan_mtl.data.images.decode import ImageError
+from fanogan_mtl.data.images.levels import Pixels
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
+from fanogan_mtl.recording.entry_run import entry_run
+from fanogan_mtl.scores.contact_sheet import Summary, contact_sheet, summarise
+from fanogan_mtl.scores.images import list_images, masks_among, read_image
+from fanogan_mtl.scores.served import load_served
+from fanogan_mtl.scores.table import Journal, Row, append, complete, open_journal, read_rows
 from fanogan_mtl.serving.heads import Head, Model
 from fanogan_mtl.serving.requests import answer_table
 from fanogan_mtl.serving.scoring import CHUNK_IMAGES, choose_heads, score_images
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import Record
-from fanogan_mtl.workflows.contact_sheet import Summary, contact_sheet, summarise
-from fanogan_mtl.workflows.entry_run import entry_run
-from fanogan_mtl.workflows.image_list import list_images, masks_among, read_image
-from fanogan_mtl.workflows.journal import Journal, Row, append, complete, open_journal, read_rows
-from fanogan_mtl.workflows.served import load_served
 
 _MASK = "a mask, by its name or its folder's: rename it to have it scored"
 

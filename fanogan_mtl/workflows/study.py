@@ -10,19 +10,19 @@ from typing import Any
 
 import click
 
-from fanogan_mtl.sweep.run import Workers
+from fanogan_mtl.plan import words as read
+from fanogan_mtl.plan.plan import BenchmarkOptions, Plan, make_plan
+from fanogan_mtl.recording.entry_run import entry_run
+from fanogan_mtl.recording.state import read_state
+from fanogan_mtl.supply.extractors import recorded_extractors, training_beside
+from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.workflows import DEFAULT_DETECTORS, DEFAULT_HYBRID_DETECTORS, DEFAULT_PRETRAINED
-from fanogan_mtl.workflows import options as read
 from fanogan_mtl.workflows.benchmark import benchmark
-from fanogan_mtl.workflows.entry_run import entry_run
-from fanogan_mtl.workflows.extractors import recorded_extractors, training_beside
 from fanogan_mtl.workflows.hybrid import HybridOptions, HybridPlan, hybrid, make_hybrid_plan
-from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, make_plan
 from fanogan_mtl.workflows.preprocess import PreprocessOptions, preprocess, preprocess_key
 from fanogan_mtl.workflows.pretrain import PretrainOptions, pretrain
-from fanogan_mtl.workflows.recorded import read_state
 from fanogan_mtl.workflows.report import KEY_TAG, PAGE, ReportOptions, report, report_key
 
 STEPS = 5

@@ -18,22 +18,27 @@ from tqdm import tqdm
 
 from fanogan_mtl.errors import UserError, without_password
 from fanogan_mtl.evaluation.statistics import percent
+from fanogan_mtl.plan import words as read
+from fanogan_mtl.plan.plan import BenchmarkOptions, Plan, PlannedComparison, make_plan, read_detectors
+from fanogan_mtl.plan.words import STUDY, DetectorChoice
+from fanogan_mtl.recording.printed import print_failures, print_marks, print_where_to_look
+from fanogan_mtl.recording.results import ComparisonResult
+from fanogan_mtl.recording.sweep import Sweep
+from fanogan_mtl.supply.exchange import Exchange, opened_exchange, trial_task
+from fanogan_mtl.supply.progress import TaskProgress
 from fanogan_mtl.sweep.cell import RESULT_VERSION, Cell
-from fanogan_mtl.sweep.grid import comparison_parameters
+from fanogan_mtl.sweep.parameters import comparison_parameters
 from fanogan_mtl.sweep.pretraining import Pretraining
-from fanogan_mtl.sweep.run import Workers
 from fanogan_mtl.sweep.trial import ask_whether_hopeless
+from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.records import Record
-from fanogan_mtl.workflows import DEFAULT_TUNED
-from fanogan_mtl.workflows import options as read
-from fanogan_mtl.workflows.benchmark import train_and_log
-from fanogan_mtl.workflows.exchange import Exchange, opened_exchange, trial_task
-from fanogan_mtl.workflows.hybrid import HybridOptions, make_hybrid_plan, prepare_features
-from fanogan_mtl.workflows.options import STUDY, DetectorChoice
-from fanogan_mtl.workflows.optuna_study import (
+from fanogan_mtl.tuning.page import write_tuning_page
+from fanogan_mtl.tuning.runs import record_best, record_trial, study_finder, study_tags, take_over
+from fanogan_mtl.tuning.space import SearchSpace, parse_search_space
+from fanogan_mtl.tuning.study import (
     NAME,
     best_budget,
     best_trial,
@@ -44,15 +49,10 @@ from fanogan_mtl.workflows.optuna_study import (
     value_of,
     why_failed,
 )
-from fanogan_mtl.workflows.plan import BenchmarkOptions, Plan, PlannedComparison, make_plan, read_detectors
-from fanogan_mtl.workflows.progress import TaskProgress
-from fanogan_mtl.workflows.recording import Sweep
-from fanogan_mtl.workflows.results import ComparisonResult
-from fanogan_mtl.workflows.search_space import SearchSpace, parse_search_space
-from fanogan_mtl.workflows.tables import print_failures, print_marks, print_where_to_look
-from fanogan_mtl.workflows.trial_runs import record_best, record_trial, study_finder, study_tags, take_over
-from fanogan_mtl.workflows.trials import FAILURES, Trials
-from fanogan_mtl.workflows.tuning_page import write_tuning_page
+from fanogan_mtl.tuning.trials import FAILURES, Trials
+from fanogan_mtl.workflows import DEFAULT_TUNED
+from fanogan_mtl.workflows.benchmark import train_and_log
+from fanogan_mtl.workflows.hybrid import HybridOptions, make_hybrid_plan, prepare_features
 
 if TYPE_CHECKING:
     from optuna import Study

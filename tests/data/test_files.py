@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from toy_folders import mixed_pictures, picture, write
 
 from fanogan_mtl.data import files
-from fanogan_mtl.data.decode import decode_image
 from fanogan_mtl.data.files import ImageFiles, image_hashes, prepare_images, read_image
 from fanogan_mtl.data.hashing import content_hashes
+from fanogan_mtl.data.images.decode import decode_image
 from fanogan_mtl.data.progress import progress
 from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.errors import UserError

@@ -9,8 +9,8 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
 from fanogan_mtl.detectors.fanogan import TUNED, FAnoGAN, fill_encoder_gradients
-from fanogan_mtl.detectors.gradients import flatten_parameters
-from fanogan_mtl.detectors.wgan import Critic, fill_critic_gradients, frozen, linear_layers
+from fanogan_mtl.detectors.networks.gradients import flatten_parameters
+from fanogan_mtl.detectors.networks.wgan import Critic, fill_critic_gradients, frozen, linear_layers
 
 SMALL = {"generator_widths": (16, 32), "critic_widths": (24, 12), "encoder_widths": (24, 12), "latent_dim": 8}
 ROWS = np.random.default_rng(0).random((70, 10))

@@ -13,12 +13,12 @@ import torch
 
 from bench.detectors_survey import quick_detector
 from fanogan_mtl.detectors import make_detector
-from fanogan_mtl.detectors.caveats import EXAMINED
-from fanogan_mtl.detectors.company import TOLERANCE, company_dependence
 from fanogan_mtl.detectors.persistence import UnsavableDetector, refuse_unservable, save_detector
 from fanogan_mtl.detectors.pyod_classes import pyod_modules
-from fanogan_mtl.detectors.pyod_mended import MENDED
 from fanogan_mtl.detectors.registry import REGISTRY, caveats, takes
+from fanogan_mtl.detectors.third_party.caveats import EXAMINED
+from fanogan_mtl.detectors.third_party.company import TOLERANCE, company_dependence
+from fanogan_mtl.detectors.third_party.mended import MENDED
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.evaluation.metrics import auroc
 

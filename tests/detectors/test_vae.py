@@ -5,7 +5,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
 from fanogan_mtl.detectors import vae
-from fanogan_mtl.detectors.gradients import flatten_parameters
+from fanogan_mtl.detectors.networks.gradients import flatten_parameters
 from fanogan_mtl.detectors.vae import TUNED, VAE, divergence
 
 DIGITS = load_digits()

@@ -13,10 +13,10 @@ from project_runs import ROOT, environment, furnish, one_core
 
 from entrypoints import benchmark, cache, demo, hybrid, main, preprocess, pretrain, register, report, score, tune
 from fanogan_mtl.extractors import REGISTRY
+from fanogan_mtl.plan.plan import BenchmarkOptions
 from fanogan_mtl.workflows.cache import CacheOptions
 from fanogan_mtl.workflows.demo import DemoOptions
 from fanogan_mtl.workflows.hybrid import HybridOptions
-from fanogan_mtl.workflows.plan import BenchmarkOptions
 from fanogan_mtl.workflows.preprocess import PreprocessOptions
 from fanogan_mtl.workflows.pretrain import PretrainOptions
 from fanogan_mtl.workflows.register import RegisterOptions

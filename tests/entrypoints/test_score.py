@@ -19,12 +19,12 @@ import pytest
 from PIL import Image
 from project_runs import mlflow_run, recorded, run_inside, script, start_script, uri
 
-from fanogan_mtl.data.decode import ImageError
+from fanogan_mtl.data.images.decode import ImageError
 from fanogan_mtl.errors import UserError
+from fanogan_mtl.scores import images as image_list
+from fanogan_mtl.scores.contact_sheet import MOST_IMAGES, summarise
+from fanogan_mtl.scores.table import Row, append, complete, open_journal, read_rows
 from fanogan_mtl.serving.scoring import CHUNK_IMAGES
-from fanogan_mtl.workflows import image_list
-from fanogan_mtl.workflows.contact_sheet import MOST_IMAGES, summarise
-from fanogan_mtl.workflows.journal import Row, append, complete, open_journal, read_rows
 from fanogan_mtl.workflows.score import ScoreOptions, score
 
 COLUMNS = ["path", "head", "score", "threshold", "probability", "is_anomaly", "error"]

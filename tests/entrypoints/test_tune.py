@@ -22,7 +22,7 @@ from optuna.storages.journal import JournalFileBackend
 from project_runs import kill_group, recorded, run_inside, script_here, start_script, uri, wait_for_line
 
 from fanogan_mtl.sweep import trial as sweep_trial
-from fanogan_mtl.sweep.run import Workers
+from fanogan_mtl.sweep.workers import Workers
 
 SMALL = {
     "dataset": "optdigits", "detectors": "vae", "classes": "0,8", "epochs": "1,3", "limit": "40", "trials": "9",

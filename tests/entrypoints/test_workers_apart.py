@@ -15,7 +15,7 @@ from dask_cluster import DaskCluster, started_cluster, wait_for
 from mlflow_server import Server, started_server
 from project_runs import TIMES, run_inside, script
 
-from fanogan_mtl.data.samples import optdigits
+from fanogan_mtl.data.sources.samples import optdigits
 from fanogan_mtl.sweep.cluster import connected
 
 pytestmark = pytest.mark.faults

@@ -33,7 +33,7 @@ from fanogan_mtl.extractors.persistence import save_extractor
 from fanogan_mtl.hybrid import save_scorer
 from fanogan_mtl.serving.heads import HeadSpec, extractor_folder, head_folder, write_model
 from fanogan_mtl.tracking.connection import Tracking
-from fanogan_mtl.tracking.models import ModelFacts, log_model
+from fanogan_mtl.tracking.logged_models import ModelFacts, log_model
 
 CALIBRATION = Calibration(1.0, 0.5, 2.0, -1.0)
 QUICK: dict[str, dict[str, Any]] = {

@@ -27,7 +27,7 @@ from fanogan_mtl.sweep.cell import (
     train_detector,
     validation_stages,
 )
-from fanogan_mtl.sweep.grid import comparison_parameters, pretraining_parameters
+from fanogan_mtl.sweep.parameters import comparison_parameters, pretraining_parameters
 from fanogan_mtl.sweep.pretraining import (
     FeatureTask,
     Pretraining,

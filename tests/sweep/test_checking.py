@@ -154,7 +154,7 @@ def test_checks_survive_the_file_and_are_absent_from_older_ones(tmp_path: Path) 
 
 
 def with_parameters(cell: Cell, chosen: dict[str, float]) -> Cell:
-    from fanogan_mtl.sweep.grid import comparison_parameters
+    from fanogan_mtl.sweep.parameters import comparison_parameters
 
     parameters = comparison_parameters(cell.comparison.detector, chosen)
     return replace(cell, comparison=replace(cell.comparison, parameters=parameters))

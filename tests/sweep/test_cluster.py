@@ -12,7 +12,7 @@ from dask_cluster import DaskCluster, kill_session, started_cluster, wait_for
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.sweep import cluster as cluster_module
 from fanogan_mtl.sweep.cluster import CODE, Cluster, WrongWorker, check_cluster, check_versions, connected, versions
-from fanogan_mtl.sweep.run import Workers
+from fanogan_mtl.sweep.workers import Workers
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_a_worker_that_joined_with_another_version_ends_the_run(
     dask: DaskCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = check_cluster(dask.address, tmp_path)
-    monkeypatch.setattr("fanogan_mtl.sweep.run.versions", lambda: versions() | {"numpy": "9.9"})
+    monkeypatch.setattr("fanogan_mtl.sweep.workers.versions", lambda: versions() | {"numpy": "9.9"})
     with Workers(1, found) as workers, pytest.raises(WrongWorker, match=r"has numpy .*, here is 9\.9"):
         list(workers.run(abs, [1]))
 

@@ -21,7 +21,7 @@ from fanogan_mtl.extractors.base import InputSpec
 from fanogan_mtl.extractors.persistence import load_extractor
 from fanogan_mtl.sweep import pretraining as module
 from fanogan_mtl.sweep.cell import Cell, Comparison, run_cell
-from fanogan_mtl.sweep.grid import comparison_parameters, pretraining_parameters
+from fanogan_mtl.sweep.parameters import comparison_parameters, pretraining_parameters
 from fanogan_mtl.sweep.pretraining import (
     FeatureTask,
     Pretraining,

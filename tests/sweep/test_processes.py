@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fanogan_mtl.sweep.processes import ENVIRONMENT, IMPORTED, prepare_processes
-from fanogan_mtl.sweep.run import Workers
+from fanogan_mtl.sweep.workers import Workers
 
 
 def look(name: str) -> str | None:

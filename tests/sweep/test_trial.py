@@ -11,7 +11,7 @@ from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.sweep import cell as cells_module
 from fanogan_mtl.sweep.cell import Cell, Comparison, run_cell
-from fanogan_mtl.sweep.grid import comparison_parameters
+from fanogan_mtl.sweep.parameters import comparison_parameters
 from fanogan_mtl.sweep.trial import Report, Trial, TrialResult, run_trial
 
 BUDGETS = (1, 2, 4)

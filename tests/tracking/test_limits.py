@@ -13,7 +13,7 @@ from postgresql import postgresql
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.tracking import names, records
 from fanogan_mtl.tracking.connection import Tracking, connect
-from fanogan_mtl.tracking.models import check_name, find_version, register_model
+from fanogan_mtl.tracking.logged_models import check_name, find_version, register_model
 from fanogan_mtl.tracking.records import DataInput, Record, Value
 
 LONG = "long " * 4000 + "\x00 \udcff"

@@ -1,0 +1,1 @@
+"""One module per kind of source: where its images or vectors come from, and how they are read."""

@@ -1,0 +1,1 @@
+"""The networks that detectors train, and their gradients by hand."""

@@ -1,0 +1,1 @@
+"""A sweep in MLflow: what is there already, and what is added as cells end."""

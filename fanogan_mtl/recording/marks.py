@@ -1,0 +1,90 @@
+"""Marks: what keeps a person from taking a comparison's figures as they stand; found, kept in MLflow, told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from fanogan_mtl.detectors.registry import caveats
+from fanogan_mtl.evaluation import sanity
+from fanogan_mtl.recording.summary import fewest_tested
+from fanogan_mtl.sweep.cell import DoneCell
+from fanogan_mtl.tracking import names
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+MARKS_TAG = "marks"
+"""Tag of a comparison's run: its marks, in a few words each, or `none`."""
+EXPLAINED_TAG = "marks_explained"
+"""Tag of a comparison's run: JSON object, mark to sentence."""
+
+MARKED = "not to be taken as it stands"
+
+Marks = Mapping[str, str]
+"""A mark of a few words to the sentence that explains it."""
+
+
+def find_marks(detector: str, cells: Sequence[DoneCell], failures: Mapping[str, str], n_cells: int) -> dict[str, str]:
+    """Find what is to be said of a comparison.
+
+    Parameters
+    ----------
+    detector : str
+        Its name.
+    cells : sequence of DoneCell
+        The finished ones.
+    failures : mapping
+        Name of a failed cell to what went wrong.
+    n_cells : int
+        How many were planned.
+    """
+    found = dict(caveats(detector))
+    found |= sanity.marks({cell_name(cell): cell.result.checks for cell in cells if cell.result.checks})
+    if "transductive" in found:
+        found.pop("depends on company", None)  # it says the same
+    if cells:
+        found |= sanity.few_tested(fewest_tested(cells))
+    return found | sanity.failed_cells(failures, n_cells)
+
+
+def mark_tags(marks: Marks, seen: str) -> dict[str, str]:
+    """Tags of a comparison's run; its description has `seen`, what the extractor had seen, and the marks' sentences."""
+    lines = [f"**{mark}**: {sentence}" for mark, sentence in marks.items()]
+    return {
+        MARKS_TAG: ", ".join(marks) or "none",
+        **names.pieces(EXPLAINED_TAG, json.dumps(dict(marks), ensure_ascii=False)),
+        "mlflow.note.content": "\n\n".join(filter(None, [seen, *lines])),
+    }
+
+
+def read_marks(run: Run) -> dict[str, str]:
+    """Read the marks of a comparison's run; none of one that an earlier version recorded."""
+    found: dict[str, str] = json.loads(names.joined(run.data.tags, EXPLAINED_TAG, "{}"))
+    return found
+
+
+def rank(marks: Marks, validation_auroc: float) -> tuple[int, float]:
+    """What winners are chosen by, the greatest: fewest marks, then the validation AUROC."""
+    return -len(marks), validation_auroc
+
+
+def cell_name(cell: DoneCell) -> str:
+    """Call a cell of a comparison as people do."""
+    against = f" against {cell.anomalous_class}" if cell.anomalous_class is not None else ""
+    return f"class {cell.normal_class}{against}, seed {cell.seed}"
+
+
+def explained(marked: Iterable[tuple[str, str, Marks]]) -> list[str]:
+    """One line a mark and data set, with all methods that have it.
+
+    Parameters
+    ----------
+    marked : iterable of (data set, method, marks)
+    """
+    methods: dict[tuple[str, str, str], list[str]] = {}
+    for dataset, method, marks in marked:
+        for mark, sentence in marks.items():
+            methods.setdefault((dataset, mark, sentence), []).append(method)
+    return [f"{dataset} · {', '.join(own)}: {mark}: {sentence}" for (dataset, mark, sentence), own in methods.items()]

@@ -1,0 +1,26 @@
+"""Models of heads out of MLflow, for entries that score with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.serving.heads import DESCRIPTION, Model, read_model
+from fanogan_mtl.tracking.logged_models import download_model
+
+
+def load_served(uri: str) -> Model:
+    """Load a model by its address, as `models:/NAME/VERSION`, `models:/NAME@ALIAS` or `models:/m-ID`.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, or if it is none of this project's.
+    """
+    with TemporaryDirectory() as temporary:
+        folder = download_model(uri, Path(temporary))
+        descriptions = list(folder.glob(f"artifacts/*/{DESCRIPTION}"))
+        if not descriptions:
+            raise UserError(f"model {uri} has no heads: name one that benchmark, hybrid or register made")
+        return read_model(descriptions[0].parent)

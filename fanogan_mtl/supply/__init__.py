@@ -1,0 +1,1 @@
+"""What runs need beside their cells, and what they leave: extractors, features, workers elsewhere, models."""

@@ -1,0 +1,355 @@
+"""Models from recorded cells: one head a (data set, class), chosen by validation, made again where it wasn't kept."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+from threading import Thread
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from fanogan_mtl.data.cache import CONTENTS, in_use
+from fanogan_mtl.data.catalog import found_preparation, load_dataset, preparation_of, sample_sheets
+from fanogan_mtl.data.specs import DatasetSpec, parse_source
+from fanogan_mtl.data.transforms import Preparation
+from fanogan_mtl.detectors.persistence import refuse_unservable
+from fanogan_mtl.errors import UserError, one_line
+from fanogan_mtl.evaluation.alarms import FalseAlarms
+from fanogan_mtl.evaluation.calibration import Calibration
+from fanogan_mtl.evaluation.statistics import percent
+from fanogan_mtl.plan.plan import Execution, PlannedComparison
+from fanogan_mtl.recording.results import ComparisonResult
+from fanogan_mtl.recording.state import data_key, finished_cells
+from fanogan_mtl.recording.summary import best_heads
+from fanogan_mtl.recording.sweep import Sweep
+from fanogan_mtl.serving.heads import HeadSpec, extractor_folder, head_folder, write_model
+from fanogan_mtl.supply.exchange import Exchange, head_name, head_task
+from fanogan_mtl.supply.extractors import feature_tasks, fetch_extractors, obtain_features
+from fanogan_mtl.supply.progress import TaskProgress
+from fanogan_mtl.sweep import pretraining
+from fanogan_mtl.sweep.cell import Cell, Comparison, DoneCell, drop_kept_detectors, kept_detector
+from fanogan_mtl.sweep.head import HeadTask
+from fanogan_mtl.sweep.workers import Workers
+from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking.connection import Tracking
+from fanogan_mtl.tracking.logged_models import ModelFacts, ModelMetric, log_model
+from fanogan_mtl.tracking.outbox import is_away
+from fanogan_mtl.tracking.records import Record
+
+WIDE = "\u2003"  # MLflow shows tables without a space between columns
+CONTAMINATION = 0.1  # PyOD's default
+MODEL_METRICS = ("auroc", "auprc", "balanced_accuracy", "validation_auroc")
+
+
+@dataclass(frozen=True)
+class ChosenHead:
+    """A head that a model is going to have.
+
+    Attributes
+    ----------
+    cell : Cell
+    budget : int
+        Epochs, the best by validation AUROC.
+    done : DoneCell
+        What was recorded.
+    """
+
+    cell: Cell
+    budget: int
+    done: DoneCell
+
+    @property
+    def name(self) -> str:
+        """`<data set>/<class>`."""
+        return f"{self.cell.comparison.dataset.name}/{self.cell.normal_class}"
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """As recorded, at its budget."""
+        return self.done.result.metrics[self.budget]
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """Of the test rows, as recorded, at its budget."""
+        scores: NDArray[np.float64] = self.done.result.scores[sorted(self.done.result.metrics).index(self.budget)]
+        return scores
+
+    @property
+    def false_alarms(self) -> FalseAlarms:
+        """Normal test rows above its threshold."""
+        normal = self.scores[~self.done.result.anomaly]
+        meant = self.cell.comparison.chosen.get("contamination", CONTAMINATION)
+        return FalseAlarms(int((normal > self.metrics["threshold"]).sum()), len(normal), float(meant))
+
+
+def prepare_models() -> None:
+    """Import what MLflow needs to try a model, in a thread: while workers start, a sweep has nothing else to do."""
+    Thread(target=import_module, args=("torchvision",)).start()
+
+
+def log_models(
+    sweep: Sweep, results: Mapping[str, ComparisonResult], workers: Workers, exchange: Exchange | None
+) -> None:
+    """Log the models that the plan asks for, those that are not logged yet.
+
+    Parameters
+    ----------
+    results : mapping
+        Comparison key to its result.
+    exchange : Exchange or None
+        Of workers that don't share the data folder.
+    """
+    for planned in _asked_for(sweep, results):
+        finished = finished_cells(sweep.tracking, planned.comparison)
+        if sweep.lose(planned, finished.lost):
+            continue  # they are trained again first
+        heads = choose_heads([(planned.comparison, finished.cells)])
+        run_id = sweep.comparison_runs[planned.comparison.key]
+        if logged_model(sweep.tracking, run_id, heads) is None:
+            what = f"the model of {planned.dataset.name} · {planned.label}"
+            try:
+                make_model(sweep.tracking, run_id, heads, planned.setting, sweep.plan.execution, workers, exchange)
+            except Exception as error:  # the results are there, and are worth a table without a model
+                if is_away(error):
+                    raise
+                click.echo(f"Warning: {what} is left out: {one_line(error, 400)}")
+                continue
+            if warning := threshold_warning(heads):
+                click.echo(f"Warning: {what}: {warning}")
+    if sweep.plan.execution.kept_models:
+        for cell in sweep.plan.cells:
+            drop_kept_detectors(sweep.plan.execution.kept_models, cell)
+
+
+def choose_heads(comparisons: Sequence[tuple[Comparison, Sequence[DoneCell]]]) -> list[ChosenHead]:
+    """Choose one head for each class of each comparison, by validation AUROC among all seeds and budgets.
+
+    Heads on features share one extractor, so their seed is chosen first, by the mean over classes.
+    """
+    if comparisons[0][0].extractor is not None:
+        best = _best_seed([cell for _, cells in comparisons for cell in cells])
+        comparisons = [(each, [cell for cell in cells if cell.seed == best]) for each, cells in comparisons]
+    return [
+        ChosenHead(Cell(comparison, name, done.seed, done.extractor_key), budget, done)
+        for comparison, cells in comparisons
+        for name, (done, budget) in sorted(best_heads(cells).items())
+    ]
+
+
+def model_key(heads: Sequence[ChosenHead]) -> str:
+    """Digest of all that a model is made of."""
+    return hashlib.sha256(str([(head.name, head.cell.key, head.budget) for head in heads]).encode()).hexdigest()[:32]
+
+
+def logged_model(tracking: Tracking, run_id: str, heads: Sequence[ChosenHead]) -> str | None:
+    """URI of the model of these heads, if it is logged under that run."""
+    tags = tracking.client.get_run(run_id).data.tags
+    return tags["model_uri"] if tags.get("model_key") == model_key(heads) else None
+
+
+def description(heads: Sequence[ChosenHead]) -> str:
+    """What a model is and what its heads reach, as Markdown."""
+    label = heads[0].cell.comparison.label
+    test = percent(fmean(head.metrics["auroc"] for head in heads))
+    lines = [f"**{label}**: mean test AUROC of {len(heads)} heads {test} %. Validation data chose seed and epochs.", ""]
+    if warning := threshold_warning(heads):
+        lines += [f"**Warning**: {warning}.", ""]
+    rows = [["head", "test AUROC", "validation AUROC", "false alarms", "epochs", "seed"], ["---"] * 6]
+    for head in heads:
+        figures = [head.metrics["auroc"], head.metrics["validation_auroc"], head.false_alarms.rate]
+        rows.append([head.name, *map(percent, figures), str(head.budget), str(head.cell.seed)])
+    return "\n".join([*lines, *(f"| {f'{WIDE} | '.join(row)} |" for row in rows)])
+
+
+def threshold_warning(heads: Sequence[ChosenHead]) -> str | None:
+    """Say which heads raise far more false alarms than their threshold is meant to; None if none does."""
+    alarms = {head.name: head.false_alarms for head in heads if head.false_alarms.too_many}
+    if not alarms:
+        return None
+    some = ", ".join(list(alarms)[:3]) + (", ..." if len(alarms) > 3 else "")
+    rates = sorted(each.rate for each in alarms.values())
+    low, high, meant = (f"{100 * rate:.0f}" for rate in (rates[0], rates[-1], heads[0].false_alarms.meant))
+    return (
+        f"is_anomaly is true of {low if low == high else f'{low} to {high}'} % of new normal "
+        f"{heads[0].cell.comparison.unit}, where {meant} % is meant, in {len(alarms)} of {len(heads)} heads ({some}): "
+        "give a threshold of your own, see docs/thresholds.md"
+    )
+
+
+def make_model(
+    tracking: Tracking,
+    run_id: str,
+    heads: Sequence[ChosenHead],
+    setting: str,
+    execution: Execution,
+    workers: Workers,
+    exchange: Exchange | None,
+) -> str:
+    """Put a model together and log it under a run, with its metrics for each data set; give its URI.
+
+    Raises
+    ------
+    UserError
+        If a detector can't be saved, or, trained again, scores otherwise than recorded.
+    """
+    for name in sorted({head.cell.comparison.detector for head in heads}):
+        refuse_unservable(name)  # before anything is trained again
+    keys = obtain_inputs(tracking, heads, execution, workers)
+    if exchange and not exchange.holds(keys):
+        workers, exchange = workers.near, None
+    shared = execution.data_dir if execution.cluster else None  # where workers elsewhere can write
+    with TemporaryDirectory(prefix=".model-", dir=shared) as temporary:
+        folder = Path(temporary) / "model"
+        folder.mkdir()
+        calibrations = _make_heads(heads, folder, execution, workers, exchange)
+        specs = [
+            HeadSpec(
+                head.name,
+                head.cell.comparison.detector,
+                head.cell.seed,
+                head.budget,
+                model_preparation(head.cell.comparison.dataset, execution.data_dir),
+                calibration,
+                head.cell.extractor_key,
+            )
+            for head, calibration in zip(heads, calibrations, strict=True)
+        ]
+        for key in keys:
+            source = pretraining.extractor_folder(execution.data_dir, key)
+            left_out = shutil.ignore_patterns("learned_from.npy", CONTENTS)
+            shutil.copytree(source, extractor_folder(folder, key), ignore=left_out)
+        write_model(folder, specs)
+        uri = log_model(tracking, run_id, folder, _example(heads[0], execution.data_dir), _facts(heads, setting))
+    records.write(tracking, run_id, Record(tags={"model_key": model_key(heads), "model_uri": uri}))
+    return uri
+
+
+def obtain_inputs(tracking: Tracking, heads: Sequence[ChosenHead], execution: Execution, workers: Workers) -> set[str]:
+    """Have the heads' extractors and features in the data folder; give the extractors' keys.
+
+    Raises
+    ------
+    UserError
+        If an extractor is gone.
+    """
+    cells = [head.cell for head in heads]
+    keys = {cell.extractor_key for cell in cells if cell.extractor_key}
+    if keys:
+        fetch_extractors(tracking, keys, execution.data_dir)  # those of an earlier sweep may be in MLflow alone
+        if gone := [key for key in keys if not in_use(pretraining.extractor_folder(execution.data_dir, key))]:
+            names = f"{cells[0].comparison.extractor} (key {gone[0]})"
+            raise UserError(f"the extractor {names} is neither here nor in MLflow: start its hybrid again first")
+        obtain_features(feature_tasks(cells, execution.data_dir), execution, workers)
+    return keys
+
+
+def model_preparation(spec: DatasetSpec, data_dir: Path) -> Preparation | None:
+    """How a model prepares images for the heads of a data set; None for vectors.
+
+    The members of a pool may each be prepared in their own way, and a served image doesn't say of which it is: where
+    they differ, it is only resized and recoloured. Of their depths the smallest holds: that of members without 16-bit
+    images is the largest.
+    """
+    found = [found_preparation(parse_source(text), data_dir) for text in spec.sources]
+    preparations = [each for each in found if each]
+    if not preparations:
+        return None
+    depth = min(each.depth or 16 for each in preparations)
+    first, *others = (replace(each, depth=depth) for each in preparations)
+    return first if all(each == first for each in others) else Preparation(first.image_size, first.colour, depth=depth)
+
+
+def _asked_for(sweep: Sweep, results: Mapping[str, ComparisonResult]) -> list[PlannedComparison]:
+    finished = [
+        each
+        for each in sweep.plan.comparisons
+        if each.comparison.key in results and each.comparison.protocol != "unseen-class"  # a test, with many extractors
+    ]
+    if sweep.plan.execution.log_models == "all":
+        return finished
+    if sweep.plan.execution.log_models == "none":
+        return []
+    by_dataset: dict[str, list[PlannedComparison]] = {}
+    for each in finished:
+        by_dataset.setdefault(each.dataset.name, []).append(each)
+    return [_best(own, results) for own in by_dataset.values()]
+
+
+def _best(comparisons: Sequence[PlannedComparison], results: Mapping[str, ComparisonResult]) -> PlannedComparison:
+    """The comparison of a data set with the fewest marks and the best validation AUROC; a mark is told."""
+    first = max(comparisons, key=lambda each: results[each.comparison.key].validation_auroc)
+    best = max(comparisons, key=lambda each: results[each.comparison.key].rank)
+    if best is not first:
+        why = ", ".join(results[first.comparison.key].marks)
+        click.echo(f"The model of {best.dataset.name} is {best.label}: {first.label} validates better, marked {why}")
+    elif marks := results[best.comparison.key].marks:
+        click.echo(f"The model of {best.dataset.name} is {best.label}, though marked {', '.join(marks)}")
+    return best
+
+
+def _best_seed(cells: Sequence[DoneCell]) -> int:
+    """The seed with the best mean validation AUROC, each cell at its best budget; the smallest on a tie."""
+    by_seed: dict[int, list[float]] = {}
+    for cell in cells:
+        best = max(metrics["validation_auroc"] for metrics in cell.result.metrics.values())
+        by_seed.setdefault(cell.seed, []).append(best)
+    return max(sorted(by_seed), key=lambda seed: fmean(by_seed[seed]))
+
+
+def _make_heads(
+    heads: Sequence[ChosenHead], folder: Path, execution: Execution, workers: Workers, exchange: Exchange | None
+) -> list[Calibration]:
+    tasks = []
+    for position, head in enumerate(heads):
+        kept = kept_detector(execution.kept_models, head.cell, head.budget) if execution.kept_models else None
+        tasks.append(HeadTask(head.cell, head.budget, head.scores, head_folder(folder, position), kept))
+    made: dict[Path, Calibration] = {}
+    with TaskProgress(f"heads of {heads[0].cell.comparison.label}", len(tasks)) as progress:
+        for outcome in workers.run(head_task(exchange, execution), tasks):
+            progress.update(outcome.running)
+            if outcome.failure:
+                raise outcome.failure.error
+            assert outcome.result is not None
+            made[outcome.item.folder] = outcome.result
+            if exchange:
+                outcome.item.folder.mkdir(parents=True)
+                exchange.take(head_name(outcome.item), outcome.item.folder)
+    return [made[task.folder] for task in tasks]
+
+
+def _facts(heads: Sequence[ChosenHead], setting: str) -> ModelFacts:
+    comparison = heads[0].cell.comparison
+    by_dataset: dict[str, list[ChosenHead]] = {}
+    for head in heads:
+        by_dataset.setdefault(head.cell.comparison.dataset.name, []).append(head)
+    metrics = [
+        ModelMetric(name, fmean(head.metrics[name] for head in own), *data_key(own[0].cell.comparison))
+        for own in by_dataset.values()
+        for name in MODEL_METRICS
+    ]
+    parameters = {
+        "detector": comparison.detector,
+        "setting": setting,
+        "extractor": comparison.extractor or "none",
+        "protocol": comparison.protocol or "none",
+        "heads": ", ".join(head.name for head in heads),
+    }
+    return ModelFacts(comparison.label, description(heads), parameters, metrics)
+
+
+def _example(head: ChosenHead, data_dir: Path) -> np.ndarray[Any, Any]:
+    """A few images or vectors as the model takes them."""
+    spec = head.cell.comparison.dataset
+    if preparation_of(parse_source(spec.sources[0])) is None:
+        return np.array(load_dataset(spec, data_dir).train.pixels[:2])
+    raw: np.ndarray[Any, Any] = sample_sheets(spec, data_dir)[0].raw[:2, 0]
+    return raw

@@ -1,0 +1,104 @@
+"""A study's page: what its trials say, as Optuna draws it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fanogan_mtl.figures.style import layout
+from fanogan_mtl.page import Section, write_page
+from fanogan_mtl.tuning.study import finished
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from optuna import Study
+
+VALUE = "mean validation AUROC"
+LATER = "There is no such figure yet: it needs more trials that ended and that differ."
+
+
+def write_tuning_page(study: Study, rows: list[list[str]], sentence: str, folder: Path) -> list[Path]:
+    """Write `study.html`, and each figure as Plotly JSON beside it.
+
+    Parameters
+    ----------
+    rows : the table of results, its head first
+    sentence : what the table comes to
+    """
+    sections: list[Section] = [("Default and tuned", sentence, _table(rows))]
+    files = []
+    for name, (heading, paragraph, draw) in _figures().items():
+        figure = _drawn(study, draw, heading)
+        sections.append((heading, paragraph, figure) if figure else (heading, LATER, ""))
+        if figure:
+            files.append(folder / f"{name}.json")
+            files[-1].write_text(figure.to_json(), encoding="utf-8", errors="replace")
+    page = folder / "study.html"
+    write_page(page, f"Study {study.study_name}", sections)
+    return [page, *files]
+
+
+def _figures() -> dict[str, tuple[str, str, Callable[[Study], go.Figure]]]:
+    from optuna import visualization as draw
+
+    return {
+        "history": (
+            "Trials in their order",
+            f"Each trial's {VALUE}, and the best so far.",
+            lambda study: draw.plot_optimization_history(study, target_name=VALUE),
+        ),
+        "importances": (
+            "What mattered",
+            "The share of the differences between trials that each parameter explains (fANOVA).",
+            lambda study: draw.plot_param_importances(study, target_name=VALUE),
+        ),
+        "slice": (
+            "One parameter at a time",
+            "",
+            lambda study: draw.plot_slice(study, target_name=VALUE),
+        ),
+        "parallel_coordinate": (
+            "All parameters at once",
+            "A line is a trial.",
+            lambda study: draw.plot_parallel_coordinate(study, target_name=VALUE),
+        ),
+        "edf": (
+            "How many trials stay below",
+            f"The share of trials whose {VALUE} is at most so high.",
+            lambda study: draw.plot_edf(study, target_name=VALUE),
+        ),
+        "intermediate_values": (
+            "At each epoch budget",
+            "A line is a trial; one that ends early was pruned, since at its budget it was below the median.",
+            draw.plot_intermediate_values,
+        ),
+    }
+
+
+def _drawn(study: Study, draw: Callable[[Study], go.Figure], heading: str) -> go.Figure | None:
+    """One figure; None where there are too few trials for it, or all with one value."""
+    complete = [trial for trial in finished(study) if trial.state.name == "COMPLETE"]
+    if len(complete) < 2:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            figure = draw(study)
+    except Exception:  # Optuna's, of many kinds: no variance, or a parameter that no two trials share
+        return None
+    if not figure.data:
+        return None
+    ours = layout(heading, {}, {})
+    kept = {name: ours[name] for name in ("height", "font", "template", "title", "legend")}
+    figure.update_layout(kept, autosize=True, width=None)
+    return figure
+
+
+def _table(rows: list[list[str]]) -> str:
+    head, *body = [[escape(text) for text in row] for row in rows]
+    lines = ["".join(f"<td>{text}</td>" for text in row) for row in body]
+    top = "".join(f"<th>{text}</th>" for text in head)
+    return f"<table><tr>{top}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"

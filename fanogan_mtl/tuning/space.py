@@ -1,0 +1,141 @@
+"""Where a study looks: a range or a list of choices for each parameter of a detector."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fanogan_mtl.detectors.registry import check_parameters, default_parameters
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.plan.words import DetectorChoice, parse_object
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+EXAMPLE = '{"latent_dim": {"low": 8, "high": 128, "log": true}, "batch_size": [16, 32, 64]}'
+RESERVED = {"epochs": "epochs", "random_state": "seeds", "device": "device"}  # parameter -> option that sets it
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`, both included; whole ones if both are."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def holds(self, value: object) -> bool:
+        """Tell whether a value could be drawn."""
+        kind = int if isinstance(self.low, int) else (int, float)
+        return isinstance(value, kind) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    def draw(self, trial: Trial, name: str) -> Any:
+        """Let a trial of Optuna's choose."""
+        if isinstance(self.low, int):
+            return trial.suggest_int(name, self.low, int(self.high), log=self.log)
+        return trial.suggest_float(name, self.low, self.high, log=self.log)
+
+    def stored(self, value: Any) -> Any:
+        """The value as Optuna stores it."""
+        return value
+
+    def ends(self) -> list[Any]:
+        """Values that a detector must take, if it is to take them all."""
+        return [self.low, self.high]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """One of several values: numbers, texts, true, false, null, or lists."""
+
+    values: tuple[Any, ...]
+
+    def holds(self, value: object) -> bool:
+        """Tell whether a value could be drawn."""
+        return any(type(each) is type(value) and each == value for each in self.values)
+
+    def draw(self, trial: Trial, name: str) -> Any:
+        """Let a trial of Optuna's choose."""
+        by_stored = {self.stored(value): value for value in self.values}
+        return by_stored[trial.suggest_categorical(name, list(by_stored))]
+
+    def stored(self, value: Any) -> Any:
+        """The value as Optuna stores it, which takes no lists."""
+        return json.dumps(value) if isinstance(value, list) else value
+
+    def ends(self) -> list[Any]:
+        """Values that a detector must take, if it is to take them all."""
+        return list(self.values)
+
+
+SearchSpace = Mapping[str, Range | Choices]
+
+
+def parse_search_space(text: str, detector: DetectorChoice) -> SearchSpace:
+    """Read a search space, or make the default one of a detector, less what is chosen already.
+
+    Raises
+    ------
+    UserError
+        For the first thing that is wrong.
+    """
+    if text == "default":
+        return default_search_space(detector)
+    space = {name: _read(name, given) for name, given in parse_object("search_space", text, EXAMPLE).items()}
+    if not space:
+        raise UserError(f"search_space {text!r} names no parameter: write it like {EXAMPLE}")
+    for name, values in space.items():
+        if name in RESERVED:
+            raise UserError(f"search_space: {name} is set by the option {RESERVED[name]}")
+        if name in detector.parameters:
+            raise UserError(f"search_space: {name} is fixed at {detector.parameters[name]!r}, so it can't be searched")
+        for value in values.ends():
+            try:
+                check_parameters(detector.name, {**detector.parameters, name: value})
+            except UserError as error:
+                raise UserError(f"search_space: {error}") from None
+    return space
+
+
+def default_search_space(detector: DetectorChoice) -> SearchSpace:
+    """Ranges around a detector's own batch_size, latent_dim, kappa and learning_rate, less what is chosen already."""
+    defaults = default_parameters(detector.name)
+    own = {name: defaults[name] for name in _AROUND if type(defaults.get(name)) in (int, float)}
+    space = {name: _AROUND[name](own[name]) for name in own if name not in detector.parameters}
+    if not space:
+        fixed = " that is not fixed already" if own else ""
+        raise UserError(
+            f"search_space: {detector.name} has no {', '.join(_AROUND)}{fixed}; say what to search, as {EXAMPLE}"
+        )
+    return space
+
+
+_AROUND: dict[str, Callable[[Any], Range | Choices]] = {
+    "batch_size": lambda own: Choices((own, 2 * own, 4 * own)),  # half of it doubles what a trial costs
+    "latent_dim": lambda own: Range(max(1, own // 8), max(8, 2 * own), log=True),
+    "kappa": lambda own: Range(own / 100, own * 10, log=True),
+    "learning_rate": lambda own: Range(own / 10, own * 20, log=True),
+}
+
+
+def _read(name: str, given: Any) -> Range | Choices:
+    if isinstance(given, list) and given:
+        known = (bool, int, float, str, list, type(None))
+        values = tuple(given)
+        texts = [json.dumps(value) for value in values]
+        if all(isinstance(value, known) for value in values) and len(set(texts)) == len(texts):
+            return Choices(values)
+        raise UserError(f"search_space of {name}: different numbers, texts or lists, please; write it like {EXAMPLE}")
+    if not isinstance(given, dict) or not {"low", "high"} <= given.keys() <= {"low", "high", "log"}:
+        raise UserError(
+            f"search_space of {name}: a list of choices, or low and high, and log if you like; write it like {EXAMPLE}"
+        )
+    low, high, log = given["low"], given["high"], given.get("log", False)
+    if not all(type(end) in (int, float) and math.isfinite(end) for end in (low, high)) or low >= high:
+        raise UserError(f"search_space of {name}: low must be a number below high, not {low!r} and {high!r}")
+    if type(log) is not bool or (log and low <= 0):
+        raise UserError(f"search_space of {name}: log is true or false, and with true low must be over 0")
+    return Range(low, high, log) if type(low) is type(high) else Range(float(low), float(high), log)

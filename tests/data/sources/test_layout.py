@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from fanogan_mtl.data.sources.layout import is_rubbish, mask_files, mask_folders, part_of
+
+
+@pytest.mark.parametrize(
+    ("names", "part"),
+    [
+        (("train", "Train", "TRAINING", "training_set", "train data", "train2017", "trainset"), "train"),
+        (("test", "Testing", "TEST", "test-images", "testset"), "test"),
+        (("val", "valid", "Validation", "val2017"), "validation"),
+        (("trained", "trains", "tests", "testimony", "invalid", "values", "retrain", "test_public", "17"), None),
+    ],
+)
+def test_parts_are_told_by_their_names(names: tuple[str, ...], part: str | None):
+    assert {part_of(name) for name in names} == {part}
+
+
+@pytest.mark.parametrize(
+    ("names", "masks"),
+    [
+        ({"good", "mask", "Masks", "ground_truth", "Ground Truth", "GT", "labels", "crack"}, {"good", "crack"}),
+        ({"crack", "crack_mask", "crack-gt", "hole_mask"}, {"crack", "hole_mask"}),
+        ({"mask", "without_mask"}, {"mask", "without_mask"}),
+        ({"label", "unmasked", "masked", "segment"}, {"label", "unmasked", "masked", "segment"}),
+    ],
+)
+def test_folders_of_masks_are_told_from_classes(names: set[str], masks: set[str]):
+    assert names - mask_folders(names) == masks
+
+
+@pytest.mark.parametrize(
+    ("names", "images"),
+    [
+        ({"7.jpg", "7_mask.png", "7_Mask_1.png", "7-gt.bmp", "7.label.png", "8_gt.png"}, {"7.jpg", "8_gt.png"}),
+        ({"benign (1).png", "benign (1)_mask.png"}, {"benign (1).png"}),
+        ({"image_1.png", "mask_1.png", "mask_2.png"}, {"image_1.png", "mask_2.png"}),
+        ({"Part0.jpg", "Part0_label.bmp"}, {"Part0.jpg"}),
+        ({"0_Mask.jpg", "1_mask.png", "damask.png", "segment_1.png"}, {"0_Mask.jpg", "damask.png", "segment_1.png"}),
+        ({"label_1.png", "label_2.png"}, {"label_1.png", "label_2.png"}),
+    ],
+)
+def test_masks_are_told_from_images_beside_them(names: set[str], images: set[str]):
+    assert names - mask_files(names) == images
+
+
+def test_what_systems_leave_is_rubbish():
+    assert all(map(is_rubbish, (".DS_Store", "__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "lost+found")))
+    assert not is_rubbish("thumbs")

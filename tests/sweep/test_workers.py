@@ -1,0 +1,93 @@
+"""Tasks on real worker processes: order of results, failures, and workers that die."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from threading import Thread
+
+from fanogan_mtl.sweep.workers import Workers
+
+
+def square(number: int) -> int:
+    if number == 3:
+        raise ValueError("three is\nunlucky")
+    return number * number
+
+
+def die_once(path: Path) -> str:
+    """Kill the own worker the first time, as the system does to a process that uses too much memory."""
+    if not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "survived"
+
+
+def interrupt_oneself(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.5)
+    return number
+
+
+def always_die(number: int) -> int:
+    if number == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.01)
+    return number
+
+
+def test_every_item_ends_once_and_a_failure_stops_nothing() -> None:
+    with Workers(2) as workers:
+        outcomes = {outcome.item: outcome for outcome in workers.run(square, range(10))}
+    assert sorted(outcomes) == list(range(10))
+    assert {item: outcome.result for item, outcome in outcomes.items() if item != 3} == {
+        item: item * item for item in range(10) if item != 3
+    }
+    failure = outcomes[3].failure
+    assert failure is not None
+    assert failure.message == "ValueError: three is unlucky"
+    assert "in square" in failure.traceback
+    assert isinstance(failure.error, ValueError)
+
+
+def test_what_runs_is_said_and_is_never_what_has_ended() -> None:
+    seen: set[int] = set()
+    with Workers(2) as workers:
+        for outcome in workers.run(square, range(8)):
+            seen.add(outcome.item)
+            assert len(outcome.running) <= 2
+            assert not seen & set(outcome.running)
+
+
+def test_a_killed_workers_task_runs_elsewhere(tmp_path: Path) -> None:
+    with Workers(1) as workers:
+        outcomes = list(workers.run(die_once, [tmp_path / "died"]))
+    assert [outcome.result for outcome in outcomes] == ["survived"]
+
+
+def test_a_task_that_kills_every_worker_fails_and_the_others_end() -> None:
+    with Workers(2) as workers:
+        outcomes = {outcome.item: outcome for outcome in workers.run(always_die, range(4))}
+    assert outcomes[0].failure is not None
+    assert outcomes[0].failure.message.startswith("KilledWorker")
+    assert [outcomes[item].result for item in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_workers_leave_control_c_to_the_process_that_was_started() -> None:
+    with Workers(2) as workers:
+        outcomes = list(workers.run(interrupt_oneself, range(3)))
+    assert [outcome.failure for outcome in outcomes] == [None, None, None]
+
+
+def test_workers_that_a_thread_has_started_serve_and_end_with_another() -> None:
+    with Workers(1) as workers:
+        thread = Thread(target=lambda: list(workers.run(square, [1])))
+        thread.start()
+        thread.join()
+        assert [outcome.result for outcome in workers.run(square, [2])] == [4]
+
+
+def test_no_items_start_no_process() -> None:
+    with Workers(2) as workers:
+        assert list(workers.run(square, [])) == []
+        assert workers._client is None
