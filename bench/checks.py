@@ -18,7 +18,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from fanogan_mtl.plan.plan import BenchmarkOptions, make_plan
+from fanogan_mtl.plan.options import BenchmarkOptions
+from fanogan_mtl.plan.plan import make_plan
 from fanogan_mtl.sweep import cell as cells
 
 

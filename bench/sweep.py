@@ -28,8 +28,10 @@ import numpy as np
 import psutil
 
 from fanogan_mtl.data.cache import default_data_dir
-from fanogan_mtl.plan.plan import BenchmarkOptions, Plan, PlannedComparison, make_plan
-from fanogan_mtl.sweep.cell import Cell, CellResult, run_cell
+from fanogan_mtl.plan.options import BenchmarkOptions
+from fanogan_mtl.plan.plan import Plan, PlannedComparison, make_plan
+from fanogan_mtl.sweep.cell import Cell, run_cell
+from fanogan_mtl.sweep.result import CellResult
 
 SIZES = (40, 400, 4000)
 TURNS = 3

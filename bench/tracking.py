@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fanogan_mtl.data.cache import default_data_dir
-from fanogan_mtl.plan.plan import BenchmarkOptions, make_plan
+from fanogan_mtl.plan.options import BenchmarkOptions
+from fanogan_mtl.plan.plan import make_plan
 from fanogan_mtl.sweep.cell import run_cell
 
 

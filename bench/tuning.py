@@ -13,11 +13,12 @@ from tempfile import TemporaryDirectory
 
 from optuna.pruners import NopPruner
 
+from fanogan_mtl.plan.options import TuneOptions
 from fanogan_mtl.sweep.trial import ask_whether_hopeless, run_trial
 from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tuning.study import finished, opened_study
 from fanogan_mtl.tuning.trials import Trials
-from fanogan_mtl.workflows.tune import TuneOptions, Tuning, make_tuning, objective_of
+from fanogan_mtl.tuning.tuning import Tuning, make_tuning, objective_of
 
 OPTIONS = TuneOptions(dataset="handwritten", classes="3,8", epochs="2,4", trials="8")
 TURNS = 3

@@ -15,42 +15,13 @@ from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
 from fanogan_mtl.data.splits import split_rows
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan import words as read
+from fanogan_mtl.plan.options import BenchmarkOptions, WhereOptions
 from fanogan_mtl.plan.words import DetectorChoice, FindStudy
 from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.cluster import Cluster
 from fanogan_mtl.sweep.parameters import cells_of, comparison_parameters
 from fanogan_mtl.sweep.processes import prepare_processes
 from fanogan_mtl.sweep.workers import Workers
-from fanogan_mtl.workflows import DEFAULT_DETECTORS
-
-
-@dataclass(frozen=True)
-class WhereOptions:
-    """Where tasks run and data is, as text."""
-
-    data_dir: str = "auto"
-    device: str = "auto"
-    workers: str = "auto"
-    scheduler: str = "none"
-
-
-@dataclass(frozen=True)
-class BenchmarkOptions(WhereOptions):
-    """What a person may choose, as text; `python -m entrypoints.benchmark --help` says what each means."""
-
-    dataset: str = "sample"
-    detectors: str = DEFAULT_DETECTORS
-    detector_params: str = "none"
-    epochs: str = "20,50"
-    batch_size: str = "default"
-    latent_dim: str = "default"
-    kappa: str = "default"
-    classes: str = "all"
-    seeds: str = "0"
-    limit: str = "none"
-    log_models: str = "best"
-    dry_run: str = "false"
-    retry: str = "false"
 
 
 @dataclass(frozen=True)

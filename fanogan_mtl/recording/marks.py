@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fanogan_mtl.detectors.registry import caveats
 from fanogan_mtl.evaluation import sanity
 from fanogan_mtl.recording.summary import fewest_tested
-from fanogan_mtl.sweep.cell import DoneCell
+from fanogan_mtl.sweep.result import DoneCell
 from fanogan_mtl.tracking import names
 
 if TYPE_CHECKING:

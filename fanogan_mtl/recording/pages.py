@@ -20,7 +20,7 @@ from fanogan_mtl.plan.plan import PlannedComparison
 from fanogan_mtl.recording.marks import MARKED, Marks, explained
 from fanogan_mtl.recording.results import ComparisonResult
 from fanogan_mtl.recording.summary import summaries
-from fanogan_mtl.sweep.cell import CellResult, DoneCell
+from fanogan_mtl.sweep.result import CellResult, DoneCell
 
 PROTOCOLS_NOTE = (
     "Under paper a supervised extractor has learned with the labels of the classes that count as anomalies here, so"

@@ -16,7 +16,8 @@ from fanogan_mtl.data.dataset import Dataset, copy_count
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan.plan import Plan
-from fanogan_mtl.sweep.cell import CellResult, Comparison, DoneCell
+from fanogan_mtl.sweep.cell import Comparison
+from fanogan_mtl.sweep.result import CellResult, DoneCell
 from fanogan_mtl.tracking import names, records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.records import DataInput

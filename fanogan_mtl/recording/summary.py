@@ -7,7 +7,7 @@ from dataclasses import asdict
 from statistics import fmean
 
 from fanogan_mtl.evaluation.statistics import Summary, summarise
-from fanogan_mtl.sweep.cell import CellResult, DoneCell
+from fanogan_mtl.sweep.result import CellResult, DoneCell
 from fanogan_mtl.sweep.tested import rows_tested
 from fanogan_mtl.tracking.records import Value
 

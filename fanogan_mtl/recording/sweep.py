@@ -28,7 +28,8 @@ from fanogan_mtl.recording.state import (
     told_lost,
 )
 from fanogan_mtl.recording.summary import cell_values, comparison_values
-from fanogan_mtl.sweep.cell import Cell, CellResult, DoneCell
+from fanogan_mtl.sweep.cell import Cell
+from fanogan_mtl.sweep.result import CellResult, DoneCell
 from fanogan_mtl.sweep.workers import Failure
 from fanogan_mtl.tracking import names, records
 from fanogan_mtl.tracking.connection import Tracking

@@ -11,7 +11,8 @@ from statistics import fmean
 from fanogan_mtl.evaluation.bootstrap import auroc_interval
 from fanogan_mtl.evaluation.statistics import Summary, summarise
 from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, SHALLOW
-from fanogan_mtl.sweep.cell import Comparison, DoneCell
+from fanogan_mtl.sweep.cell import Comparison
+from fanogan_mtl.sweep.result import DoneCell
 from fanogan_mtl.sweep.tested import Tested, rows_tested
 
 Block = tuple[str, str]

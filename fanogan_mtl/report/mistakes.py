@@ -11,7 +11,7 @@ from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.figures.images import png, shrunk
 from fanogan_mtl.report.content import Block, Gallery, Picture, Section, Table, Text, number
 from fanogan_mtl.report.evidence import Evidence, Result
-from fanogan_mtl.sweep.cell import DoneCell
+from fanogan_mtl.sweep.result import DoneCell
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 

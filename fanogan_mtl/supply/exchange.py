@@ -26,9 +26,10 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.plan.plan import Execution
 from fanogan_mtl.supply.extractors import feature_tasks
-from fanogan_mtl.sweep.cell import Cell, CellResult, kept_detector, run_cell
+from fanogan_mtl.sweep.cell import Cell, kept_detector, run_cell
 from fanogan_mtl.sweep.head import HeadTask, make_head
 from fanogan_mtl.sweep.pretraining import extractor_folder, feature_folder
+from fanogan_mtl.sweep.result import CellResult
 from fanogan_mtl.sweep.trial import Report, Trial, TrialResult, run_trial
 from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking.connection import Tracking

@@ -36,8 +36,9 @@ from fanogan_mtl.supply.exchange import Exchange, head_name, head_task
 from fanogan_mtl.supply.extractors import feature_tasks, fetch_extractors, obtain_features
 from fanogan_mtl.supply.progress import TaskProgress
 from fanogan_mtl.sweep import pretraining
-from fanogan_mtl.sweep.cell import Cell, Comparison, DoneCell, drop_kept_detectors, kept_detector
+from fanogan_mtl.sweep.cell import Cell, Comparison, drop_kept_detectors, kept_detector
 from fanogan_mtl.sweep.head import HeadTask
+from fanogan_mtl.sweep.result import DoneCell
 from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking

@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from fanogan_mtl.detectors.registry import takes
 from fanogan_mtl.plan.plan import Plan
-from fanogan_mtl.sweep.cell import Cell, CellResult, run_cell
+from fanogan_mtl.sweep.cell import Cell, run_cell
+from fanogan_mtl.sweep.result import CellResult
 
 PROBE_FRACTION = 50  # a dry run trains each comparison's first cell to one part in fifty of its budgets
 

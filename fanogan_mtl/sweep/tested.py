@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fanogan_mtl.sweep.cell import DoneCell
+from fanogan_mtl.sweep.result import DoneCell
 
 
 @dataclass(frozen=True)

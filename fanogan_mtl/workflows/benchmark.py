@@ -8,7 +8,8 @@ from dataclasses import asdict
 
 import click
 
-from fanogan_mtl.plan.plan import BenchmarkOptions, Plan, make_plan
+from fanogan_mtl.plan.options import BenchmarkOptions
+from fanogan_mtl.plan.plan import Plan, make_plan
 from fanogan_mtl.plan.words import STUDY
 from fanogan_mtl.recording.printed import print_failures, print_results, print_where_to_look
 from fanogan_mtl.recording.results import ComparisonResult, read_results

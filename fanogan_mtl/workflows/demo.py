@@ -7,74 +7,23 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from html import escape
 from importlib.util import find_spec
-from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
-from fanogan_mtl.data.images.decode import ImageError
-from fanogan_mtl.data.images.levels import Pixels
-from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan import words as read
-from fanogan_mtl.scores.images import read_image
-from fanogan_mtl.scores.pictures import jpeg_url, overlaid, thumbnail
+from fanogan_mtl.plan.options import DemoOptions
 from fanogan_mtl.scores.served import load_served
-from fanogan_mtl.serving.explain import heat_maps
-from fanogan_mtl.serving.heads import Model
-from fanogan_mtl.serving.requests import answer_table
-from fanogan_mtl.serving.scoring import choose_heads, input_of, score_images
+from fanogan_mtl.scores.try_page import make_page
 from fanogan_mtl.tracking.connection import connect
 
 if TYPE_CHECKING:
-    import gradio as gr
+    pass
 
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
-PICTURE = 320  # px of a picture's side
-CANVAS = 280  # px of the drawing's side
-KEPT_SECONDS = 600  # uploaded files
-BLACK = np.zeros((CANVAS, CANVAS, 3), np.uint8)
-EMPTY = '<p class="hint">Upload an image or draw a digit: what each head says of it appears here.</p>'
-
-STYLE = """
-.gradio-container { width: 100% !important; min-width: 0 !important }
-.gradio-container .app { width: 100% !important; max-width: 70rem !important; margin: 0 auto !important }
-.hint, .heads th, .pictures figcaption { color: var(--body-text-color); opacity: 0.7 }
-.problem { border-left: 4px solid #B54A00; padding-left: 0.75rem }
-.scroll { overflow-x: auto }
-.heads { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums }
-.heads, .heads tr { border: 0 !important }
-.heads th, .heads td { padding: 0.4rem 0.6rem !important; text-align: right !important; white-space: nowrap;
-  border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important }
-.heads th:first-child, .heads td:first-child { text-align: left !important; white-space: normal }
-.verdict { display: inline-block; min-width: 5.5rem; padding: 0.05rem 0.5rem; border-radius: 1rem; text-align: center;
-  color: #fff; background: #0072B2 }
-.is-anomaly .verdict { background: #B54A00 }
-.pictures { display: grid; grid-template-columns: 1fr 1fr; gap: 0.75rem; max-width: 42rem }
-.pictures figure { margin: 0 } .pictures figcaption { margin-top: 0.25rem }
-.pictures img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px;
-  background: var(--background-fill-secondary) }
-#upload img { width: 100%; height: 100%; object-fit: contain; image-rendering: pixelated }
-@media (max-width: 30rem) {
-  .scroll { margin: 0 -1.25rem }
-  .heads th, .heads td { padding: 0.35rem 0.15rem !important; font-size: 0.75rem }
-  .verdict { min-width: 0; padding: 0.05rem 0.35rem }
-}
-"""
-
-
-@dataclass(frozen=True)
-class DemoOptions:
-    """What a person may choose, as text; `python -m entrypoints.demo --help` says what each means."""
-
-    model: str = "none"
-    host: str = "127.0.0.1"
-    port: str = "7860"
 
 
 def demo(options: DemoOptions) -> int:
@@ -116,119 +65,6 @@ def demo(options: DemoOptions) -> int:
         finally:
             page.close(verbose=False)
     return 0
-
-
-def make_page(model: Model, name: str) -> tuple[gr.Blocks, dict[str, Any]]:
-    """Build the page, and what its launch needs to look as it should."""
-    import gradio as gr
-
-    names = [head.spec.name for head in model.heads]
-    lock = threading.Lock()  # the number of threads is the process's: two visitors would change each other's
-
-    def show(image: Pixels | None, head: str) -> tuple[str, str]:
-        if image is None:
-            return EMPTY, ""
-        try:
-            with lock, one_thread():
-                return scores_html(model, image), pictures_html(model, image, head)
-        except ValueError as error:
-            return problem_html(str(error).removeprefix("image 0: ")), ""
-
-    def upload(path: str | None, head: str) -> tuple[Pixels | None, str, str]:
-        try:
-            image = read_image(Path(path)) if path else None
-        except ImageError as error:
-            return None, problem_html(f"This file can't be scored: {error}."), ""
-        return (image, *show(image, head))
-
-    def draw(drawing: dict[str, Any] | None, head: str) -> tuple[Pixels | None, str, str]:
-        image = drawn(drawing)
-        if image is None:
-            return None, problem_html("Draw a digit first."), ""
-        return (image, *show(image, head))
-
-    with gr.Blocks(title="Try the model", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as page:
-        gr.HTML(f"<h1>Try {escape(name)}</h1><p>Each head knows one class, and scores how far an image is from it.</p>")
-        image = gr.State()
-        with gr.Row():
-            with gr.Column(scale=2, min_width=280):
-                with gr.Tab("Upload"):
-                    file = gr.Image(
-                        label="An image", type="filepath", image_mode=None, sources=["upload", "clipboard"],
-                        height=340, buttons=[], elem_id="upload",
-                    )  # fmt: skip
-                    vars(file)["preprocess"] = _path_of  # gradio would open it first, and refuse some
-                with gr.Tab("Draw"):
-                    canvas = gr.Sketchpad(
-                        BLACK,
-                        label="A digit, white on black", canvas_size=(CANVAS, CANVAS), fixed_canvas=True, layers=False,
-                        brush=gr.Brush(default_size=22, colors=["#ffffff"], color_mode="fixed"), transforms=(),
-                        height=400, buttons=[], elem_id="canvas",
-                    )  # fmt: skip
-                    button = gr.Button("Score the drawing", variant="primary")
-            with gr.Column(scale=3, min_width=280):
-                table = gr.HTML(EMPTY, elem_id="scores")
-                head = gr.Dropdown(names, value=names[0], label="Heat map of", elem_id="head")
-                pictures = gr.HTML("", elem_id="pictures")
-        outputs = [image, table, pictures]
-        file.change(upload, [file, head], outputs, api_visibility="private")
-        button.click(draw, [canvas, head], outputs, api_visibility="private")
-        canvas.clear(lambda: BLACK, None, canvas, api_visibility="private")  # the bin takes the black away, too
-        head.change(show, [image, head], [table, pictures], api_visibility="private")
-    fonts = ["system-ui", "sans-serif"]  # those of the system: nothing is fetched
-    theme = gr.themes.Base(font=fonts, font_mono=["ui-monospace", "monospace"], primary_hue="blue")
-    return page, {"theme": theme, "css": STYLE}
-
-
-def _path_of(upload: Any) -> str | None:
-    return upload.path if upload else None
-
-
-def scores_html(model: Model, image: Pixels) -> str:
-    """Make the table of all heads."""
-    table = answer_table(model.heads, score_images(model, model.heads, [image]))
-    lines = []
-    for row in table.to_dict("records"):
-        kind, verdict = ("is-anomaly", "anomaly") if row["is_anomaly"] else ("", "normal")
-        numbers = "".join(
-            f'<td title="{float(row[name])!r}">{shown}</td>'
-            for name, shown in (
-                ("score", f"{row['score']:.4g}"),
-                ("threshold", f"{row['threshold']:.4g}"),
-                ("probability", f"{row['probability']:.1%}"),
-            )
-        )
-        badge = f'<span class="verdict">{verdict}</span>'
-        lines.append(
-            f'<tr class="{kind}"><td>{escape(row["head"]).replace("/", "/<wbr>")}</td>{numbers}<td>{badge}</td></tr>'
-        )
-    header = "<tr><th>head</th><th>score</th><th>threshold</th><th>probability</th><th></th></tr>"
-    return f'<div class="scroll"><table class="heads">{header}{"".join(lines)}</table></div>'
-
-
-def problem_html(text: str) -> str:
-    """Make the line that stands where scores would be."""
-    return f'<p class="problem">{escape(text)}</p>'
-
-
-def pictures_html(model: Model, image: Pixels, name: str) -> str:
-    """Make the pictures of an image, plain and under a head's heat map."""
-    (head,) = choose_heads(model, name)
-    preparation = input_of(model, head)[1]
-    plain = thumbnail(image, PICTURE, preparation.depth)
-    over = overlaid(plain, heat_maps(model, [head], image)[0], preparation.crop)
-    return f"""<div class="pictures">
-<figure><img src="{jpeg_url(plain)}" alt="the image"><figcaption>the image</figcaption></figure>
-<figure><img src="{jpeg_url(over)}" alt="heat map of {escape(name)}"><figcaption>red: where it is an anomaly to
-{escape(name)}</figcaption></figure></div>"""
-
-
-def drawn(drawing: dict[str, Any] | None) -> Pixels | None:
-    """White strokes on black, whatever the canvas looks like; None without a stroke."""
-    if not drawing or not drawing["layers"]:
-        return None
-    strokes: Pixels = drawing["layers"][0][..., 3]
-    return strokes if strokes.any() else None
 
 
 def _parse_address(options: DemoOptions) -> int:

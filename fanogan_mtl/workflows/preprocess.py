@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,21 +18,14 @@ from fanogan_mtl.data.dataset import Dataset, class_counts, copy_count
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
 from fanogan_mtl.page import Section, write_page
 from fanogan_mtl.plan import words as read
+from fanogan_mtl.plan.options import PreprocessOptions
 from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.recording.state import data_input
 from fanogan_mtl.report.charts.data import sample_figure
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import Record
-from fanogan_mtl.workflows.cache import size_line
-
-
-@dataclass(frozen=True)
-class PreprocessOptions:
-    """What a person may choose, as text; `python -m entrypoints.preprocess --help` says what each means."""
-
-    dataset: str = "sample"
-    data_dir: str = "auto"
+from fanogan_mtl.upkeep.prune import size_line
 
 
 def preprocess(options: PreprocessOptions, tracking: Tracking | None = None) -> int:

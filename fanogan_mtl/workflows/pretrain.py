@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 from unicodedata import normalize
 
@@ -16,7 +15,8 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.plan import words as read
 from fanogan_mtl.plan.extractors import Pretrainings, parse_extractors
-from fanogan_mtl.plan.plan import Execution, WhereOptions, read_where
+from fanogan_mtl.plan.options import PretrainOptions
+from fanogan_mtl.plan.plan import Execution, read_where
 from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.recording.state import data_input
 from fanogan_mtl.supply.extractors import obtain_extractors
@@ -24,22 +24,6 @@ from fanogan_mtl.sweep.pretraining import Pretraining, description_of
 from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
-from fanogan_mtl.workflows import DEFAULT_PRETRAINED
-
-
-@dataclass(frozen=True)
-class PretrainOptions(WhereOptions):
-    """What a person may choose, as text; `python -m entrypoints.pretrain --help` says what each means."""
-
-    dataset: str = "sample"
-    extractors: str = DEFAULT_PRETRAINED
-    extractor_params: str = "none"
-    extractor_epochs: str = "default"
-    weights: str = "default"
-    hold_out_class: str = "none"
-    hold_out_domain: str = "none"
-    seeds: str = "0"
-    limit: str = "none"
 
 
 def pretrain(options: PretrainOptions, tracking: Tracking | None = None, workers: Workers | None = None) -> int:

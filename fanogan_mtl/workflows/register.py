@@ -13,7 +13,8 @@ import click
 
 from fanogan_mtl.errors import UserError, one_line
 from fanogan_mtl.evaluation.statistics import percent
-from fanogan_mtl.plan.plan import Execution, WhereOptions, read_where
+from fanogan_mtl.plan.options import RegisterOptions
+from fanogan_mtl.plan.plan import Execution, read_where
 from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.recording.marks import rank, read_marks
 from fanogan_mtl.recording.state import comparison_of, finished_cells, told_lost
@@ -29,7 +30,8 @@ from fanogan_mtl.supply.models import (
     obtain_inputs,
     threshold_warning,
 )
-from fanogan_mtl.sweep.cell import Comparison, DoneCell
+from fanogan_mtl.sweep.cell import Comparison
+from fanogan_mtl.sweep.result import DoneCell
 from fanogan_mtl.tracking import names, records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.logged_models import check_name, register_model
@@ -39,15 +41,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 ALIAS = re.compile(rf"(?!(?i:v\d+|latest)$)[A-Za-z0-9_-]{{1,{names.ALIAS}}}")
-
-
-@dataclass(frozen=True)
-class RegisterOptions(WhereOptions):
-    """What a person may choose, as text; `python -m entrypoints.register --help` says what each means."""
-
-    run: str = "none"
-    name: str = "anomaly-detector"
-    alias: str = "champion"
 
 
 @dataclass(frozen=True)
@@ -215,6 +208,3 @@ def _print(
         f"Serve it: MLFLOW_TRACKING_URI={shlex.quote(tracking.shown)} "
         f"mlflow models serve -m {shlex.quote(f'models:/{options.name}/{version}')} --env-manager local"
     )
-
-
-__all__ = ["RegisterOptions", "register"]

@@ -2,63 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shlex
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 from tqdm import tqdm
 
-from fanogan_mtl.data.cache import in_use
-from fanogan_mtl.data.catalog import load_dataset
-from fanogan_mtl.data.dataset import Dataset
-from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.extractors.persistence import load_extractor
 from fanogan_mtl.plan import words as read
-from fanogan_mtl.plan.plan import BenchmarkOptions
+from fanogan_mtl.plan.options import ReportOptions
 from fanogan_mtl.recording.entry_run import entry_run
-from fanogan_mtl.recording.marks import read_marks
-from fanogan_mtl.recording.state import comparison_of, finished_cells, told_lost
-from fanogan_mtl.report.charts.extractors import Trained, learned_rows
+from fanogan_mtl.recording.evidence import (
+    Found,
+    chosen_comparisons,
+    origins,
+    read_evidence,
+    report_key,
+    trained_extractors,
+)
 from fanogan_mtl.report.compose import Material, compose
 from fanogan_mtl.report.content import Report
-from fanogan_mtl.report.evidence import Evidence, Recorded, evidence
 from fanogan_mtl.report.export import write_numbers
 from fanogan_mtl.report.page import render
-from fanogan_mtl.report.provenance import Origin
-from fanogan_mtl.supply.extractors import fetch_extractors
-from fanogan_mtl.sweep.cell import Comparison, DoneCell
-from fanogan_mtl.sweep.pretraining import description_of, extractor_folder
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
-from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.records import Record
-from fanogan_mtl.workflows.hybrid import HybridOptions
-from fanogan_mtl.workflows.tune import TuneOptions
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 PAGE = "report.html"
 KEY_TAG = "report_key"
-OPTIONS = {"hybrid": HybridOptions(), "tune": TuneOptions()}  # of entries whose sweeps have more than benchmark's
-
-
-@dataclass(frozen=True)
-class ReportOptions:
-    """What a person may choose, as text; `python -m entrypoints.report --help` says what each means."""
-
-    runs: str = "all"
-    output: str = "report"
-    data_dir: str = "auto"
 
 
 def report(options: ReportOptions, tracking: Tracking | None = None) -> int:
@@ -78,7 +54,7 @@ def report(options: ReportOptions, tracking: Tracking | None = None) -> int:
     folder = _output_folder(options.output)
     tracking = tracking or connect()
     runs = chosen_comparisons(tracking, options.runs)
-    found = _read(tracking, runs, data_dir)
+    found = read_evidence(tracking, runs, data_dir)
     with entry_run(tracking, "report", options.runs, options, data_dir=data_dir) as run_id:
         made = _compose(tracking, found, runs, data_dir)
         files = write_report(made, folder)
@@ -99,53 +75,6 @@ def write_report(made: Report, folder: Path) -> list[Path]:
         raise UserError(f"{folder} can't be written ({error.strerror}): mend that or choose another output") from None
 
 
-def chosen_comparisons(tracking: Tracking, runs: str) -> list[Run]:
-    """Comparison runs that are asked for: `all` of the experiment, or those of certain runs.
-
-    Raises
-    ------
-    UserError
-        For a run that isn't there, is of another experiment, or has no comparisons.
-    """
-    comparisons = records.find_runs(tracking, "comparison")
-    if runs == "all":
-        if not comparisons:
-            where = f"experiment {tracking.experiment_id} of {tracking.shown}"
-            raise UserError(f"{where} has no comparison: run the entry benchmark first")
-        return comparisons
-    chosen: dict[str, Run] = {}
-    for run_id in [word.strip() for word in runs.split(",")]:
-        if not run_id.isalnum():
-            raise UserError(f"runs {run_id!r}: give the ids of sweeps' runs, as 3f2a...,81bc..., or all")
-        children = records.find_runs(tracking, "sweep", **{"`mlflow.parentRunId`": run_id})  # a study's
-        wanted = {run_id, *(child.info.run_id for child in children)}
-        own = [run for run in comparisons if wanted & {run.info.run_id, *run.data.tags["sweeps"].split(",")}]
-        if not own:
-            raise UserError(f"runs {run_id!r}: {_why_nothing(tracking, run_id)}")
-        chosen |= {each.info.run_id: each for each in own}
-    return list(chosen.values())
-
-
-def _why_nothing(tracking: Tracking, run_id: str) -> str:
-    try:
-        run = tracking.client.get_run(run_id)
-    except Exception:  # each kind of store fails in ways of its own
-        return f"{tracking.shown} has no such run; give the id of a sweep's run, or all"
-    if run.info.experiment_id != tracking.experiment_id:
-        return (
-            f"it belongs to experiment {run.info.experiment_id}, not {tracking.experiment_id}: "
-            "set MLFLOW_EXPERIMENT_ID to that"
-        )
-    return "it has no comparisons; give the id of a sweep's run (benchmark or hybrid), or all"
-
-
-def report_key(runs: Iterable[Run]) -> str:
-    """Digest of all that a report shows: which comparisons, and when each changed last; and of the code's version."""
-    tags = environment_tags("cpu")
-    facts = [sorted((run.info.run_id, run.info.status, run.info.end_time) for run in runs), tags.get("git_state", "")]
-    return hashlib.sha256(json.dumps([*facts, tags["version.fanogan-mtl"]]).encode()).hexdigest()[:32]
-
-
 def _output_folder(text: str) -> Path:
     folder = Path(text).expanduser().resolve()
     try:
@@ -158,135 +87,8 @@ def _output_folder(text: str) -> Path:
     return folder
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What was read of the comparisons."""
-
-    evidence: Evidence
-    datasets: Mapping[str, tuple[DatasetSpec, Dataset | None]]
-
-
-def _read(tracking: Tracking, runs: Sequence[Run], data_dir: Path) -> _Found:
-    recorded: list[tuple[Run, Comparison, list[DoneCell]]] = []
-    for run in tqdm(runs, desc="reading", unit="comparison"):
-        try:
-            comparison = comparison_of(run)
-        except UserError as error:
-            tqdm.write(f"left out: {error}", file=sys.stderr)
-            continue
-        finished = finished_cells(tracking, comparison)
-        if finished.cells:
-            recorded.append((run, comparison, finished.cells))
-        if finished.lost:
-            remedy = "start its benchmark again with retry=true"
-            tqdm.write(f"left out of {run.info.run_name}: {told_lost(finished.lost)}; {remedy}", file=sys.stderr)
-    if not recorded:
-        raise UserError(
-            "none of these runs has a finished cell with its result: wait for the first, or run the entry benchmark "
-            "(with retry=true for results that are gone)"
-        )
-    data = {comparison.key: _dataset(comparison, data_dir) for _, comparison, _ in recorded}
-    widths = {
-        run.data.tags["extractor_key"]: int(run.data.params["n_features"])
-        for run in records.find_runs(tracking, "extractor")
-        if "n_features" in run.data.params
-    }
-    found = evidence(
-        Recorded(
-            run.info.run_id,
-            comparison,
-            run.data.params["setting"],
-            tuple(cells),
-            _width(cells[0], data[comparison.key], widths),
-            None if (dataset := data[comparison.key]) is None else len(dataset.normal_classes),
-            read_marks(run),
-        )
-        for run, comparison, cells in recorded
-    )
-    datasets = {each.dataset: (each.comparison.dataset, data[each.comparison.key]) for each in found.results}
-    return _Found(found, {name: datasets[name] for name in found.datasets})
-
-
-def _dataset(comparison: Comparison, data_dir: Path) -> Dataset | None:
-    """The comparison's data, if it is to be had as it was."""
-    try:
-        dataset = load_dataset(comparison.dataset, data_dir)
-    except UserError:
-        return None
-    return dataset if dataset.digest == comparison.data_digest else None
-
-
-def _width(cell: DoneCell, dataset: Dataset | None, widths: Mapping[str, int]) -> int | None:
-    if cell.extractor_key:
-        return widths.get(cell.extractor_key)
-    return None if dataset is None else int(np.prod(dataset.train.pixels.shape[1:]))
-
-
-def _compose(tracking: Tracking, found: _Found, runs: Sequence[Run], data_dir: Path) -> Report:
-    material = Material(found.datasets, _trained(tracking, found, data_dir), _origins(tracking, runs), data_dir)
+def _compose(tracking: Tracking, found: Found, runs: Sequence[Run], data_dir: Path) -> Report:
+    trained = trained_extractors(tracking, found, data_dir)
+    material = Material(found.datasets, trained, origins(tracking, runs), data_dir)
     with tqdm(desc="writing", bar_format="{desc} {postfix}") as bar:
         return compose(found.evidence, material, lambda part: bar.set_postfix_str(part))
-
-
-def _trained(tracking: Tracking, found: _Found, data_dir: Path) -> list[Trained]:
-    """Extractors of the protocol `paper`, each at its first seed."""
-    keys: dict[str, str] = {}
-    for each in found.evidence.results:
-        if each.main and each.comparison.protocol == "paper" and each.comparison.extractor:
-            first = min(each.cells, key=lambda cell: cell.seed)
-            keys.setdefault(each.comparison.extractor, str(first.extractor_key))
-    fetch_extractors(tracking, keys.values(), data_dir)
-    here = [spec for spec, dataset in found.datasets.values() if dataset is not None]
-    sources = {source.name: source for spec in here for source in sources_of(spec)}
-    trained = []
-    for name, key in keys.items():
-        if not in_use(extractor_folder(data_dir, key)):
-            continue
-        description = description_of(data_dir, key)
-        if not all(domain in sources for domain in description["domains"]):
-            continue
-        pool = pool_of([sources[domain] for domain in description["domains"]])
-        extractor = load_extractor(extractor_folder(data_dir, key), "cpu")
-        known = Trained(name, key, description, extractor, pool, load_dataset(pool, data_dir))
-        if len(learned_rows(known, data_dir)):  # none where a domain of that name has other images
-            trained.append(known)
-    return trained
-
-
-def _origins(tracking: Tracking, runs: Sequence[Run]) -> list[Origin]:
-    """The sweeps that comparisons were made in, one for each command."""
-    wanted = {run_id for run in runs for run_id in run.data.tags.get("sweeps", "").split(",")}
-    origins: dict[str, Origin] = {}
-    for run in records.find_runs(tracking, "sweep"):
-        if run.info.run_id in wanted:
-            origin = Origin(run.info.run_id, _command(tracking, run), _facts(run))
-            origins.setdefault(origin.command, origin)
-    return list(origins.values())
-
-
-def _command(tracking: Tracking, run: Run) -> str:
-    """The command that does a sweep again, without what is as by default and what changes no number."""
-    entry = str(run.info.run_name).split()[0]
-    options = OPTIONS.get(entry, BenchmarkOptions())
-    defaults = {name: str(value) for name, value in asdict(options).items()}
-    typed = records.options_of(tracking, run)
-    how = {"data_dir", "workers", "dry_run", "retry", "log_models", "storage"}
-    chosen = [
-        f" -P {shlex.quote(f'{name}={typed[name]}')}"
-        for name, default in defaults.items()
-        if name not in how and typed.get(name, default) != default
-    ]
-    return f"mlflow run . -e {entry}{''.join(chosen)}"
-
-
-def _facts(run: Run) -> dict[str, str]:
-    tags = run.data.tags
-    versions = {name.removeprefix("version."): value for name, value in tags.items() if name.startswith("version.")}
-    return {
-        "commit": tags.get("git_state", ""),
-        "seeds": run.data.params.get("seeds", ""),
-        "device": tags.get("device", ""),
-        "processor": tags.get("processor", ""),
-        "cores": tags.get("cores", ""),
-        "versions": ", ".join(f"{name} {value}" for name, value in sorted(versions.items())),
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from fanogan_mtl.data.images.decode import ImageError
 from fanogan_mtl.data.images.levels import Pixels
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
+from fanogan_mtl.plan.options import ScoreOptions
 from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.scores.contact_sheet import Summary, contact_sheet, summarise
 from fanogan_mtl.scores.images import list_images, masks_among, read_image
@@ -30,16 +31,6 @@ from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import Record
 
 _MASK = "a mask, by its name or its folder's: rename it to have it scored"
-
-
-@dataclass(frozen=True)
-class ScoreOptions:
-    """What a person may choose, as text; `python -m entrypoints.score --help` says what each means."""
-
-    model: str = "none"
-    input: str = "none"
-    output: str = "scores.csv"
-    heads: str = "all"
 
 
 def score(options: ScoreOptions) -> int:

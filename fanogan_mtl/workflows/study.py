@@ -4,36 +4,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from fanogan_mtl.plan import words as read
-from fanogan_mtl.plan.plan import BenchmarkOptions, Plan, make_plan
+from fanogan_mtl.plan.hybrid import HybridPlan, make_hybrid_plan
+from fanogan_mtl.plan.options import (
+    BenchmarkOptions,
+    HybridOptions,
+    PreprocessOptions,
+    PretrainOptions,
+    ReportOptions,
+    StudyOptions,
+)
+from fanogan_mtl.plan.plan import Plan, make_plan
 from fanogan_mtl.recording.entry_run import entry_run
+from fanogan_mtl.recording.evidence import report_key
 from fanogan_mtl.recording.state import read_state
 from fanogan_mtl.supply.extractors import recorded_extractors, training_beside
 from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
-from fanogan_mtl.workflows import DEFAULT_DETECTORS, DEFAULT_HYBRID_DETECTORS, DEFAULT_PRETRAINED
 from fanogan_mtl.workflows.benchmark import benchmark
-from fanogan_mtl.workflows.hybrid import HybridOptions, HybridPlan, hybrid, make_hybrid_plan
-from fanogan_mtl.workflows.preprocess import PreprocessOptions, preprocess, preprocess_key
-from fanogan_mtl.workflows.pretrain import PretrainOptions, pretrain
-from fanogan_mtl.workflows.report import KEY_TAG, PAGE, ReportOptions, report, report_key
+from fanogan_mtl.workflows.hybrid import hybrid
+from fanogan_mtl.workflows.preprocess import preprocess, preprocess_key
+from fanogan_mtl.workflows.pretrain import pretrain
+from fanogan_mtl.workflows.report import KEY_TAG, PAGE, report
 
 STEPS = 5
-
-
-@dataclass(frozen=True)
-class StudyOptions(BenchmarkOptions):
-    """What a person may choose, as text; `python -m entrypoints.main --help` says what each means."""
-
-    extractors: str = DEFAULT_PRETRAINED
-    output: str = "report"
 
 
 def study(options: StudyOptions) -> int:
@@ -122,7 +123,7 @@ def _benchmark(options: StudyOptions) -> BenchmarkOptions:
 
 def _hybrid(options: StudyOptions) -> HybridOptions:
     """The hybrid's options: its own detectors unless others were chosen, and the parameters of those."""
-    detectors = DEFAULT_HYBRID_DETECTORS if options.detectors == DEFAULT_DETECTORS else options.detectors
+    detectors = HybridOptions.detectors if options.detectors == StudyOptions.detectors else options.detectors
     parameters = options.detector_params
     if parameters.lstrip().startswith("{"):
         names = [name.strip() for name in detectors.split(",")]

@@ -4,26 +4,15 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 from project_runs import ROOT, environment, furnish, one_core
 
-from entrypoints import benchmark, cache, demo, hybrid, main, preprocess, pretrain, register, report, score, tune
+from entrypoints import project
 from fanogan_mtl.extractors import REGISTRY
-from fanogan_mtl.plan.plan import BenchmarkOptions
-from fanogan_mtl.workflows.cache import CacheOptions
-from fanogan_mtl.workflows.demo import DemoOptions
-from fanogan_mtl.workflows.hybrid import HybridOptions
-from fanogan_mtl.workflows.preprocess import PreprocessOptions
-from fanogan_mtl.workflows.pretrain import PretrainOptions
-from fanogan_mtl.workflows.register import RegisterOptions
-from fanogan_mtl.workflows.report import ReportOptions
-from fanogan_mtl.workflows.score import ScoreOptions
-from fanogan_mtl.workflows.study import StudyOptions
-from fanogan_mtl.workflows.tune import TuneOptions
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
@@ -57,37 +46,22 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
-ENTRIES = {
-    "benchmark": (benchmark.main, BenchmarkOptions(), ("quickstart",)),
-    "hybrid": (hybrid.main, HybridOptions(), ("quickstart", "extractors")),
-    "pretrain": (pretrain.main, PretrainOptions(), ("quickstart", "extractors")),
-    "preprocess": (preprocess.main, PreprocessOptions(), ("quickstart",)),
-    "register": (register.main, RegisterOptions(), ("serving",)),
-    "score": (score.main, ScoreOptions(), ("score",)),
-    "demo": (demo.main, DemoOptions(), ("score",)),
-    "tune": (tune.main, TuneOptions(), ("tuning",)),
-    "main": (main.main, StudyOptions(), ("quickstart", "report")),
-    "cache": (cache.main, CacheOptions(), ("cache",)),
-    "report": (report.main, ReportOptions(), ("report",)),
-}
+def test_files_made_of_the_options_are_up_to_date() -> None:
+    for path, text in project.made_files().items():
+        assert path.read_text() == text, f"{path.name} is out of date: run python -m entrypoints.project --write"
 
 
-def test_every_entry_of_the_project_is_checked_here() -> None:
-    assert yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"].keys() == ENTRIES.keys()
-
-
-@pytest.mark.parametrize("entry", ENTRIES)
-def test_parameters_and_defaults_are_the_same_wherever_they_are_written(entry: str) -> None:
-    command, options, pages = ENTRIES[entry]
-    project = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"][entry]
-    declared = {name: parameter["default"] for name, parameter in project["parameters"].items()}
-    assert declared == asdict(options)
-    assert all(isinstance(default, str) and default for default in declared.values())
-    assert {option.name: option.default for option in command.params if option.name != "help"} == declared
-    docs = "".join((ROOT / "docs" / f"{page}.md").read_text() for page in pages)
-    for name in declared:
-        assert f"--{name} {{{name}}}" in project["command"]
-        assert f"`{name}`" in docs
+def test_mlflow_reads_every_entry_with_its_defaults() -> None:
+    entries = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
+    scripts = {path.stem for path in (ROOT / "entrypoints").glob("*.py") if "run(main)" in path.read_text()}
+    assert set(entries) == set(project.ENTRIES) == scripts
+    for name, entry in entries.items():
+        command = import_module(f"entrypoints.{name}").main
+        assert {key: value["default"] for key, value in entry["parameters"].items()} == {
+            option.name: option.default for option in command.params
+        }
+        assert all(isinstance(value["default"], str) and value["default"] for value in entry["parameters"].values())
+        assert all(f"--{option.name} {{{option.name}}}" in entry["command"] for option in command.params)
 
 
 def test_the_extractors_page_names_every_extractor() -> None:

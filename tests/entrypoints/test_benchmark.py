@@ -29,7 +29,7 @@ from project_runs import (
 
 from fanogan_mtl.data.catalog import load_raw
 from fanogan_mtl.data.specs import parse_source
-from fanogan_mtl.sweep.cell import CellResult
+from fanogan_mtl.sweep.result import CellResult
 
 SMALL = {"dataset": "optdigits", "detectors": "fanogan,pca", "classes": "0,8", "epochs": "2,4", "seeds": "0,1"}
 

@@ -12,9 +12,11 @@ import pytest
 from project_runs import run_inside, script, script_here
 
 from fanogan_mtl.data.cache import write_entry
+from fanogan_mtl.plan.options import CacheOptions
 from fanogan_mtl.upkeep import stored
+from fanogan_mtl.upkeep.prune import shown_size, size_line
 from fanogan_mtl.upkeep.stored import list_stored
-from fanogan_mtl.workflows.cache import CacheOptions, cache, shown_size, size_line
+from fanogan_mtl.workflows.cache import cache
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
 OLD = time.time() - 40 * 24 * 3600

@@ -20,12 +20,13 @@ from project_runs import kill_group, recorded, run_inside, script, start_script,
 from fanogan_mtl.data.images.decode import decode_image
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
+from fanogan_mtl.plan.options import DemoOptions
 from fanogan_mtl.scores.pictures import jpeg_url, overlaid, thumbnail
 from fanogan_mtl.scores.served import load_served
 from fanogan_mtl.serving.explain import heat_maps
 from fanogan_mtl.serving.requests import answer_table
 from fanogan_mtl.serving.scoring import score_images
-from fanogan_mtl.workflows.demo import DemoOptions, demo
+from fanogan_mtl.workflows.demo import demo
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 HEADS = ["optdigits/0", "optdigits/8"]

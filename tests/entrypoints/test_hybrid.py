@@ -16,7 +16,7 @@ from fanogan_mtl.data.catalog import load_dataset, load_raw
 from fanogan_mtl.data.joint import hashes_tested
 from fanogan_mtl.data.specs import parse_datasets, parse_source
 from fanogan_mtl.extractors.persistence import load_extractor
-from fanogan_mtl.sweep.cell import CellResult
+from fanogan_mtl.sweep.result import CellResult
 
 SMALL = {
     "dataset": "handwritten,optdigits", "extractors": "lenet5,pca", "extractor_epochs": "2", "detectors": "fanogan,knn",

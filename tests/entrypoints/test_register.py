@@ -18,7 +18,7 @@ from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.data.splits import one_vs_rest
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.workflows.register import RegisterOptions
+from fanogan_mtl.plan.options import RegisterOptions
 from fanogan_mtl.workflows.register import register as register_run
 
 SMALL = ["--dataset", "optdigits,handwritten", "--classes", "0,8", "--limit", "60", "--epochs", "1,3", "--seeds", "0,1"]

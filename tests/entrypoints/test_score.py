@@ -21,11 +21,12 @@ from project_runs import mlflow_run, recorded, run_inside, script, start_script,
 
 from fanogan_mtl.data.images.decode import ImageError
 from fanogan_mtl.errors import UserError
+from fanogan_mtl.plan.options import ScoreOptions
 from fanogan_mtl.scores import images as image_list
 from fanogan_mtl.scores.contact_sheet import MOST_IMAGES, summarise
 from fanogan_mtl.scores.table import Row, append, complete, open_journal, read_rows
 from fanogan_mtl.serving.scoring import CHUNK_IMAGES
-from fanogan_mtl.workflows.score import ScoreOptions, score
+from fanogan_mtl.workflows.score import score
 
 COLUMNS = ["path", "head", "score", "threshold", "probability", "is_anomaly", "error"]
 HEADS = ["optdigits/0", "optdigits/8"]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.plan.plan import BenchmarkOptions, make_plan
+from fanogan_mtl.plan.options import BenchmarkOptions
+from fanogan_mtl.plan.plan import make_plan
 
 
 def test_comparisons_take_turns_and_every_cell_comes_once(tmp_path: Path) -> None:

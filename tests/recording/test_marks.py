@@ -8,14 +8,16 @@ import mlflow
 import pytest
 from project_runs import environment, furnish, uri
 
-from fanogan_mtl.plan.plan import BenchmarkOptions, Plan, make_plan
+from fanogan_mtl.plan.options import BenchmarkOptions
+from fanogan_mtl.plan.plan import Plan, make_plan
 from fanogan_mtl.recording.marks import explained, mark_tags, rank, read_marks
 from fanogan_mtl.recording.pages import write_overview
 from fanogan_mtl.recording.printed import print_results
 from fanogan_mtl.recording.results import read_results
 from fanogan_mtl.recording.sweep import Sweep
 from fanogan_mtl.supply.models import _asked_for
-from fanogan_mtl.sweep.cell import CellResult, run_cell
+from fanogan_mtl.sweep.cell import run_cell
+from fanogan_mtl.sweep.result import CellResult
 from fanogan_mtl.sweep.workers import Failure
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect

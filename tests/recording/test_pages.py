@@ -11,7 +11,7 @@ from project_runs import recorded, run_inside
 
 from fanogan_mtl import figures
 from fanogan_mtl.recording.pages import write_cell_figures
-from fanogan_mtl.sweep.cell import CellResult
+from fanogan_mtl.sweep.result import CellResult
 
 ANOMALY = np.arange(40) % 4 > 0
 

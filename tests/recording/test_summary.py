@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fanogan_mtl.recording.summary import best_heads, cell_values, comparison_values, fewest_tested, validation_auroc
-from fanogan_mtl.sweep.cell import CellResult, DoneCell
+from fanogan_mtl.sweep.result import CellResult, DoneCell
 
 
 def done(normal_class: str, seed: int, test: tuple[float, float], validation: tuple[float, float]) -> DoneCell:

@@ -7,7 +7,8 @@ import mlflow
 import pytest
 from project_runs import environment, furnish, uri
 
-from fanogan_mtl.plan.plan import BenchmarkOptions, make_plan
+from fanogan_mtl.plan.options import BenchmarkOptions
+from fanogan_mtl.plan.plan import make_plan
 from fanogan_mtl.recording.state import read_state
 from fanogan_mtl.recording.sweep import Sweep
 from fanogan_mtl.sweep.workers import Failure

@@ -9,8 +9,9 @@ import numpy as np
 from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.evaluation.metrics import detection_metrics
 from fanogan_mtl.report.evidence import Recorded
-from fanogan_mtl.sweep.cell import CellResult, Comparison, DoneCell
+from fanogan_mtl.sweep.cell import Comparison
 from fanogan_mtl.sweep.parameters import comparison_parameters
+from fanogan_mtl.sweep.result import CellResult, DoneCell
 
 IMAGES = 60  # of a test; a tenth is normal
 

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
-from fanogan_mtl.plan.plan import BenchmarkOptions, make_plan
+from fanogan_mtl.plan.options import BenchmarkOptions
+from fanogan_mtl.plan.plan import make_plan
 from fanogan_mtl.supply.progress import CellProgress
-from fanogan_mtl.sweep.cell import Cell, CellResult
+from fanogan_mtl.sweep.cell import Cell
+from fanogan_mtl.sweep.result import CellResult
 
 
 def result(seconds: float) -> CellResult:

@@ -18,7 +18,6 @@ from fanogan_mtl.data.splits import limited_rows, split_rows
 from fanogan_mtl.extractors.persistence import load_extractor
 from fanogan_mtl.sweep.cell import (
     Cell,
-    CellResult,
     Comparison,
     drop_kept_detectors,
     kept_detector,
@@ -36,6 +35,7 @@ from fanogan_mtl.sweep.pretraining import (
     read_features,
     run_pretraining,
 )
+from fanogan_mtl.sweep.result import CellResult
 
 TIMES = {"fit_seconds", "score_seconds"}
 DEEP = ["fanogan", "vae", "deep_svdd", "dagmm"]

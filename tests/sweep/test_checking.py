@@ -14,7 +14,8 @@ from test_cell import cell_of, digits
 from fanogan_mtl.data.splits import Split
 from fanogan_mtl.evaluation import sanity
 from fanogan_mtl.sweep import cell as cells
-from fanogan_mtl.sweep.cell import Cell, CellResult, run_cell
+from fanogan_mtl.sweep.cell import Cell, run_cell
+from fanogan_mtl.sweep.result import CellResult
 
 Scores = Callable[[np.ndarray[Any, Any], np.ndarray[Any, Any]], np.ndarray[Any, Any]]
 DEEP = ["fanogan", "vae", "deep_svdd", "dagmm"]

@@ -1,6 +1,6 @@
 import numpy as np
 
-from fanogan_mtl.sweep.cell import CellResult, DoneCell
+from fanogan_mtl.sweep.result import CellResult, DoneCell
 from fanogan_mtl.sweep.tested import rows_tested, together
 
 

@@ -1,0 +1,165 @@
+"""The plan of a sweep on features: which extractors are needed, and the cells that read their features."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import click
+
+from fanogan_mtl.data.dataset import Dataset
+from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.extractors.registry import extractor_class
+from fanogan_mtl.plan import words as read
+from fanogan_mtl.plan.extractors import (
+    ExtractorChoice,
+    Pretrainings,
+    check_unseen,
+    parse_extractors,
+    sentence,
+)
+from fanogan_mtl.plan.options import HybridOptions
+from fanogan_mtl.plan.plan import Asked, Plan, PlannedComparison, read_options
+from fanogan_mtl.plan.words import FindStudy
+from fanogan_mtl.sweep.cell import Cell, Comparison
+from fanogan_mtl.sweep.parameters import comparison_parameters
+from fanogan_mtl.sweep.pretraining import Pretraining, description_of
+
+Data = tuple[DatasetSpec, Dataset, tuple[str, ...]]  # with the classes that are normal in turn
+Extractors = dict[tuple[int, str | None], str]  # seed and held-out class -> key
+PROTOCOLS = ("paper", "unseen-class", "unseen-domain")
+
+
+@dataclass(frozen=True)
+class HybridPlan:
+    """The cells, and the extractors that they need, by key."""
+
+    plan: Plan
+    pretrainings: dict[str, Pretraining]
+
+
+def make_hybrid_plan(options: HybridOptions, find_study: FindStudy | None = None) -> HybridPlan:
+    """Check every option, prepare the data, and lay out extractors and cells.
+
+    Raises
+    ------
+    UserError
+        For the first thing that is wrong.
+    """
+    protocols = [read.parse_choice("protocol", word.strip(), PROTOCOLS) for word in options.protocol.split(",")]
+    if len(set(protocols)) < len(protocols):
+        raise UserError(f"protocol {options.protocol!r}: one is there twice")
+    asked = read_options(options, find_study)
+    for _, dataset, _ in asked.datasets:
+        if not dataset.is_images:
+            raise UserError(f"data set {dataset.name!r} holds vectors, extractors take images: use the entry benchmark")
+    data_dir = asked.execution.data_dir
+    choices = parse_extractors(
+        options.extractors, options.extractor_params, options.extractor_epochs, options.weights, data_dir
+    )
+    layout = _Layout(asked)
+    for protocol in protocols:
+        for choice in choices:
+            layout.add(choice, protocol)
+    if not layout.comparisons:
+        raise UserError(f"protocol {options.protocol}: no domain of a pool is unseen; name its members, as in a,b")
+    return HybridPlan(Plan(tuple(layout.comparisons), asked.execution), layout.pretrainings)
+
+
+class _Layout:
+    """Collects comparisons and pretrainings, extractor by extractor."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.make = Pretrainings([spec for spec, _, _ in asked.datasets], asked.limit, asked.execution.data_dir)
+        self.pretrainings: dict[str, Pretraining] = {}
+        self.comparisons: list[PlannedComparison] = []
+
+    def add(self, choice: ExtractorChoice, protocol: str) -> None:
+        """Add what one extractor under one protocol asks for."""
+        if choice.uri is not None:
+            self._add_logged(choice, protocol)
+            return
+        for data in self.asked.datasets:
+            spec, domains = data[0], self.make.domains
+            if protocol == "unseen-domain":
+                if len(spec.sources) > 1:
+                    click.echo(f"unseen-domain leaves out the pool {spec.name}: no domain of it is unseen", err=True)
+                    continue
+                domains = [domain for domain in domains if domain.name != spec.name]
+                if not domains:
+                    raise UserError(f"protocol unseen-domain: {spec.name!r} is the only domain; name another data set")
+            self._add_trained(choice, protocol, data, pool_of(domains))
+
+    def _add_trained(self, choice: ExtractorChoice, protocol: str, data: Data, pool: DatasetSpec) -> None:
+        seeds, held_out = self.asked.seeds, list(data[1].classes) if protocol == "unseen-class" else [None]
+        canonical = [self.make.make(choice, pool, 0, name).key for name in held_out]  # for one key whatever the seeds
+        learned = hashlib.sha256(",".join(canonical).encode()).hexdigest()[:32]
+        made = {(seed, name): self.make.make(choice, pool, seed, name) for seed in seeds for name in held_out}
+        self.pretrainings |= {each.key: each for each in made.values()}
+        extractors = {each: pretraining.key for each, pretraining in made.items()}
+        domains = [source.name for source in sources_of(pool)]
+        self._append(choice, protocol, data, learned, extractors, domains, _sentence(choice, pool, protocol))
+
+    def _add_logged(self, choice: ExtractorChoice, protocol: str) -> None:
+        assert choice.key is not None
+        if protocol != "paper":
+            raise UserError(f"protocol {protocol}: {choice.uri} is one trained extractor; name an architecture instead")
+        data_dir = self.asked.execution.data_dir
+        datasets = [dataset for _, dataset, _ in self.asked.datasets]
+        check_unseen(choice, datasets, self.asked.seeds, self.asked.limit, data_dir)
+        description = description_of(data_dir, choice.key)
+        seen = sentence(description)
+        for data in self.asked.datasets:
+            extractors: Extractors = {(seed, None): choice.key for seed in self.asked.seeds}
+            self._append(choice, "logged", data, choice.key, extractors, description["domains"], seen)
+
+    def _append(
+        self,
+        choice: ExtractorChoice,
+        protocol: str,
+        data: Data,
+        learned: str,
+        extractors: Extractors,
+        domains: Sequence[str],
+        seen: str,
+    ) -> None:
+        """Add the comparison of every detector on the features of a data set."""
+        spec, dataset, classes = data
+        parameters = json.loads(choice.parameters)
+        of_extractor = json.dumps({**parameters, "data": "+".join(domains)})
+        for detector in self.asked.detectors:
+            comparison = Comparison(
+                spec,
+                dataset.digest,
+                detector.name,
+                comparison_parameters(detector.name, detector.parameters),
+                self.asked.budgets,
+                self.asked.limit,
+                extractor=choice.name,
+                learned=learned,
+                protocol=protocol,
+                common_scale=parameters["n_components"] is not None,
+            )
+            cells = tuple(
+                Cell(comparison, normal_class, seed, extractors[seed, held_out], held_out)
+                for normal_class in classes
+                for seed, held_out in extractors
+                if held_out != normal_class
+            )
+            planned = PlannedComparison(comparison, dataset, detector.setting, cells, of_extractor, seen)
+            self.comparisons.append(planned)
+
+
+def _sentence(choice: ExtractorChoice, pool: DatasetSpec, protocol: str) -> str:
+    """One sentence on what the extractor had seen of the classes that count as anomalies."""
+    of = f"{extractor_class(choice.name).sees} {', '.join(source.name for source in sources_of(pool))}"
+    end = {
+        "paper": "all classes, the anomalies' too",
+        "unseen-class": "all classes but the one that counts as anomaly",
+        "unseen-domain": "all classes, but nothing of the domain that is tested",
+    }[protocol]
+    return f"Protocol {protocol}: the extractor {choice.name} had seen {of}: {end}; never a tested image."

@@ -1,0 +1,215 @@
+"""Every option of every entry, written once: its default, as text, and what it means.
+
+The commands, `MLproject` and `docs/parameters.md` are made of these classes: after a change here, run
+`python -m entrypoints.project --write`. Nothing heavy is imported, as `--help` is made of them, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+def option(default: str, help: str, changes_numbers: bool = True) -> Any:
+    """Declare an option.
+
+    Parameters
+    ----------
+    default : str
+        Never empty: MLflow passes no empty parameter on.
+    help : str
+        What it means, in one sentence or two, as `--help` and `docs/parameters.md` show it.
+    changes_numbers : bool
+        False for an option that says how something is run, not what: the report leaves it out of the commands by
+        which a sweep is done again.
+    """
+    return field(default=default, metadata={"help": help, "changes_numbers": changes_numbers})
+
+
+def shown_again(options: type[Any]) -> dict[str, str]:
+    """Options that change a number, with their defaults: what a command must name to do the same again."""
+    return {each.name: str(each.default) for each in fields(options) if each.metadata["changes_numbers"]}
+
+
+# A class's fields follow those of its bases, the last base first.
+
+
+@dataclass(frozen=True)
+class DataDirOptions:
+    """Where prepared data is."""
+
+    data_dir: str = option("auto", "Folder of prepared data; auto is the user's cache.", changes_numbers=False)
+
+
+@dataclass(frozen=True)
+class WhereOptions(DataDirOptions):
+    """Where tasks run and data is."""
+
+    device: str = option("auto", "auto, cpu or cuda.")
+    workers: str = option("auto", "Worker processes; auto is one per core.", changes_numbers=False)
+    scheduler: str = option(
+        "none", "Address of a Dask cluster that runs the cells, as tcp://HOST:8786; none is worker processes here."
+    )
+
+
+@dataclass(frozen=True)
+class DatasetOptions:
+    """Which data."""
+
+    dataset: str = option(
+        "sample",
+        "Data sets: sample, paper, mnist, svhn, usps, folder:PATH, NAME=npz:PATH, adbench:PATH, pools a+b, lists a,b; "
+        "after folder: and npz: settings such as folder:PATH?image_size=64&colour=rgb.",
+    )
+
+
+@dataclass(frozen=True)
+class DrawOptions:
+    """Which draws of the data."""
+
+    seeds: str = option("0", "Seeds, as 0,1,2.")
+    limit: str = option("none", "At most so many training and so many test images of each class.")
+
+
+@dataclass(frozen=True)
+class DetectorOptions:
+    """Which detectors, and how they are trained."""
+
+    detectors: str = option("fanogan,vae,deep_svdd,dagmm,pca,knn,iforest", "Detectors; also pyod:ClassName.")
+    detector_params: str = option(
+        "none", 'Parameters as JSON, as {"fanogan": {"latent_dim": 32}, "vae": "tuned"}; tuned for all; study:NAME.'
+    )
+    epochs: str = option("20,50", "Epoch budgets: how long networks are trained, each scored after each.")
+    batch_size: str = option("default", "Rows of one training step, for detectors that take it.")
+    latent_dim: str = option("default", "Dimensions of the latent space, for detectors that take it.")
+    kappa: str = option("default", "f-AnoGAN's weight of the feature term.")
+    classes: str = option("all", "Classes to take as normal, as 0,3,8.")
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """What a sweep keeps, and whether it only shows its plan."""
+
+    log_models: str = option(
+        "best", "Models to keep: none, best (of each data set, by validation AUROC) or all.", changes_numbers=False
+    )
+    dry_run: str = option("false", "true: print the plan, train nothing.", changes_numbers=False)
+    retry: str = option(
+        "false",
+        "true: train again the cells that failed, and those whose result is gone from MLflow's artifacts.",
+        changes_numbers=False,
+    )
+
+
+@dataclass(frozen=True)
+class ExtractorOptions:
+    """Which extractors, and how they are trained."""
+
+    extractors: str = option("resnet18,lenet5,pca", "Extractors to train.")
+    extractor_params: str = option("none", 'Parameters as JSON, as {"resnet18": {"n_components": 32}}.')
+    extractor_epochs: str = option("default", "Epochs of training at most; default is each extractor's own.")
+    weights: str = option(
+        "default",
+        "File with ImageNet weights (a state dict of torchvision's network of that name); default downloads them.",
+    )
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions(WhereOptions, SweepOptions, DrawOptions, DetectorOptions, DatasetOptions):
+    """The entry `benchmark`: detectors on pixels."""
+
+
+@dataclass(frozen=True)
+class HybridOptions(BenchmarkOptions, ExtractorOptions):
+    """The entry `hybrid`: detectors on extractors' features."""
+
+    detectors: str = option("fanogan,knn,pca", "Detectors; also pyod:ClassName.")
+    extractors: str = option("resnet18", "Extractors; also logged ones, as runs:/ID/NAME or models:/NAME/VERSION.")
+    protocol: str = option("paper", "What the extractor may see: paper, unseen-class, unseen-domain, or several.")
+
+
+@dataclass(frozen=True)
+class TuneOptions(BenchmarkOptions):
+    """The entry `tune`: a search for a detector's setting."""
+
+    detectors: str = option("fanogan", "The detector to tune; also pyod:ClassName.")
+    extractors: str = option("none", "An extractor, to tune the detector on its features.")
+    trials: str = option("20", "Settings to try, those of earlier starts included.")
+    timeout: str = option("none", "Seconds after which no trial is begun.")
+    storage: str = option(
+        "auto", "A database's URL, as postgresql://HOST/NAME; auto is a file in the data folder.", changes_numbers=False
+    )
+    study_name: str = option(
+        "auto", "Name of Optuna's study; auto is made of detector, data and objective: the same command goes on."
+    )
+    search_space: str = option(
+        "default",
+        'What to search as JSON, as {"latent_dim": {"low": 8, "high": 128, "log": true}, "batch_size": [16, 32]}.',
+    )
+
+
+@dataclass(frozen=True)
+class StudyOptions(BenchmarkOptions):
+    """The entry `main`: the whole study."""
+
+    extractors: str = option("resnet18,lenet5,pca", "Extractors; detectors are put on each one's features.")
+    output: str = option("report", "Folder for report.html, results.csv and results.parquet.")
+
+
+@dataclass(frozen=True)
+class PretrainOptions(WhereOptions, DrawOptions, ExtractorOptions, DatasetOptions):
+    """The entry `pretrain`: extractors alone."""
+
+    hold_out_class: str = option("none", "A class of which nothing is learned.")
+    hold_out_domain: str = option("none", "A domain of which nothing is learned.")
+
+
+@dataclass(frozen=True)
+class PreprocessOptions(DataDirOptions, DatasetOptions):
+    """The entry `preprocess`: data, prepared and shown."""
+
+
+@dataclass(frozen=True)
+class ReportOptions(DataDirOptions):
+    """The entry `report`: recorded comparisons as one page."""
+
+    runs: str = option("all", "Ids of sweeps' runs, separated by commas; all takes every comparison of the experiment.")
+    output: str = option("report", "Folder for report.html, results.csv and results.parquet.")
+
+
+@dataclass(frozen=True)
+class RegisterOptions(WhereOptions):
+    """The entry `register`: a recorded setting becomes a registered model."""
+
+    run: str = option(
+        "none", "Id of a sweep's run (its best setting by validation AUROC is registered), a comparison's or a cell's."
+    )
+    name: str = option("anomaly-detector", "Name of the registered model.")
+    alias: str = option("champion", "Alias of the new version.")
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """The entry `score`: images become a table of scores."""
+
+    model: str = option("none", "Address of the model, as models:/NAME/VERSION.")
+    input: str = option("none", "Folder whose images are scored, or a text file with one path per line.")
+    output: str = option("scores.csv", "Table to write: .csv or .parquet.")
+    heads: str = option("all", "Heads that score, separated by commas.")
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """The entry `demo`: a page to try a model."""
+
+    model: str = option("none", "Address of the model, as models:/NAME/VERSION.")
+    host: str = option("127.0.0.1", "0.0.0.0 shows the page to the whole network.")
+    port: str = option("7860", "Port of the page.")
+
+
+@dataclass(frozen=True)
+class CacheOptions(DataDirOptions):
+    """The entry `cache`: what lies in the data folder."""
+
+    prune: str = option("none", "What to remove: none, unused (for some days), all, or one kind, as features.")
+    days: str = option("30", "With unused: after so many days.")

@@ -1,0 +1,111 @@
+"""What a cell leaves (`CellResult`), and what is read back of a finished one (`DoneCell`)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fanogan_mtl.evaluation.sanity import Checks
+from fanogan_mtl.evaluation.weights import Weights, class_weights
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Test images beside what the detector makes of them, half of them anomalies.
+
+    Attributes
+    ----------
+    images, reconstructions : float array of shape (n, size, size) or (n, size, size, 3), in [0, 1]
+        A reconstruction may leave the range.
+    anomaly : bool array of shape (n,)
+    """
+
+    images: NDArray[np.float32]
+    reconstructions: NDArray[np.float32]
+    anomaly: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What a cell leaves.
+
+    Attributes
+    ----------
+    metrics : dict
+        By budget, metric name to value: of the test part, but for `validation_auroc`, which choices are made by;
+        `fit_seconds` is the training time up to that budget.
+    scores : float array of shape (number of budgets, n)
+        Scores of the test rows at each budget.
+    anomaly : bool array of shape (n,)
+    labels, rows : int arrays of shape (n,)
+        Class of each test row, and its place in the data set (training images, then test images).
+    examples : Examples or None
+        For detectors that reconstruct, at the last budget.
+    checks : Checks or None
+        See `evaluation.sanity`; None in results of earlier versions.
+    weighs_classes : bool
+        Whether every class counts the same in the metrics, as in tests of images; each row does otherwise.
+    """
+
+    metrics: dict[int, dict[str, float]]
+    scores: NDArray[np.float64]
+    anomaly: NDArray[np.bool_]
+    labels: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    examples: Examples | None = None
+    checks: Checks | None = None
+    weighs_classes: bool = False
+
+    @cached_property
+    def weights(self) -> Weights | None:
+        """Weights (n,) of the test rows in every metric and curve; None where all weigh the same."""
+        return class_weights(self.labels) if self.weighs_classes else None
+
+    @property
+    def test(self) -> tuple[NDArray[np.bool_], NDArray[np.float64], Weights | None]:
+        """What metrics and curves take: anomaly, scores at the last budget, and weights."""
+        return self.anomaly, self.scores[-1], self.weights
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Test rows of each class, by label."""
+        labels, counts = np.unique(self.labels, return_counts=True)
+        return dict(zip(labels.tolist(), counts.tolist(), strict=True))
+
+    def save(self, path: Path) -> None:
+        """Write everything to one `.npz` file."""
+        names = ("scores", "anomaly", "labels", "rows", "weighs_classes")
+        arrays: dict[str, Any] = {name: np.asarray(getattr(self, name)) for name in names}
+        if self.examples:
+            arrays |= {f"example_{name}": value for name, value in vars(self.examples).items()}
+        if self.checks:
+            arrays["checks"] = np.array(json.dumps(asdict(self.checks)))
+        np.savez_compressed(path, metrics=np.array(json.dumps(self.metrics)), **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> CellResult:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        metrics = {int(budget): values for budget, values in json.loads(str(arrays.pop("metrics"))).items()}
+        examples = {name.removeprefix("example_"): arrays.pop(name) for name in list(arrays) if name[:8] == "example_"}
+        checks = Checks(**json.loads(str(arrays.pop("checks")))) if "checks" in arrays else None
+        arrays["weighs_classes"] = bool(arrays.get("weighs_classes", False))
+        return cls(metrics=metrics, examples=Examples(**examples) if examples else None, checks=checks, **arrays)
+
+
+@dataclass(frozen=True)
+class DoneCell:
+    """A finished cell: which it was, and what came out (see `Cell`)."""
+
+    normal_class: str
+    seed: int
+    result: CellResult
+    anomalous_class: str | None = None
+    extractor_key: str | None = None
