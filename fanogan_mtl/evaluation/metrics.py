@@ -1,6 +1,15 @@
-"""Metrics of one scored test, under scikit-learn's names. An anomaly is the positive class."""
+"""Metrics of one scored test, under scikit-learn's names. An anomaly is the positive class.
+
+To add one, write its entry in `METRICS`. Metrics are computed of what a cell has stored, so a new one appears for cells
+that are done already: on their runs in MLflow, their models and in reports, without a training.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,10 +28,150 @@ from fanogan_mtl.evaluation.checks import checked, checked_weights
 ROUNDING = 1e-9  # of sums of weights: far less than a row is of any test
 
 
+@dataclass(frozen=True)
+class ScoredTest:
+    """What metrics are computed of.
+
+    Attributes
+    ----------
+    anomaly : bool array of shape (n,)
+    scores : float array of shape (n,)
+    threshold : float
+    weights : float array of shape (n,) or None
+        How much each row counts; None where all count the same.
+    """
+
+    anomaly: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+    threshold: float
+    weights: NDArray[np.float64] | None
+
+    @cached_property
+    def found(self) -> NDArray[np.bool_]:
+        """Rows (n,) that score above the threshold (not at it), as in PyOD."""
+        return self.scores > self.threshold
+
+    @cached_property
+    def rates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """False-positive and true-positive rate at every cut between scores."""
+        fpr, tpr, _ = roc_curve(self.anomaly, self.scores, sample_weight=self.weights, drop_intermediate=False)
+        return fpr, tpr
+
+    def greatest_recall(self, most: float) -> float:
+        """The greatest recall with at most that share of false positives; nothing is interpolated."""
+        fpr, tpr = self.rates
+        return float(tpr[fpr <= most + ROUNDING].max())
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of a scored test.
+
+    Attributes
+    ----------
+    label : str
+        What people call it, as a table's caption.
+    meaning : str
+        One sentence, with formula or source, for the docs.
+    of : callable or None
+        Computes it; None for what is measured while a cell runs, and stored.
+    unit : {"share", "score", "seconds"}
+        A share is in [0, 1], and shown in percent. Scores of two detectors have no common unit, so what is in units of
+        scores is not averaged. Seconds are averaged, but their deviation says nothing.
+    higher_is_better : bool or None
+        None where neither is.
+    in_view, in_report : bool
+        Whether it is a column of the view that a sweep leaves in MLflow, and a table of the report.
+    """
+
+    label: str
+    meaning: str
+    of: Callable[[ScoredTest], float] | None = None
+    unit: Literal["share", "score", "seconds"] = "share"
+    higher_is_better: bool | None = True
+    in_view: bool = False
+    in_report: bool = False
+
+
+METRICS: dict[str, Metric] = {
+    "auroc": Metric(
+        "AUROC",
+        "Area under the ROC curve: the share of pairs of an anomaly and a normal row that are ranked right, ties half "
+        "(scikit-learn's `roc_auc_score`).",
+        lambda test: float(roc_auc_score(test.anomaly, test.scores, sample_weight=test.weights)),
+        in_view=True,
+        in_report=True,
+    ),
+    "auprc": Metric(
+        "Average precision",
+        "Area under the precision-recall curve as scikit-learn's `average_precision_score` sums it.",
+        lambda test: float(average_precision_score(test.anomaly, test.scores, sample_weight=test.weights)),
+        in_view=True,
+    ),
+    "precision": Metric(
+        "Precision",
+        "The share of anomalies among the rows above the threshold; 0 where there is none.",
+        lambda test: float(precision_score(test.anomaly, test.found, sample_weight=test.weights, zero_division=0)),
+        in_report=True,
+    ),
+    "recall": Metric(
+        "Recall",
+        "The share of anomalies above the threshold.",
+        lambda test: float(recall_score(test.anomaly, test.found, sample_weight=test.weights)),
+        in_report=True,
+    ),
+    "f1": Metric(
+        "F1",
+        "Harmonic mean of precision and recall.",
+        lambda test: float(f1_score(test.anomaly, test.found, sample_weight=test.weights)),
+    ),
+    "balanced_accuracy": Metric(
+        "Balanced accuracy",
+        "Mean of the recall and of the share of normal rows at or below the threshold.",
+        lambda test: float(balanced_accuracy_score(test.anomaly, test.found, sample_weight=test.weights)),
+    ),
+    "false_alarm_rate": Metric(
+        "False alarms",
+        "The share of normal rows above the threshold; 0.1 is meant, see [thresholds](thresholds.md).",
+        lambda test: float(recall_score(~test.anomaly, test.found, sample_weight=test.weights)),
+        higher_is_better=False,
+    ),
+    "fpr_at_95_tpr": Metric(
+        "False alarms at 95 % recall",
+        "The least false-positive rate at which at least 95 % of the anomalies are found.",
+        lambda test: float(test.rates[0][test.rates[1] >= 0.95 - ROUNDING].min()),
+        higher_is_better=False,
+    ),
+    "recall_at_1_fpr": Metric(
+        "Recall at 1 % false alarms",
+        "The greatest recall with at most 1 % false positives; nothing is interpolated.",
+        lambda test: test.greatest_recall(0.01),
+    ),
+    "recall_at_5_fpr": Metric(
+        "Recall at 5 % false alarms",
+        "The greatest recall with at most 5 % false positives; nothing is interpolated.",
+        lambda test: test.greatest_recall(0.05),
+    ),
+    "threshold": Metric(
+        "Threshold",
+        "The 0.9 quantile of the training scores (PyOD's `contamination=0.1`).",
+        lambda test: float(test.threshold),
+        unit="score",
+        higher_is_better=None,
+    ),
+    "validation_auroc": Metric("Validation AUROC", "AUROC on the validation part: what choices are made by."),
+    "fit_seconds": Metric(
+        "Training time", "Training time up to a budget.", unit="seconds", higher_is_better=False, in_view=True
+    ),
+    "score_seconds": Metric("Scoring time", "Time to score the test part.", unit="seconds", higher_is_better=False),
+}
+"""Name, as MLflow shows it, to metric."""
+
+
 def detection_metrics(
     anomaly: ArrayLike, scores: ArrayLike, threshold: float, weights: ArrayLike | None = None
 ) -> dict[str, float]:
-    """Rank and threshold metrics of one test.
+    """Compute every metric of one test.
 
     Parameters
     ----------
@@ -35,11 +184,7 @@ def detection_metrics(
     Returns
     -------
     dict
-        In [0, 1]: `auroc`; `auprc` (average precision); `precision` (0 where nothing is found), `recall`, `f1`,
-        `balanced_accuracy` and `false_alarm_rate` (the share of normal rows found) at the threshold; `fpr_at_95_tpr`,
-        the smallest false-positive rate with at least 95 % of the anomalies found; `recall_at_1_fpr` and
-        `recall_at_5_fpr`, the greatest recall with at most 1 % and 5 % false positives (nothing interpolated). In score
-        units: `threshold`.
+        Name to value, of each entry of `METRICS` that is computed.
 
     Raises
     ------
@@ -47,34 +192,13 @@ def detection_metrics(
         For another shape, values that are not finite, one class only, or weights that are not above 0.
     """
     anomaly, scores = checked(anomaly, scores)
-    weights = checked_weights(weights, len(scores))
     if not np.isfinite(threshold):
         raise ValueError(f"threshold must be finite, got {threshold}")
-    found = scores > threshold
-    fpr, tpr, _ = roc_curve(anomaly, scores, sample_weight=weights, drop_intermediate=False)
-    return {
-        "auroc": auroc(anomaly, scores, weights),
-        "auprc": float(average_precision_score(anomaly, scores, sample_weight=weights)),
-        "precision": float(precision_score(anomaly, found, sample_weight=weights, zero_division=0)),
-        "recall": float(recall_score(anomaly, found, sample_weight=weights)),
-        "f1": float(f1_score(anomaly, found, sample_weight=weights)),
-        "balanced_accuracy": float(balanced_accuracy_score(anomaly, found, sample_weight=weights)),
-        "false_alarm_rate": float(recall_score(~anomaly, found, sample_weight=weights)),
-        "fpr_at_95_tpr": float(fpr[tpr >= 0.95 - ROUNDING].min()),
-        "recall_at_1_fpr": _greatest_recall(fpr, tpr, 0.01),
-        "recall_at_5_fpr": _greatest_recall(fpr, tpr, 0.05),
-        "threshold": float(threshold),
-    }
+    test = ScoredTest(anomaly, scores, threshold, checked_weights(weights, len(scores)))
+    return {name: metric.of(test) for name, metric in METRICS.items() if metric.of}
 
 
 def auroc(anomaly: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Area under the ROC curve: the share of pairs of an anomaly and a normal row that are ranked right, ties half.
-
-    Input and errors as in `detection_metrics`.
-    """
+    """Compute the AUROC alone; input and errors as in `detection_metrics`."""
     anomaly, scores = checked(anomaly, scores)
     return float(roc_auc_score(anomaly, scores, sample_weight=checked_weights(weights, len(scores))))
-
-
-def _greatest_recall(fpr: NDArray[np.float64], tpr: NDArray[np.float64], most: float) -> float:
-    return float(tpr[fpr <= most + ROUNDING].max())

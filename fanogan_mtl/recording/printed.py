@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from fanogan_mtl.evaluation.metrics import METRICS
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.recording.marks import MARKED, Marks, explained
 from fanogan_mtl.recording.results import ComparisonResult
@@ -13,6 +14,15 @@ from fanogan_mtl.recording.sweep import Sweep
 from fanogan_mtl.sweep.tested import together
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.views import is_server, save_view
+
+DEVIATIONS = ("auroc_std_over_seeds", "auroc_std_over_classes")
+VIEWED = [
+    column
+    for name, metric in METRICS.items()
+    if metric.in_view
+    for column in (name, *(each for each in DEVIATIONS if each.startswith(name)))
+]
+"""Metrics that are columns of the view in MLflow."""
 
 
 def print_results(results: Sequence[ComparisonResult]) -> None:
@@ -69,7 +79,7 @@ def print_failures(sweep: Sweep) -> None:
 
 def print_where_to_look(tracking: Tracking, sweep_id: str) -> None:
     """Print how to open the MLflow UI at the comparisons of a sweep."""
-    page = save_view(tracking, sweep_id)
+    page = save_view(tracking, sweep_id, VIEWED)
     if is_server(tracking):
         click.echo(f"\nLook at it: {page}")
     else:

@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import fmean
 
+from fanogan_mtl.evaluation.metrics import METRICS
 from fanogan_mtl.evaluation.statistics import Summary, summarise
 from fanogan_mtl.sweep.result import CellResult, DoneCell
 from fanogan_mtl.sweep.tested import rows_tested
 from fanogan_mtl.tracking.records import Value
 
-NOT_AVERAGED = {"threshold"}  # a score's unit differs from class to class
-WITHOUT_DEVIATION = ("fit_seconds", "score_seconds")
-
 
 def summaries(cells: Sequence[DoneCell], budget: int) -> dict[str, Summary]:
     """Summarise each metric at one budget over classes and seeds (of single anomalous classes, first over those)."""
-    names = [name for name in cells[0].result.metrics[budget] if name not in NOT_AVERAGED]
+    names = [name for name in cells[0].result.metrics[budget] if _unit(name) != "score"]
     groups: dict[tuple[str, int], list[dict[str, float]]] = {}
     for cell in cells:
         groups.setdefault((cell.normal_class, cell.seed), []).append(cell.result.metrics[budget])
@@ -39,7 +37,7 @@ def comparison_values(cells: Sequence[DoneCell], classes: Sequence[str]) -> list
     for budget in budgets:
         for name, summary in summaries(cells, budget).items():
             values.append(Value(name, summary.mean, budget))
-            if not name.startswith(WITHOUT_DEVIATION):
+            if _unit(name) == "share":
                 deviations = {"seeds": summary.std_over_seeds, "classes": summary.std_over_classes}
                 values += [
                     Value(f"{name}_std_over_{of}", std, budget) for of, std in deviations.items() if std is not None
@@ -49,6 +47,11 @@ def comparison_values(cells: Sequence[DoneCell], classes: Sequence[str]) -> list
     last = summaries(cells, budgets[-1])["auroc"].by_class
     values += [Value("auroc_by_class", last[each], classes.index(each)) for each in last]
     return values + [Value(name, count, budgets[-1]) for name, count in asdict(rows_tested(cells)).items()]
+
+
+def _unit(name: str) -> str:
+    """A metric's unit; that of a detector's other score, as `auroc_image`, is AUROC's."""
+    return METRICS[name].unit if name in METRICS else "share"
 
 
 def cell_values(result: CellResult) -> list[Value]:

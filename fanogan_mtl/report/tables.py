@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 
+from fanogan_mtl.evaluation.metrics import METRICS
 from fanogan_mtl.report.commands import missing
 from fanogan_mtl.report.content import NONE, NOT_RUN, Commands, Entry, Row, Section, Table, Text, best_marked, share
 from fanogan_mtl.report.evidence import PUBLISHED, STAND_INS, Evidence, Result
 from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, NOTES, SHALLOW, model_name, published
 from fanogan_mtl.sweep.tested import together
 
-METRICS = {"auroc": "AUROC", "precision": "Precision", "recall": "Recall"}
+SHOWN = {name: metric.label for name, metric in METRICS.items() if metric.in_report}
 TITLES = {
     "5.1": "Table 5.1: detectors on single data sets",
     "5.2": "Table 5.2: one detector for all data sets at once",
@@ -38,7 +39,7 @@ def table_sections(evidence: Evidence) -> list[Section]:
             title,
             (
                 *_introduction(evidence, number),
-                *(_table(evidence, number, metric, _columns(evidence, number)) for metric in METRICS),
+                *(_table(evidence, number, metric, _columns(evidence, number)) for metric in SHOWN),
                 *_gaps(evidence, number),
             ),
         )
@@ -91,7 +92,7 @@ def _table(evidence: Evidence, number: str, metric: str, columns: Sequence[Colum
         rows += _own_rows(dataset, metric, results)
     if number == "5.3":
         rows += _mean_rows(evidence, metric, columns, [dataset for dataset, _ in datasets])
-    caption = f"{METRICS[metric]} in percent. ★ is the best of its row; * see the marked comparisons above."
+    caption = f"{SHOWN[metric]} in percent. ★ is the best of its row; * see the marked comparisons above."
     return Table(
         f"{TITLES[number].partition(':')[0]}: {metric}", caption, ("", *(c.head for c in columns)), tuple(rows)
     )

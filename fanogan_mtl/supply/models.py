@@ -25,6 +25,7 @@ from fanogan_mtl.detectors.persistence import refuse_unservable
 from fanogan_mtl.errors import UserError, one_line
 from fanogan_mtl.evaluation.alarms import FalseAlarms
 from fanogan_mtl.evaluation.calibration import Calibration
+from fanogan_mtl.evaluation.metrics import METRICS
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.plan.plan import Execution, PlannedComparison
 from fanogan_mtl.recording.results import ComparisonResult
@@ -48,7 +49,6 @@ from fanogan_mtl.tracking.records import Record
 
 WIDE = "\u2003"  # MLflow shows tables without a space between columns
 CONTAMINATION = 0.1  # PyOD's default
-MODEL_METRICS = ("auroc", "auprc", "balanced_accuracy", "validation_auroc")
 
 
 @dataclass(frozen=True)
@@ -335,7 +335,8 @@ def _facts(heads: Sequence[ChosenHead], setting: str) -> ModelFacts:
     metrics = [
         ModelMetric(name, fmean(head.metrics[name] for head in own), *data_key(own[0].cell.comparison))
         for own in by_dataset.values()
-        for name in MODEL_METRICS
+        for name, metric in METRICS.items()
+        if metric.unit == "share"
     ]
     parameters = {
         "detector": comparison.detector,

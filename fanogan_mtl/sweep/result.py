@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fanogan_mtl.evaluation.metrics import METRICS, ScoredTest
 from fanogan_mtl.evaluation.sanity import Checks
 from fanogan_mtl.evaluation.weights import Weights, class_weights
 
@@ -90,14 +91,24 @@ class CellResult:
 
     @classmethod
     def load(cls, path: Path) -> CellResult:
-        """Read what `save` wrote."""
+        """Read what `save` wrote; metrics that are newer than the file are computed."""
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
         metrics = {int(budget): values for budget, values in json.loads(str(arrays.pop("metrics"))).items()}
         examples = {name.removeprefix("example_"): arrays.pop(name) for name in list(arrays) if name[:8] == "example_"}
         checks = Checks(**json.loads(str(arrays.pop("checks")))) if "checks" in arrays else None
         arrays["weighs_classes"] = bool(arrays.get("weighs_classes", False))
-        return cls(metrics=metrics, examples=Examples(**examples) if examples else None, checks=checks, **arrays)
+        result = cls(metrics=metrics, examples=Examples(**examples) if examples else None, checks=checks, **arrays)
+        result.add_metrics()
+        return result
+
+    def add_metrics(self) -> None:
+        """Compute the metrics that were not there yet when the cell was trained."""
+        for scores, values in zip(self.scores, (self.metrics[budget] for budget in sorted(self.metrics)), strict=True):
+            test = ScoredTest(self.anomaly, scores, values["threshold"], self.weights)
+            for name, metric in METRICS.items():
+                if metric.of and name not in values:
+                    values[name] = metric.of(test)
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from fanogan_mtl.tracking.connection import Tracking
 
-COLUMNS = (
-    "attributes.`Models`", "params.`dataset`", "params.`extractor`", "params.`protocol`",
-    "params.`detector`", "params.`setting`", "metrics.`auroc`",
-    "metrics.`auroc_std_over_seeds`", "metrics.`auroc_std_over_classes`", "metrics.`auprc`", "metrics.`fit_seconds`",
-    "tags.`marks`",
-)  # fmt: skip
+GROUPING = ("dataset", "extractor", "protocol", "detector", "setting")  # parameters
 LOCAL_SERVER = "http://127.0.0.1:5000"  # where `mlflow ui` listens
 
 
-def save_view(tracking: Tracking, sweep_id: str) -> str:
-    """Save the view in the experiment, as the UI's own *Share view* does; give its address."""
+def save_view(tracking: Tracking, sweep_id: str, metrics: Sequence[str]) -> str:
+    """Save the view in the experiment, as the UI's own *Share view* does; give its address.
+
+    Parameters
+    ----------
+    metrics : sequence of str
+        Names of the metrics that get a column.
+    """
     state = {
         "searchFilter": f"tags.sweeps LIKE '%{sweep_id}%'",
         "orderByKey": "metrics.`auroc`",
@@ -25,7 +27,12 @@ def save_view(tracking: Tracking, sweep_id: str) -> str:
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": COLUMNS,
+        "selectedColumns": [
+            "attributes.`Models`",
+            *(f"params.`{name}`" for name in GROUPING),
+            *(f"metrics.`{name}`" for name in metrics),
+            "tags.`marks`",
+        ],
     }
     tracking.client.set_experiment_tag(tracking.experiment_id, f"mlflow.sharedViewState.{sweep_id}", json.dumps(state))
     server = tracking.shown.rstrip("/") if is_server(tracking) else LOCAL_SERVER
