@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -21,7 +20,6 @@ from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.persistence import load_extractor
 from fanogan_mtl.plan.options import BenchmarkOptions, HybridOptions, TuneOptions, shown_again
-from fanogan_mtl.recording.marks import read_marks
 from fanogan_mtl.recording.state import comparison_of, finished_cells, told_lost
 from fanogan_mtl.report.charts.extractors import Trained, learned_rows
 from fanogan_mtl.report.evidence import Evidence, Recorded, evidence
@@ -33,12 +31,10 @@ from fanogan_mtl.sweep.result import DoneCell
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.environment import environment_tags
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
+from fanogan_mtl.tracking.schema import PARENT, ComparisonRun, SweepRun
 
 
-def chosen_comparisons(tracking: Tracking, runs: str) -> list[Run]:
+def chosen_comparisons(tracking: Tracking, runs: str) -> list[ComparisonRun]:
     """Comparison runs that are asked for: `all` of the experiment, or those of certain runs.
 
     Raises
@@ -46,42 +42,42 @@ def chosen_comparisons(tracking: Tracking, runs: str) -> list[Run]:
     UserError
         For a run that isn't there, is of another experiment, or has no comparisons.
     """
-    comparisons = records.find_runs(tracking, "comparison")
+    comparisons = records.find_comparisons(tracking)
     if runs == "all":
         if not comparisons:
             where = f"experiment {tracking.experiment_id} of {tracking.shown}"
             raise UserError(f"{where} has no comparison: run the entry benchmark first")
         return comparisons
-    chosen: dict[str, Run] = {}
+    chosen: dict[str, ComparisonRun] = {}
     for run_id in [word.strip() for word in runs.split(",")]:
         if not run_id.isalnum():
             raise UserError(f"runs {run_id!r}: give the ids of sweeps' runs, as 3f2a...,81bc..., or all")
-        children = records.find_runs(tracking, "sweep", **{"`mlflow.parentRunId`": run_id})  # a study's
-        wanted = {run_id, *(child.info.run_id for child in children)}
-        own = [run for run in comparisons if wanted & {run.info.run_id, *run.data.tags["sweeps"].split(",")}]
+        children = records.find_sweeps(tracking, **{f"`{PARENT}`": run_id})  # of the entry main
+        wanted = {run_id, *(child.run_id for child in children)}
+        own = [run for run in comparisons if wanted & {run.run_id, *run.sweeps}]
         if not own:
             raise UserError(f"runs {run_id!r}: {_why_nothing(tracking, run_id)}")
-        chosen |= {each.info.run_id: each for each in own}
+        chosen |= {each.run_id: each for each in own}
     return list(chosen.values())
 
 
 def _why_nothing(tracking: Tracking, run_id: str) -> str:
     try:
-        run = tracking.client.get_run(run_id)
+        run = records.get_run(tracking, run_id)
     except Exception:  # each kind of store fails in ways of its own
         return f"{tracking.shown} has no such run; give the id of a sweep's run, or all"
-    if run.info.experiment_id != tracking.experiment_id:
+    if run.experiment_id != tracking.experiment_id:
         return (
-            f"it belongs to experiment {run.info.experiment_id}, not {tracking.experiment_id}: "
+            f"it belongs to experiment {run.experiment_id}, not {tracking.experiment_id}: "
             "set MLFLOW_EXPERIMENT_ID to that"
         )
     return "it has no comparisons; give the id of a sweep's run (benchmark or hybrid), or all"
 
 
-def report_key(runs: Iterable[Run]) -> str:
+def report_key(runs: Iterable[ComparisonRun]) -> str:
     """Digest of all that a report shows: which comparisons, and when each changed last; and of the code's version."""
     tags = environment_tags("cpu")
-    facts = [sorted((run.info.run_id, run.info.status, run.info.end_time) for run in runs), tags.get("git_state", "")]
+    facts = [sorted((run.run_id, run.status, run.ended) for run in runs), tags.get("git_state", "")]
     return hashlib.sha256(json.dumps([*facts, tags["version.fanogan-mtl"]]).encode()).hexdigest()[:32]
 
 
@@ -96,7 +92,7 @@ class Found:
     datasets: Mapping[str, tuple[DatasetSpec, Dataset | None]]
 
 
-def read_evidence(tracking: Tracking, runs: Sequence[Run], data_dir: Path) -> Found:
+def read_evidence(tracking: Tracking, runs: Sequence[ComparisonRun], data_dir: Path) -> Found:
     """Read what those comparisons came to; what can't be read is left out with one line.
 
     Raises
@@ -104,7 +100,7 @@ def read_evidence(tracking: Tracking, runs: Sequence[Run], data_dir: Path) -> Fo
     UserError
         If none of them has a finished cell.
     """
-    recorded: list[tuple[Run, Comparison, list[DoneCell]]] = []
+    recorded: list[tuple[ComparisonRun, Comparison, list[DoneCell]]] = []
     for run in tqdm(runs, desc="reading", unit="comparison"):
         try:
             comparison = comparison_of(run)
@@ -116,27 +112,23 @@ def read_evidence(tracking: Tracking, runs: Sequence[Run], data_dir: Path) -> Fo
             recorded.append((run, comparison, finished.cells))
         if finished.lost:
             remedy = "start its benchmark again with retry=true"
-            tqdm.write(f"left out of {run.info.run_name}: {told_lost(finished.lost)}; {remedy}", file=sys.stderr)
+            tqdm.write(f"left out of {run.name}: {told_lost(finished.lost)}; {remedy}", file=sys.stderr)
     if not recorded:
         raise UserError(
             "none of these runs has a finished cell with its result: wait for the first, or run the entry benchmark "
             "(with retry=true for results that are gone)"
         )
     data = {comparison.key: _dataset(comparison, data_dir) for _, comparison, _ in recorded}
-    widths = {
-        run.data.tags["extractor_key"]: int(run.data.params["n_features"])
-        for run in records.find_runs(tracking, "extractor")
-        if "n_features" in run.data.params
-    }
+    widths = {run.key: run.n_features for run in records.find_extractors(tracking) if run.n_features}
     found = evidence(
         Recorded(
-            run.info.run_id,
+            run.run_id,
             comparison,
-            run.data.params["setting"],
+            run.setting,
             tuple(cells),
             _width(cells[0], data[comparison.key], widths),
             None if (dataset := data[comparison.key]) is None else len(dataset.normal_classes),
-            read_marks(run),
+            run.marks,
         )
         for run, comparison, cells in recorded
     )
@@ -184,38 +176,25 @@ def trained_extractors(tracking: Tracking, found: Found, data_dir: Path) -> list
     return trained
 
 
-def origins(tracking: Tracking, runs: Sequence[Run]) -> list[Origin]:
+def origins(tracking: Tracking, runs: Sequence[ComparisonRun]) -> list[Origin]:
     """The sweeps that comparisons were made in, one for each command."""
-    wanted = {run_id for run in runs for run_id in run.data.tags.get("sweeps", "").split(",")}
+    wanted = {run_id for run in runs for run_id in run.sweeps}
     origins: dict[str, Origin] = {}
-    for run in records.find_runs(tracking, "sweep"):
-        if run.info.run_id in wanted:
-            origin = Origin(run.info.run_id, _command(tracking, run), _facts(run))
+    for run in records.find_sweeps(tracking):
+        if run.run_id in wanted:
+            facts = {**run.environment, "seeds": run.parameter("seeds")}
+            origin = Origin(run.run_id, _command(tracking, run), facts)
             origins.setdefault(origin.command, origin)
     return list(origins.values())
 
 
-def _command(tracking: Tracking, run: Run) -> str:
+def _command(tracking: Tracking, run: SweepRun) -> str:
     """The command that does a sweep again, without what is as by default and what changes no number."""
-    entry = str(run.info.run_name).split()[0]
-    options = OPTIONS.get(entry, BenchmarkOptions)
+    options = OPTIONS.get(run.entry, BenchmarkOptions)
     typed = records.options_of(tracking, run)
     chosen = [
         f" -P {shlex.quote(f'{name}={typed[name]}')}"
         for name, default in shown_again(options).items()
         if typed.get(name, default) != default
     ]
-    return f"mlflow run . -e {entry}{''.join(chosen)}"
-
-
-def _facts(run: Run) -> dict[str, str]:
-    tags = run.data.tags
-    versions = {name.removeprefix("version."): value for name, value in tags.items() if name.startswith("version.")}
-    return {
-        "commit": tags.get("git_state", ""),
-        "seeds": run.data.params.get("seeds", ""),
-        "device": tags.get("device", ""),
-        "processor": tags.get("processor", ""),
-        "cores": tags.get("cores", ""),
-        "versions": ", ".join(f"{name} {value}" for name, value in sorted(versions.items())),
-    }
+    return f"mlflow run . -e {run.entry}{''.join(chosen)}"

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from fanogan_mtl.detectors.registry import caveats
 from fanogan_mtl.evaluation import sanity
 from fanogan_mtl.recording.summary import fewest_tested
 from fanogan_mtl.sweep.result import DoneCell
-from fanogan_mtl.tracking import names
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
-
-MARKS_TAG = "marks"
-"""Tag of a comparison's run: its marks, in a few words each, or `none`."""
-EXPLAINED_TAG = "marks_explained"
-"""Tag of a comparison's run: JSON object, mark to sentence."""
+from fanogan_mtl.tracking import names, schema
 
 MARKED = "not to be taken as it stands"
 
@@ -53,16 +44,10 @@ def mark_tags(marks: Marks, seen: str) -> dict[str, str]:
     """Tags of a comparison's run; its description has `seen`, what the extractor had seen, and the marks' sentences."""
     lines = [f"**{mark}**: {sentence}" for mark, sentence in marks.items()]
     return {
-        MARKS_TAG: ", ".join(marks) or "none",
-        **names.pieces(EXPLAINED_TAG, json.dumps(dict(marks), ensure_ascii=False)),
-        "mlflow.note.content": "\n\n".join(filter(None, [seen, *lines])),
+        schema.MARKS: ", ".join(marks) or "none",
+        **names.pieces(schema.MARKS_EXPLAINED, json.dumps(dict(marks), ensure_ascii=False)),
+        schema.NOTE: "\n\n".join(filter(None, [seen, *lines])),
     }
-
-
-def read_marks(run: Run) -> dict[str, str]:
-    """Read the marks of a comparison's run; none of one that an earlier version recorded."""
-    found: dict[str, str] = json.loads(names.joined(run.data.tags, EXPLAINED_TAG, "{}"))
-    return found
 
 
 def rank(marks: Marks, validation_auroc: float) -> tuple[int, float]:

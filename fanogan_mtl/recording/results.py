@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 from fanogan_mtl.plan.plan import PlannedComparison
-from fanogan_mtl.recording.marks import Marks, rank, read_marks
+from fanogan_mtl.recording.marks import Marks, rank
 from fanogan_mtl.sweep.tested import Tested
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.records import history
+from fanogan_mtl.tracking.schema import ComparisonRun
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def read_result(tracking: Tracking, planned: PlannedComparison, run_id: str) -> 
     if not auroc:
         return None
     by_position = history(tracking, run_id, "auroc_by_class")
-    run = tracking.client.get_run(run_id)
+    run = ComparisonRun(tracking.client.get_run(run_id))
     return ComparisonResult(
         planned,
         run_id,
@@ -67,8 +68,8 @@ def read_result(tracking: Tracking, planned: PlannedComparison, run_id: str) -> 
         history(tracking, run_id, "auroc_std_over_classes"),
         {planned.dataset.classes[position]: value for position, value in by_position.items()},
         max(history(tracking, run_id, "validation_auroc").values()),
-        Tested(*(int(run.data.metrics[each.name]) for each in fields(Tested))),
-        read_marks(run),
+        Tested(*(int(run.metric(each.name)) for each in fields(Tested))),
+        run.marks,
     )
 
 

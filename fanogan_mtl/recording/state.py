@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -21,14 +20,10 @@ from fanogan_mtl.sweep.result import CellResult, DoneCell
 from fanogan_mtl.tracking import names, records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.records import DataInput
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
+from fanogan_mtl.tracking.schema import DONE, SPEC, CellRun, ComparisonRun
 
 RESULT_FILE = "cell.npz"
 READERS = 8  # results read at a time
-SPEC_TAG = "comparison"
-"""Tag of a comparison's run: what it compares, for those who make its models later."""
 
 
 @dataclass
@@ -43,16 +38,16 @@ class State:
         Keys of finished cells.
     failed : dict
         Key of a failed cell to what went wrong, in one line.
-    lost : list of Run
+    lost : list of CellRun
         Finished cells whose result is gone, where that was looked for: see `retry`.
     leftovers : list of str
         Ids of cell runs that a crash cut short, or that are to be tried again.
     """
 
-    comparisons: dict[str, Run]
+    comparisons: dict[str, ComparisonRun]
     done: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
-    lost: list[Run] = field(default_factory=list)
+    lost: list[CellRun] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
 
 
@@ -62,32 +57,27 @@ def read_state(tracking: Tracking, plan: Plan) -> State:
     A finished cell is taken at its run's word, as reading ten thousand results takes minutes: that one is gone shows
     where it is needed, and with `retry`, which reads them all.
     """
-    found = reversed(records.find_runs(tracking, "comparison"))  # of one that was begun twice the first stays
-    runs = {run.data.tags["comparison_key"]: run for run in found}
+    found = reversed(records.find_comparisons(tracking))  # of one that was begun twice the first stays
+    runs = {run.key: run for run in found}
     keys = [each.comparison.key for each in plan.comparisons]
     state = State({key: runs[key] for key in keys if key in runs})
     wanted = {cell.key for cell in plan.cells}
-    finished: list[Run] = []
+    finished: list[CellRun] = []
     for key in tqdm(state.comparisons, "finding what is done", delay=2, leave=False):
-        runs_of_cells = [
-            run
-            for run in records.find_runs(tracking, "cell", comparison_key=key)
-            if run.data.tags["cell_key"] in wanted
-        ]
-        spare = {run.info.run_id for run in records.superseded(runs_of_cells)}
-        for run in runs_of_cells:
-            cell_key = run.data.tags["cell_key"]
-            if run.info.run_id in spare:
-                state.leftovers.append(run.info.run_id)
-            elif run.info.status == "FINISHED":
+        cells = [run for run in records.find_cells(tracking, comparison_key=key) if run.key in wanted]
+        spare = {run.run_id for run in records.superseded(cells)}
+        for run in cells:
+            if run.run_id in spare:
+                state.leftovers.append(run.run_id)
+            elif run.status == DONE:
                 finished.append(run)
-            elif run.info.status == "FAILED" and not plan.execution.retry:
-                state.failed[cell_key] = run.data.tags["failure"]
+            elif run.status == "FAILED" and not plan.execution.retry:
+                state.failed[run.key] = run.failure
             else:
-                state.leftovers.append(run.info.run_id)
+                state.leftovers.append(run.run_id)
     state.lost = _without_result(tracking, finished) if plan.execution.retry else []
-    state.leftovers += [run.info.run_id for run in state.lost]
-    state.done = {run.data.tags["cell_key"] for run in finished} - {run.data.tags["cell_key"] for run in state.lost}
+    state.leftovers += [run.run_id for run in state.lost]
+    state.done = {run.key for run in finished} - {run.key for run in state.lost}
     return state
 
 
@@ -98,51 +88,49 @@ class Finished:
     Attributes
     ----------
     cells : list of DoneCell
+    runs : list of CellRun
+        Of each of `cells` its run.
     newest : int
         When the newest ended, in milliseconds.
-    lost : list of Run
+    lost : list of CellRun
         Those that can't be among `cells`, as their result is gone from the artifact store, or damaged.
     """
 
     cells: list[DoneCell]
+    runs: list[CellRun]
     newest: int
-    lost: list[Run]
+    lost: list[CellRun]
 
 
 def finished_cells(tracking: Tracking, comparison: Comparison) -> Finished:
     """Read a comparison's finished cells."""
-    runs = [
-        run
-        for run in records.find_runs(tracking, "cell", comparison_key=comparison.key)
-        if run.info.status == "FINISHED"
-    ]
-    cells, lost = [], []
+    runs = [run for run in records.find_cells(tracking, comparison_key=comparison.key) if run.status == DONE]
+    found, lost = [], []
     for run in runs:
         if result := _read_result(tracking, run):
-            of = run.data.params
-            anomalous = None if of["anomalous_class"] == "all" else of["anomalous_class"]
-            key = run.data.tags.get("extractor_key")
-            cells.append(DoneCell(of["normal_class"], int(of["seed"]), result, anomalous, key))
+            normal, anomalous, seed = run.draw
+            found.append((DoneCell(normal, seed, result, anomalous, run.extractor_key), run))
         else:
             lost.append(run)
-    cells.sort(key=lambda cell: (cell.seed, cell.normal_class, cell.anomalous_class or ""))
-    return Finished(cells, max((run.info.end_time for run in runs), default=0), lost)
+    found.sort(key=lambda each: (each[0].seed, each[0].normal_class, each[0].anomalous_class or ""))
+    newest = max((run.ended for run in runs), default=0)
+    return Finished([cell for cell, _ in found], [run for _, run in found], newest, lost)
 
 
-def told_lost(runs: Sequence[Run]) -> str:
+def told_lost(runs: Sequence[CellRun]) -> str:
     """Name cells whose results are gone, for a line that says what comes of it."""
-    first = f"{runs[0].info.run_name} (run {runs[0].info.run_id})"
+    first = f"{runs[0].name} (run {runs[0].run_id})"
     more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
     return f"the result of {first}{more} is gone from MLflow's artifacts, or damaged"
 
 
-def _without_result(tracking: Tracking, runs: Sequence[Run]) -> list[Run]:
+def _without_result(tracking: Tracking, runs: Sequence[CellRun]) -> list[CellRun]:
     with ThreadPoolExecutor(READERS) as readers:
         lost = readers.map(lambda run: _read_result(tracking, run) is None, runs)
         return [run for run in tqdm(runs, "reading results", delay=2, leave=False) if next(lost)]
 
 
-def _read_result(tracking: Tracking, run: Run) -> CellResult | None:
+def _read_result(tracking: Tracking, run: CellRun) -> CellResult | None:
     with TemporaryDirectory() as folder:
         file = records.find_file(tracking, run, RESULT_FILE, Path(folder))
         try:
@@ -151,7 +139,7 @@ def _read_result(tracking: Tracking, run: Run) -> CellResult | None:
             return None
 
 
-def comparison_of(run: Run) -> Comparison:
+def comparison_of(run: ComparisonRun) -> Comparison:
     """Read back what a comparison's run compares.
 
     Raises
@@ -159,24 +147,23 @@ def comparison_of(run: Run) -> Comparison:
     UserError
         For a run that another version recorded.
     """
-    fields = json.loads(names.joined(run.data.tags, SPEC_TAG, "null"))
-    if fields:
+    if fields := run.json(SPEC):
         spec = DatasetSpec(fields["dataset"]["name"], tuple(fields["dataset"]["sources"]))
         comparison = Comparison(**{**fields, "dataset": spec, "budgets": tuple(fields["budgets"])})
-        if comparison.key == run.data.tags["comparison_key"]:
+        if comparison.key == run.key:
             return comparison
-    raise UserError(f"run {run.info.run_id} was recorded by another version of this project: run its benchmark again")
+    raise UserError(f"run {run.run_id} was recorded by another version of this project: run its benchmark again")
 
 
 def spec_tags(comparison: Comparison) -> dict[str, str]:
     """Tags by which `comparison_of` reads a comparison back."""
-    return names.pieces(SPEC_TAG, json.dumps(asdict(comparison)))
+    return names.pieces(SPEC, json.dumps(asdict(comparison)))
 
 
-def changed_spec(run: Run, comparison: Comparison) -> dict[str, str]:
+def changed_spec(run: ComparisonRun, comparison: Comparison) -> dict[str, str]:
     """The tags by which a comparison is read back, where they say otherwise: they are those of what ran first."""
     wanted = spec_tags(comparison)
-    return {} if wanted.items() <= run.data.tags.items() else wanted
+    return {} if all(run.tag(name) == value for name, value in wanted.items()) else wanted
 
 
 def data_input(spec: DatasetSpec, dataset: Dataset) -> DataInput:

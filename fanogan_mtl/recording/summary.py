@@ -11,6 +11,7 @@ from fanogan_mtl.evaluation.statistics import Summary, summarise
 from fanogan_mtl.sweep.result import CellResult, DoneCell
 from fanogan_mtl.sweep.tested import rows_tested
 from fanogan_mtl.tracking.records import Value
+from fanogan_mtl.tracking.schema import CellRun, ComparisonRun
 
 
 def summaries(cells: Sequence[DoneCell], budget: int) -> dict[str, Summary]:
@@ -61,6 +62,12 @@ def cell_values(result: CellResult) -> list[Value]:
     return last + [
         Value(name, value, budget) for budget, values in result.metrics.items() for name, value in values.items()
     ]
+
+
+def lacks_metrics(run: ComparisonRun | CellRun) -> bool:
+    """Tell whether a run was recorded before there were all the metrics that are computed now."""
+    computed = [name for name, metric in METRICS.items() if metric.of and metric.unit == "share"]
+    return run.has_metric("auroc") and not all(map(run.has_metric, computed))
 
 
 def fewest_tested(cells: Sequence[DoneCell]) -> int:

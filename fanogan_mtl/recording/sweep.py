@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import click
 from tqdm import tqdm
@@ -27,19 +26,17 @@ from fanogan_mtl.recording.state import (
     spec_tags,
     told_lost,
 )
-from fanogan_mtl.recording.summary import cell_values, comparison_values
+from fanogan_mtl.recording.summary import cell_values, comparison_values, lacks_metrics
 from fanogan_mtl.sweep.cell import Cell
 from fanogan_mtl.sweep.result import CellResult, DoneCell
 from fanogan_mtl.sweep.workers import Failure
-from fanogan_mtl.tracking import names, records
+from fanogan_mtl.tracking import names, records, schema
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.journal import CellRecord, ComparisonRecord, new_journal
 from fanogan_mtl.tracking.outbox import Outbox, comparison_run, journal_folder, recover
 from fanogan_mtl.tracking.records import Record
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
+from fanogan_mtl.tracking.schema import CellRun
 
 NEWS_SECONDS = 10
 
@@ -77,7 +74,7 @@ class Sweep:
         self.failed = state.failed
         self.pending = [cell for cell in plan.cells if cell.key not in state.done and cell.key not in state.failed]
         self.environment = environment_tags(plan.execution.device)
-        record = Record(parameters=options, tags=self.environment)
+        record = Record(parameters=options, tags={schema.ENTRY: entry, **self.environment})
         self.run_id = run_id or records.start_run(tracking, "sweep", f"{entry} {options['dataset']}", record)
         self._journal = new_journal(journal_folder(tracking, data_dir), self.run_id)
         records.log_data(tracking, self.run_id, [data_input(*each) for each in plan.datasets])
@@ -85,22 +82,22 @@ class Sweep:
             click.echo(f"{told_lost(state.lost)}: trained again")
         for run_id in state.leftovers:
             records.discard(tracking, run_id)
-        self.comparison_runs = {key: run.info.run_id for key, run in state.comparisons.items()}
+        self.comparison_runs = {key: run.run_id for key, run in state.comparisons.items()}
         self._outbox = Outbox(tracking, self._journal, self.comparison_runs)
         self._planned = {each.comparison.key: each for each in plan.comparisons}
         for key, run in state.comparisons.items():
             records.join_sweep(tracking, run, self.run_id)
             if joined := changed_spec(run, self._planned[key].comparison):  # the data have moved
-                records.write(tracking, run.info.run_id, Record(tags=joined))
-        self._lost: dict[str, Run] = {}
+                records.write(tracking, run.run_id, Record(tags=joined))
+        self._lost: dict[str, CellRun] = {}
         self._taken_up: set[str] = set()
         self._missing = dict.fromkeys(self._planned, 0)
         for cell in self.pending:
             self._missing[cell.comparison.key] += 1
         for key, run in state.comparisons.items():
             if self._missing[key]:
-                records.reopen(tracking, run.info.run_id)
-            elif run.info.status == "RUNNING" or run.info.status == "KILLED":  # cut short between cell and summary
+                records.reopen(tracking, run.run_id)
+            elif not run.is_complete or lacks_metrics(run):  # cut short before its summary, or of an older version
                 self._outbox.then(partial(self._complete, self._planned[key]))
 
     def record(self, cell: Cell, result: CellResult | None, failure: Failure | None) -> None:
@@ -126,12 +123,12 @@ class Sweep:
         if not self._missing[cell.comparison.key]:
             self._outbox.then(partial(self._complete, planned))
 
-    def lose(self, planned: PlannedComparison, runs: Sequence[Run]) -> bool:
+    def lose(self, planned: PlannedComparison, runs: Sequence[CellRun]) -> bool:
         """Note which of the plan's finished cells turned out to have no result; tell whether there are any."""
         own = {cell.key for cell in planned.cells}
-        lost = {run.data.tags["cell_key"]: run for run in runs if run.data.tags["cell_key"] in own}
+        lost = {run.key: run for run in runs if run.key in own}
         self._lost |= lost
-        if others := [run for run in runs if run.data.tags["cell_key"] not in own]:
+        if others := [run for run in runs if run.key not in own]:
             what = f"{planned.dataset.name} · {planned.label}"
             tqdm.write(f"left out of {what}: {told_lost(others)}; the sweep that has it trains it again by retry=true")
         return bool(lost)
@@ -153,7 +150,7 @@ class Sweep:
         click.echo(f"{told_lost(list(lost.values()))}: trained again")
         self.pending = [cell for cell in self.plan.cells if cell.key in lost]
         for run in lost.values():
-            records.discard(self.tracking, run.info.run_id)
+            records.discard(self.tracking, run.run_id)
         for cell in self.pending:
             self._missing[cell.comparison.key] += 1
         for key in {cell.comparison.key for cell in self.pending}:
@@ -193,18 +190,18 @@ class Sweep:
         if self._outbox.away_for:
             return
         unfinished = {key for key, missing in self._missing.items() if missing and key in self.comparison_runs}
-        for run in records.find_runs(self.tracking, "comparison") if unfinished else ():  # others may have merged ours
-            if run.data.tags["comparison_key"] in unfinished and run.info.status == "RUNNING":
-                records.finish(self.tracking, run.info.run_id, "KILLED")
+        for run in records.find_comparisons(self.tracking) if unfinished else ():  # others may have merged ours
+            if run.key in unfinished and run.status == "RUNNING":
+                records.finish(self.tracking, run.run_id, "KILLED")
         records.finish(self.tracking, self.run_id, status)
         if done:
             self._journal.close()
 
     def _comparison_record(self, planned: PlannedComparison) -> ComparisonRecord:
         comparison = planned.comparison
-        tags = {"sweeps": self.run_id, **self.environment, **spec_tags(comparison)}
+        tags = {schema.SWEEPS: self.run_id, **self.environment, **spec_tags(comparison)}
         if planned.seen:
-            tags["mlflow.note.content"] = planned.seen
+            tags[schema.NOTE] = planned.seen
         parameters = json.loads(comparison.parameters)
         parameters |= {"budgets": ",".join(map(str, comparison.budgets)), "limit": comparison.limit or "none"}
         if comparison.extractor:
@@ -223,15 +220,15 @@ class Sweep:
     def _cell_record(
         self, planned: PlannedComparison, cell: Cell, result: CellResult | None, failure: Failure | None, folder: Path
     ) -> Record:
-        of_cell = {"normal_class": cell.normal_class, "anomalous_class": cell.anomalous_class or "all"}
-        parameters = {**_grouping(planned), **of_cell, "seed": cell.seed}
-        tags = {"cell_key": cell.key, "comparison_key": cell.comparison.key, **self.environment}
+        draw = schema.cell_parameters(cell.normal_class, cell.anomalous_class, cell.seed)
+        parameters = {**_grouping(planned), **draw}
+        tags = {schema.CELL_KEY: cell.key, schema.COMPARISON_KEY: cell.comparison.key, **self.environment}
         if cell.extractor_key:
-            tags["extractor_key"] = cell.extractor_key
+            tags[schema.EXTRACTOR_KEY] = cell.extractor_key
         if result is None:
             assert failure is not None
             note = f"**{names.shortened(failure.message, 1500)}**\n\n```\n{failure.traceback[-6000:]}\n```"
-            return Record(parameters, (), {**tags, "failure": failure.message, "mlflow.note.content": note})
+            return Record(parameters, (), {**tags, schema.FAILURE: failure.message, schema.NOTE: note})
         result.save(folder / RESULT_FILE)
         files = [folder / RESULT_FILE, *write_cell_figures(result, folder)]
         return Record(parameters, cell_values(result), tags, files, records.now())
@@ -250,6 +247,9 @@ class Sweep:
             with TemporaryDirectory() as folder:
                 files = write_comparison_page(planned, cells, self._cells_on_pixels(planned), marks, Path(folder))
                 records.write(self.tracking, run_id, Record(values=values, files=files, time=finished.newest))
+            for run, cell in zip(finished.runs, cells, strict=True):
+                if lacks_metrics(run):
+                    records.write(self.tracking, run.run_id, Record(values=cell_values(cell.result), time=run.ended))
         records.write(self.tracking, run_id, Record(tags=mark_tags(marks, planned.seen)))
         records.finish(self.tracking, run_id, "FAILED" if failures else "FINISHED")
 
@@ -267,7 +267,7 @@ def _grouping(planned: PlannedComparison) -> dict[str, object]:
     return {
         "dataset": planned.dataset.name,
         "detector": planned.comparison.detector,
-        "setting": planned.setting,
-        "extractor": planned.comparison.extractor or "none",
+        schema.SETTING: planned.setting,
+        schema.EXTRACTOR: planned.comparison.extractor or "none",
         "protocol": planned.comparison.protocol or "none",
     }

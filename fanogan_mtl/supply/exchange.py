@@ -32,6 +32,7 @@ from fanogan_mtl.sweep.pretraining import extractor_folder, feature_folder
 from fanogan_mtl.sweep.result import CellResult
 from fanogan_mtl.sweep.trial import Report, Trial, TrialResult, run_trial
 from fanogan_mtl.sweep.workers import Workers
+from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.outbox import is_away
 
@@ -235,6 +236,6 @@ def _patiently(job: Callable[[], Result]) -> Result:
 def _remove(tracking: Tracking, run_id: str) -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    run = tracking.client.get_run(run_id)
-    repository: Any = get_artifact_repository(run.info.artifact_uri, tracking_uri=tracking.uri)
+    address = records.get_run(tracking, run_id).artifact_uri
+    repository: Any = get_artifact_repository(address, tracking_uri=tracking.uri)
     repository.delete_artifacts(ROOT)

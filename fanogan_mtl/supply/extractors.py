@@ -36,7 +36,7 @@ from fanogan_mtl.sweep.pretraining import (
     run_pretraining,
 )
 from fanogan_mtl.sweep.workers import Workers
-from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking import records, schema
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.logged_models import log_extractor
@@ -71,10 +71,9 @@ def obtain_extractors(
     """
     data_dir = execution.data_dir
     runs = recorded_extractors(tracking)
-    for run in records.find_runs(tracking, "extractor"):
-        key = run.data.tags["extractor_key"]
-        if key in pretrainings and run.info.status != "FINISHED":  # a crash cut its recording short
-            records.discard(tracking, run.info.run_id)
+    for run in records.find_extractors(tracking):
+        if run.key in pretrainings and run.status != schema.DONE:  # a crash cut its recording short
+            records.discard(tracking, run.run_id)
     fetch_extractors(tracking, pretrainings, data_dir)
     missing = [each for key, each in pretrainings.items() if not in_use(extractor_folder(data_dir, key))]
     found = len(pretrainings) - len(missing)
@@ -128,8 +127,7 @@ def training_beside(pretrainings: Iterable[Pretraining], execution: Execution, w
 
 def recorded_extractors(tracking: Tracking) -> dict[str, str]:
     """Key to run id of every extractor that is in MLflow."""
-    runs = records.find_runs(tracking, "extractor")
-    return {run.data.tags["extractor_key"]: run.info.run_id for run in runs if run.info.status == "FINISHED"}
+    return {run.key: run.run_id for run in records.find_extractors(tracking) if run.status == schema.DONE}
 
 
 def fetch_extractors(tracking: Tracking, keys: Iterable[str], data_dir: Path) -> None:
@@ -140,10 +138,10 @@ def fetch_extractors(tracking: Tracking, keys: Iterable[str], data_dir: Path) ->
     for key in keys:
         if in_use(extractor_folder(data_dir, key)):
             continue
-        for run in records.find_runs(tracking, "extractor", extractor_key=key):
-            if run.info.status == "FINISHED" and not in_use(extractor_folder(data_dir, key)):
+        for run in records.find_extractors(tracking, extractor_key=key):
+            if run.status == schema.DONE and not in_use(extractor_folder(data_dir, key)):
                 with TemporaryDirectory() as temporary:
-                    uri = f"runs:/{run.info.run_id}/{run.data.params['extractor']}"
+                    uri = f"runs:/{run.run_id}/{run.extractor}"
                     try:
                         keep_extractor(fetch_extractor(uri, Path(temporary)), data_dir, key)
                     except UserError as error:
@@ -206,17 +204,17 @@ def _record(tracking: Tracking, parent_id: str, pretraining: Pretraining, execut
     folder = extractor_folder(execution.data_dir, pretraining.key)
     description = description_of(execution.data_dir, pretraining.key)
     extractor = load_extractor(folder, "cpu")
-    tags = {"level": "extractor", "extractor_key": pretraining.key, **environment_tags(execution.device)}
-    tags["mlflow.note.content"] = sentence(description)
+    tags = {schema.LEVEL: "extractor", schema.EXTRACTOR_KEY: pretraining.key, schema.NOTE: sentence(description)}
+    tags |= environment_tags(execution.device)
     run_id = records.create_run(tracking, parent_id, str(pretraining), tags)
     parameters = {
         **json.loads(pretraining.parameters),
-        "extractor": pretraining.extractor,
+        schema.EXTRACTOR: pretraining.extractor,
         "dataset": pretraining.pool.name,
         "held_out_class": pretraining.held_out_class if pretraining.held_out_class is not None else "none",
-        "seed": pretraining.seed,
+        schema.SEED: pretraining.seed,
         "limit": pretraining.limit or "none",
-        "n_features": extractor.n_features_out_,
+        schema.N_FEATURES: extractor.n_features_out_,
         "images": description["n_images"],
         "weights_count": sum(value.numel() for value in extractor.network_.backbone.parameters()),
     }

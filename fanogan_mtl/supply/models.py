@@ -41,7 +41,7 @@ from fanogan_mtl.sweep.cell import Cell, Comparison, drop_kept_detectors, kept_d
 from fanogan_mtl.sweep.head import HeadTask
 from fanogan_mtl.sweep.result import DoneCell
 from fanogan_mtl.sweep.workers import Workers
-from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking import records, schema
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.logged_models import ModelFacts, ModelMetric, log_model
 from fanogan_mtl.tracking.outbox import is_away
@@ -153,8 +153,8 @@ def model_key(heads: Sequence[ChosenHead]) -> str:
 
 def logged_model(tracking: Tracking, run_id: str, heads: Sequence[ChosenHead]) -> str | None:
     """URI of the model of these heads, if it is logged under that run."""
-    tags = tracking.client.get_run(run_id).data.tags
-    return tags["model_uri"] if tags.get("model_key") == model_key(heads) else None
+    run = records.get_run(tracking, run_id)
+    return run.tag(schema.MODEL_URI) if run.tag(schema.MODEL_KEY) == model_key(heads) else None
 
 
 def description(heads: Sequence[ChosenHead]) -> str:
@@ -230,7 +230,7 @@ def make_model(
             shutil.copytree(source, extractor_folder(folder, key), ignore=left_out)
         write_model(folder, specs)
         uri = log_model(tracking, run_id, folder, _example(heads[0], execution.data_dir), _facts(heads, setting))
-    records.write(tracking, run_id, Record(tags={"model_key": model_key(heads), "model_uri": uri}))
+    records.write(tracking, run_id, Record(tags={schema.MODEL_KEY: model_key(heads), schema.MODEL_URI: uri}))
     return uri
 
 

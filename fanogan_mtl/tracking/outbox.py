@@ -1,8 +1,8 @@
 """What is on its way to MLflow: sent by a thread of its own, in order, again and again while the server is away.
 
 Two processes may record the same cell or begin the same comparison. MLflow can't refuse the second, so whoever
-completes a comparison looks who else has, and all keep the same one: of cells what ended first, of comparisons what
-began first.
+completes a comparison deletes the duplicates by a fixed rule: the oldest run of a comparison is kept, and the run of a
+cell that ended first. All processes thus keep the same ones.
 """
 
 from __future__ import annotations
@@ -15,17 +15,13 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Condition, Event, Thread
-from typing import TYPE_CHECKING
 
 from fanogan_mtl.data.cache import key_of
 from fanogan_mtl.errors import UserError, one_line
-from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking import records, schema
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.journal import CellRecord, ComparisonRecord, Journal, abandoned_journals, new_journal
 from fanogan_mtl.tracking.records import Record
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
 
 PAUSES = (1, 2, 4, 8, 15)  # seconds between attempts; the last again and again
 REFUSALS = 4  # attempts at what the server refuses: a run may just have been deleted by another sweep
@@ -188,9 +184,7 @@ class Outbox:
 
 def send(tracking: Tracking, cell: CellRecord, comparison_runs: dict[str, str], again: bool) -> None:
     """Record a cell; `again`, if it may have been before, look whether it was."""
-    if again and any(
-        run.info.status in ("FINISHED", "FAILED") for run in records.find_runs(tracking, "cell", cell_key=cell.key)
-    ):
+    if again and any(run.status in schema.ENDED for run in records.find_cells(tracking, cell_key=cell.key)):
         return
     run_id = comparison_run(tracking, cell.comparison, comparison_runs)
     records.record_cell(tracking, run_id, cell.name, cell.record, failed=cell.failed)
@@ -199,41 +193,37 @@ def send(tracking: Tracking, cell: CellRecord, comparison_runs: dict[str, str], 
 def comparison_run(tracking: Tracking, comparison: ComparisonRecord, known: dict[str, str]) -> str:
     """Find a comparison's run, or begin it."""
     if comparison.key not in known:
-        if not records.find_runs(tracking, "comparison", comparison_key=comparison.key):
-            tags = {"level": "comparison", "comparison_key": comparison.key, **comparison.tags}
+        if not records.find_comparisons(tracking, comparison_key=comparison.key):
+            tags = {schema.LEVEL: "comparison", schema.COMPARISON_KEY: comparison.key, **comparison.tags}
             records.create_run(tracking, comparison.parent_id, comparison.name, tags)
-        run = tidy_comparison(tracking, comparison.key)
-        if not (run.inputs and run.inputs.dataset_inputs):  # new, or left by who died before these last two
-            records.write(tracking, run.info.run_id, Record(comparison.parameters))
-            records.log_data(tracking, run.info.run_id, [comparison.data])
-        if comparison.tags["sweeps"] not in _sweeps(run):  # another sweep has begun it
-            records.join_sweep(tracking, run, comparison.tags["sweeps"])
-        known[comparison.key] = run.info.run_id
+        first = tidy_comparison(tracking, comparison.key)
+        if not first.has_data:  # new, or left by who died before these last two
+            records.write(tracking, first.run_id, Record(comparison.parameters))
+            records.log_data(tracking, first.run_id, [comparison.data])
+        if comparison.tags[schema.SWEEPS] not in first.sweeps:  # another sweep has begun it
+            records.join_sweep(tracking, first, comparison.tags[schema.SWEEPS])
+        known[comparison.key] = first.run_id
     return known[comparison.key]
 
 
-def tidy_comparison(tracking: Tracking, key: str) -> Run:
-    """Leave one run of a comparison, what began first, and one of each of its cells, and give the comparison's.
+def tidy_comparison(tracking: Tracking, key: str) -> schema.ComparisonRun:
+    """Keep a comparison's oldest run and one run per cell, delete the others, and give the comparison's.
 
-    Who is just writing to a run that goes is refused, looks again, and finds what is left.
+    A process that is writing to a deleted run gets an error, tries again, and finds the run that was kept.
     """
-    first, *others = records.find_runs(tracking, "comparison", comparison_key=key)
-    cells = records.find_runs(tracking, "cell", comparison_key=key)
+    first, *others = records.find_comparisons(tracking, comparison_key=key)
+    cells = records.find_cells(tracking, comparison_key=key)
     spare = records.superseded(cells)
-    for run in spare:
-        records.discard(tracking, run.info.run_id)
+    for cell in spare:
+        records.discard(tracking, cell.run_id)
     for cell in cells:  # also those that somebody put under a run that had just gone
-        if cell not in spare and cell.data.tags["mlflow.parentRunId"] != first.info.run_id:
-            tracking.client.set_tag(cell.info.run_id, "mlflow.parentRunId", first.info.run_id)
+        if cell not in spare and cell.parent_id != first.run_id:
+            tracking.client.set_tag(cell.run_id, schema.PARENT, first.run_id)
     for other in others:
-        for sweep_id in _sweeps(other):
-            records.join_sweep(tracking, tracking.client.get_run(first.info.run_id), sweep_id)
-        records.discard(tracking, other.info.run_id)
+        for sweep_id in other.sweeps:
+            records.join_sweep(tracking, schema.ComparisonRun(tracking.client.get_run(first.run_id)), sweep_id)
+        records.discard(tracking, other.run_id)
     return first
-
-
-def _sweeps(comparison: Run) -> list[str]:
-    return [run_id for run_id in comparison.data.tags.get("sweeps", "").split(",") if run_id]
 
 
 def journal_folder(tracking: Tracking, data_dir: Path) -> Path:
@@ -293,15 +283,12 @@ def _http_status(error: BaseException) -> int | None:
 
 def _end_dead(tracking: Tracking, run_id: str) -> None:
     """End the run of a process that has died, and the comparisons that it had begun, unless somebody removed them."""
+    runs: list[schema.ReadRun] = [run for run in records.find_comparisons(tracking) if run.parent_id == run_id]
     try:
-        runs = [tracking.client.get_run(run_id)]
+        runs.append(records.get_run(tracking, run_id))
     except Exception as error:
         if not is_refusal(error):
             raise
-        runs = []
-    runs += [
-        run for run in records.find_runs(tracking, "comparison") if run.data.tags.get("mlflow.parentRunId") == run_id
-    ]
     for run in runs:
-        if run.info.status == "RUNNING":
-            records.finish(tracking, run.info.run_id, "KILLED")
+        if run.status == "RUNNING":
+            records.finish(tracking, run.run_id, "KILLED")

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fanogan_mtl.errors import without_password
-from fanogan_mtl.tracking import names
+from fanogan_mtl.tracking import names, schema
 from fanogan_mtl.tracking.connection import Tracking
 
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ def now() -> int:
     return int(time.time() * 1000)
 
 
-def find_runs(tracking: Tracking, level: str, **tags: str) -> list[Run]:
+def find_runs(tracking: Tracking, level: str, **tags: str) -> list[schema.ReadRun]:
     """All runs of a level with those tags, the oldest first."""
-    conditions = [f"tags.{name} = '{value}'" for name, value in {"level": level, **tags}.items()]
+    conditions = [f"tags.{name} = '{value}'" for name, value in {schema.LEVEL: level, **tags}.items()]
     runs: list[Run] = []
     token = None
     while True:
@@ -97,28 +97,58 @@ def find_runs(tracking: Tracking, level: str, **tags: str) -> list[Run]:
         runs += page
         token = page.token
         if not token:
-            return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
+            return [schema.ReadRun(run) for run in sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))]
 
 
-def superseded(cells: Iterable[Run]) -> list[Run]:
-    """Of runs of cells those that don't count: a cell that has ended has one, what ended first, and well if any did."""
+def get_run(tracking: Tracking, run_id: str) -> schema.ReadRun:
+    """Read one run, of any level."""
+    return schema.ReadRun(tracking.client.get_run(run_id))
+
+
+def find_sweeps(tracking: Tracking, **tags: str) -> list[schema.SweepRun]:
+    """Sweeps with those tags, the oldest first."""
+    return [schema.SweepRun(each.run) for each in find_runs(tracking, "sweep", **tags)]
+
+
+def find_comparisons(tracking: Tracking, **tags: str) -> list[schema.ComparisonRun]:
+    """Comparisons with those tags, the oldest first."""
+    return [schema.ComparisonRun(each.run) for each in find_runs(tracking, "comparison", **tags)]
+
+
+def find_cells(tracking: Tracking, **tags: str) -> list[schema.CellRun]:
+    """Cells with those tags, the oldest first."""
+    return [schema.CellRun(each.run) for each in find_runs(tracking, "cell", **tags)]
+
+
+def find_extractors(tracking: Tracking, **tags: str) -> list[schema.ExtractorRun]:
+    """Extractors with those tags, the oldest first."""
+    return [schema.ExtractorRun(each.run) for each in find_runs(tracking, "extractor", **tags)]
+
+
+def find_trials(tracking: Tracking, **tags: str) -> list[schema.TrialRun]:
+    """Trials with those tags, the oldest first."""
+    return [schema.TrialRun(each.run) for each in find_runs(tracking, "trial", **tags)]
+
+
+def superseded(cells: Iterable[schema.CellRun]) -> list[schema.CellRun]:
+    """Give the runs to delete: of each cell the first that FINISHED is kept, else the first that FAILED, else all."""
     order = {"FINISHED": 0, "FAILED": 1}
-    by_key: dict[str, list[Run]] = {}
+    by_key: dict[str, list[schema.CellRun]] = {}
     for run in cells:
-        by_key.setdefault(run.data.tags["cell_key"], []).append(run)
+        by_key.setdefault(run.key, []).append(run)
     spare = []
     for runs in by_key.values():
-        ranked = sorted(runs, key=lambda run: (order.get(run.info.status, 2), run.info.end_time or 0, run.info.run_id))
-        if ranked[0].info.status in order:
+        ranked = sorted(runs, key=lambda run: (order.get(run.status, 2), run.ended, run.run_id))
+        if ranked[0].status in order:
             spare += ranked[1:]
     return spare
 
 
 def start_run(tracking: Tracking, level: str, name: str, record: Record) -> str:
     """Begin an entry point's run: the one that `mlflow run` made, or one of its own; give its id."""
-    tags = {"level": level, **record.tags}
+    tags = {schema.LEVEL: level, **record.tags}
     if tracking.parent_run_id:
-        tags["mlflow.parentRunId"] = tracking.parent_run_id
+        tags[schema.PARENT] = tracking.parent_run_id
     run_id = tracking.adopted_run_id
     if run_id:
         given = tracking.client.get_run(run_id).data.params
@@ -134,18 +164,18 @@ def start_run(tracking: Tracking, level: str, name: str, record: Record) -> str:
     return run_id
 
 
-def options_of(tracking: Tracking, run: Run) -> dict[str, str]:
+def options_of(tracking: Tracking, read: schema.ReadRun) -> dict[str, str]:
     """The options of an entry point's run as typed, also those that were too long for a parameter."""
-    options: dict[str, str] = dict(run.data.params)
+    options: dict[str, str] = dict(read.run.data.params)
     if any(value.endswith("…") or len(value) == names.PARAMETER for value in options.values()):
         with suppress(Exception), TemporaryDirectory() as folder:  # what was cut is better than nothing
-            options |= json.loads(read_file(tracking, run, WHOLE, Path(folder)).read_text())
+            options |= json.loads(read_file(tracking, read, WHOLE, Path(folder)).read_text())
     return options
 
 
 def create_run(tracking: Tracking, parent_id: str, name: str, tags: Mapping[str, str]) -> str:
     """Make a run under another; give its id."""
-    return str(_create_run(tracking, name, {**tags, "mlflow.parentRunId": parent_id}).info.run_id)
+    return str(_create_run(tracking, name, {**tags, schema.PARENT: parent_id}).info.run_id)
 
 
 def _create_run(tracking: Tracking, name: str, tags: Mapping[str, str]) -> Run:
@@ -158,17 +188,17 @@ def _storable_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {names.key(name): names.text(value, names.TAG) for name, value in tags.items()}
 
 
-def join_sweep(tracking: Tracking, comparison: Run, sweep_id: str) -> None:
+def join_sweep(tracking: Tracking, comparison: schema.ComparisonRun, sweep_id: str) -> None:
     """Note in a comparison that a later sweep shares it."""
-    sweeps = [run_id for run_id in comparison.data.tags.get("sweeps", "").split(",") if run_id and run_id != sweep_id]
-    tracking.client.set_tag(comparison.info.run_id, "sweeps", ",".join([*sweeps, sweep_id][-SWEEPS_KEPT:]))
+    sweeps = [run_id for run_id in comparison.sweeps if run_id != sweep_id]
+    tracking.client.set_tag(comparison.run_id, schema.SWEEPS, ",".join([*sweeps, sweep_id][-SWEEPS_KEPT:]))
 
 
 def move(tracking: Tracking, run_id: str, parent_id: str) -> None:
     """Put a run under another."""
     from mlflow.entities import RunTag
 
-    tags = [RunTag("mlflow.parentRunId", parent_id), RunTag("sweeps", parent_id)]
+    tags = [RunTag(schema.PARENT, parent_id), RunTag(schema.SWEEPS, parent_id)]
     tracking.client.log_batch(run_id, tags=tags)
 
 
@@ -193,7 +223,7 @@ def record_cell(tracking: Tracking, comparison_id: str, name: str, record: Recor
     """Write a whole cell, and only then call it FINISHED or FAILED: what a crash cut short is never taken as done."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    run = _create_run(tracking, name, {"level": "cell", **record.tags, "mlflow.parentRunId": comparison_id})
+    run = _create_run(tracking, name, {schema.LEVEL: "cell", **record.tags, schema.PARENT: comparison_id})
     run_id = str(run.info.run_id)
     write(tracking, run_id, replace(record, tags={}, files=()))
     store: Any = get_artifact_repository(run.info.artifact_uri, tracking_uri=tracking.uri)
@@ -232,31 +262,31 @@ def log_data(tracking: Tracking, run_id: str, data: Iterable[DataInput]) -> None
                 raise
 
 
-def find_file(tracking: Tracking, run: Run, name: str, folder: Path) -> Path | None:
+def find_file(tracking: Tracking, read: schema.ReadRun, name: str, folder: Path) -> Path | None:
     """Fetch one artifact of a run into a folder; None where the store answers that it has no such file."""
-    by_server = str(run.info.artifact_uri).startswith(("mlflow-artifacts:", "http"))
-    if by_server and not _is_stored(tracking, run, name):  # of S3's missing files it says that it failed, for minutes
+    by_server = read.artifact_uri.startswith(("mlflow-artifacts:", "http"))
+    if by_server and not _is_stored(tracking, read, name):  # of S3's missing files it says that it failed, for minutes
         return None
     try:
-        return read_file(tracking, run, name, folder)
+        return read_file(tracking, read, name, folder)
     except Exception:  # each kind of store fails in ways of its own
-        if _is_stored(tracking, run, name):
+        if _is_stored(tracking, read, name):
             raise
         return None
 
 
-def _is_stored(tracking: Tracking, run: Run, name: str) -> bool:
+def _is_stored(tracking: Tracking, read: schema.ReadRun, name: str) -> bool:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    store: Any = get_artifact_repository(run.info.artifact_uri, tracking_uri=tracking.uri)
+    store: Any = get_artifact_repository(read.artifact_uri, tracking_uri=tracking.uri)
     return any(file.path == name for file in store.list_artifacts())
 
 
-def read_file(tracking: Tracking, run: Run, name: str, folder: Path) -> Path:
+def read_file(tracking: Tracking, read: schema.ReadRun, name: str, folder: Path) -> Path:
     """Fetch one artifact of a run into a folder."""
     from mlflow.artifacts import download_artifacts
 
-    address = f"{run.info.artifact_uri}/{name}"  # by the run's id, the client would read the run again, twice
+    address = f"{read.artifact_uri}/{name}"  # by the run's id, the client would read the run again, twice
     return Path(download_artifacts(artifact_uri=address, dst_path=str(folder), tracking_uri=tracking.uri))
 
 

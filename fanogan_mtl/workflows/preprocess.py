@@ -22,7 +22,7 @@ from fanogan_mtl.plan.options import PreprocessOptions
 from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.recording.state import data_input
 from fanogan_mtl.report.charts.data import sample_figure
-from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking import records, schema
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.upkeep.prune import size_line
@@ -56,7 +56,7 @@ def preprocess(options: PreprocessOptions, tracking: Tracking | None = None) -> 
         records.log_data(tracking, run_id, inputs)
         page = Path(folder) / "data.html"
         write_page(page, "The data sets", partial(_sections, specs, datasets, data_dir))
-        tags = {"preprocess_key": preprocess_key(datasets)}
+        tags = {schema.PREPROCESS_KEY: preprocess_key(datasets)}
         records.write(tracking, run_id, Record(values=_values(datasets), tags=tags, files=[page], time=records.now()))
     _print(datasets, data_dir, tracking, run_id)
     return 0

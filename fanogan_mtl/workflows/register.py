@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,7 +15,7 @@ from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.plan.options import RegisterOptions
 from fanogan_mtl.plan.plan import Execution, read_where
 from fanogan_mtl.recording.entry_run import entry_run
-from fanogan_mtl.recording.marks import rank, read_marks
+from fanogan_mtl.recording.marks import rank
 from fanogan_mtl.recording.state import comparison_of, finished_cells, told_lost
 from fanogan_mtl.recording.summary import validation_auroc
 from fanogan_mtl.supply.exchange import opened_exchange
@@ -32,13 +31,11 @@ from fanogan_mtl.supply.models import (
 )
 from fanogan_mtl.sweep.cell import Comparison
 from fanogan_mtl.sweep.result import DoneCell
-from fanogan_mtl.tracking import names, records
+from fanogan_mtl.tracking import names, records, schema
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.logged_models import check_name, register_model
 from fanogan_mtl.tracking.records import Record
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
+from fanogan_mtl.tracking.schema import CellRun, ComparisonRun
 
 ALIAS = re.compile(rf"(?!(?i:v\d+|latest)$)[A-Za-z0-9_-]{{1,{names.ALIAS}}}")
 
@@ -47,15 +44,15 @@ ALIAS = re.compile(rf"(?!(?i:v\d+|latest)$)[A-Za-z0-9_-]{{1,{names.ALIAS}}}")
 class Recorded:
     """A comparison as MLflow has it."""
 
-    run: Run
+    run: ComparisonRun
     comparison: Comparison
     cells: Sequence[DoneCell]
-    lost: Sequence[Run] = ()
+    lost: Sequence[CellRun] = ()
 
     @property
     def marks(self) -> dict[str, str]:
         """What keeps its figures from being taken as they stand."""
-        return read_marks(self.run)
+        return self.run.marks
 
     @property
     def setting(self) -> str:
@@ -96,7 +93,9 @@ def register(options: RegisterOptions) -> int:
     with entry_run(own, "register", options.name, options, options.device, execution.data_dir) as run_id:
         uri = _obtain(source, options.run, chosen, heads, execution)
         version, is_new = register_model(source, uri, options.name, options.alias, model_key(heads), description(heads))
-        records.write(own, run_id, Record(tags={"model_uri": uri, "registered_model": f"{options.name}/{version}"}))
+        records.write(
+            own, run_id, Record(tags={schema.MODEL_URI: uri, schema.REGISTERED_MODEL: f"{options.name}/{version}"})
+        )
     _print(own, options, version, is_new, heads)
     return 0
 
@@ -104,36 +103,26 @@ def register(options: RegisterOptions) -> int:
 def _read(tracking: Tracking, run_id: str) -> tuple[Tracking, list[Recorded]]:
     """The comparisons that a run stands for: one, or of a sweep those of its best setting."""
     try:
-        run = tracking.client.get_run(run_id)
+        run = records.get_run(tracking, run_id)
     except Exception as error:  # each kind of store fails in ways of its own
         raise UserError(f"run {run_id!r} can't be read ({one_line(error)})") from None
-    tracking = replace(tracking, experiment_id=run.info.experiment_id)
-    level = run.data.tags.get("level", "none")
-    if level == "sweep":
-        runs = [
-            each
-            for each in records.find_runs(tracking, "comparison")
-            if run_id in each.data.tags.get("sweeps", "").split(",")
-        ]
+    tracking = replace(tracking, experiment_id=run.experiment_id)
+    if run.level == "sweep":
+        runs = [each for each in records.find_comparisons(tracking) if run_id in each.sweeps]
         comparisons = [_recorded(tracking, one) for one in runs]
         _check_lost(comparisons)
         return tracking, _best(run_id, [each for each in comparisons if each.cells])
-    if level == "comparison":
-        recorded = _recorded(tracking, run)
-    elif level == "cell":
-        (parent,) = records.find_runs(tracking, "comparison", comparison_key=run.data.tags["comparison_key"])
+    if run.level == "comparison":
+        recorded = _recorded(tracking, ComparisonRun(run.run))
+    elif run.level == "cell":
+        of = CellRun(run.run)
+        (parent,) = records.find_comparisons(tracking, comparison_key=of.comparison_key)
         recorded = _recorded(tracking, parent)
-        of = run.data.params
-        own = [
-            cell
-            for cell in recorded.cells
-            if (cell.normal_class, cell.seed) == (of["normal_class"], int(of["seed"]))
-            and (cell.anomalous_class or "all") == of["anomalous_class"]
-        ]
-        lost = [one for one in recorded.lost if one.info.run_id == run_id]
+        own = [cell for cell in recorded.cells if (cell.normal_class, cell.anomalous_class, cell.seed) == of.draw]
+        lost = [one for one in recorded.lost if one.run_id == run_id]
         recorded = replace(recorded, cells=own, lost=lost)
     else:
-        raise UserError(f"run {run_id} is no sweep, comparison or cell (its level: {level}): it has nothing to serve")
+        raise UserError(f"run {run_id} is no sweep, comparison or cell ({run.level}): it has nothing to serve")
     if recorded.comparison.protocol == "unseen-class":
         raise UserError(f"run {run_id} is of protocol unseen-class, which has an extractor for each pair of classes")
     _check_lost([recorded])
@@ -142,7 +131,7 @@ def _read(tracking: Tracking, run_id: str) -> tuple[Tracking, list[Recorded]]:
     return tracking, [recorded]
 
 
-def _recorded(tracking: Tracking, run: Run) -> Recorded:
+def _recorded(tracking: Tracking, run: ComparisonRun) -> Recorded:
     comparison = comparison_of(run)
     finished = finished_cells(tracking, comparison)
     return Recorded(run, comparison, finished.cells, finished.lost)
@@ -183,11 +172,11 @@ def _obtain(
     tracking: Tracking, run_id: str, chosen: Sequence[Recorded], heads: Sequence[ChosenHead], execution: Execution
 ) -> str:
     """The model of these heads: the one that is logged already, or a new one under the run."""
-    for each in (run_id, *(one.run.info.run_id for one in chosen)):
+    for each in (run_id, *(one.run.run_id for one in chosen)):
         if uri := logged_model(tracking, each, heads):
             return uri
     with execution.open_workers() as workers:
-        setting = chosen[0].run.data.params["setting"]
+        setting = chosen[0].run.setting
         obtain_inputs(tracking, heads, execution, workers)
         with opened_exchange(tracking, run_id, [head.cell for head in heads], execution, workers) as exchange:
             return make_model(tracking, run_id, heads, setting, execution, workers, exchange)

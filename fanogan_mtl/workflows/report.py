@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import click
 from tqdm import tqdm
@@ -26,15 +25,12 @@ from fanogan_mtl.report.compose import Material, compose
 from fanogan_mtl.report.content import Report
 from fanogan_mtl.report.export import write_numbers
 from fanogan_mtl.report.page import render
-from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking import records, schema
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import Record
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
+from fanogan_mtl.tracking.schema import ComparisonRun
 
 PAGE = "report.html"
-KEY_TAG = "report_key"
 
 
 def report(options: ReportOptions, tracking: Tracking | None = None) -> int:
@@ -58,7 +54,7 @@ def report(options: ReportOptions, tracking: Tracking | None = None) -> int:
     with entry_run(tracking, "report", options.runs, options, data_dir=data_dir) as run_id:
         made = _compose(tracking, found, runs, data_dir)
         files = write_report(made, folder)
-        record = Record(tags={KEY_TAG: report_key(runs)}, files=files, time=records.now())
+        record = Record(tags={schema.REPORT_KEY: report_key(runs)}, files=files, time=records.now())
         records.write(tracking, run_id, record)
     click.echo(f"\nThe report is {folder / PAGE}, its numbers are in results.csv and results.parquet beside it.")
     return 0
@@ -87,7 +83,7 @@ def _output_folder(text: str) -> Path:
     return folder
 
 
-def _compose(tracking: Tracking, found: Found, runs: Sequence[Run], data_dir: Path) -> Report:
+def _compose(tracking: Tracking, found: Found, runs: Sequence[ComparisonRun], data_dir: Path) -> Report:
     trained = trained_extractors(tracking, found, data_dir)
     material = Material(found.datasets, trained, origins(tracking, runs), data_dir)
     with tqdm(desc="writing", bar_format="{desc} {postfix}") as bar:

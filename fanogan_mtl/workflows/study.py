@@ -26,13 +26,13 @@ from fanogan_mtl.recording.evidence import report_key
 from fanogan_mtl.recording.state import read_state
 from fanogan_mtl.supply.extractors import recorded_extractors, training_beside
 from fanogan_mtl.sweep.workers import Workers
-from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking import records, schema
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.workflows.benchmark import benchmark
 from fanogan_mtl.workflows.hybrid import hybrid
 from fanogan_mtl.workflows.preprocess import preprocess, preprocess_key
 from fanogan_mtl.workflows.pretrain import pretrain
-from fanogan_mtl.workflows.report import KEY_TAG, PAGE, report
+from fanogan_mtl.workflows.report import PAGE, report
 
 STEPS = 5
 
@@ -80,7 +80,7 @@ def _steps(
             return benchmark(_benchmark(options), tracking, workers)
 
     key = preprocess_key([data for _, data in plan.datasets])
-    step(1, "preprocess", bool(_finished(tracking, "preprocess", preprocess_key=key)),
+    step(1, "preprocess", bool(_finished(tracking, "preprocess", **{schema.PREPROCESS_KEY: key})),
          lambda: preprocess(_chosen(PreprocessOptions(), options), tracking))  # fmt: skip
     step(2, "benchmark", _is_done(tracking, plan), benchmark_step)
     if hybrid_plan:
@@ -90,9 +90,9 @@ def _steps(
         step(4, "hybrid", _is_done(tracking, hybrid_plan.plan), lambda: hybrid(_hybrid(options), tracking, workers))
     else:
         click.echo(f"\n[3/{STEPS}] pretrain and [4/{STEPS}] hybrid: left out, extractors take images, not vectors")
-    comparisons = records.find_runs(tracking, "comparison")
+    comparisons = records.find_comparisons(tracking)
     page = Path(options.output).expanduser().resolve() / PAGE
-    written = bool(_finished(tracking, "report", **{KEY_TAG: report_key(comparisons)})) and page.is_file()
+    written = bool(_finished(tracking, "report", **{schema.REPORT_KEY: report_key(comparisons)})) and page.is_file()
     step(5, "report", written, lambda: report(_chosen(ReportOptions(), options), tracking))
     if written:
         click.echo(f"\nThe report is {page}, its numbers are in results.csv and results.parquet beside it.")
@@ -100,13 +100,13 @@ def _steps(
 
 
 def _finished(tracking: Tracking, level: str, **tags: str) -> list[object]:
-    return [run for run in records.find_runs(tracking, level, **tags) if run.info.status == "FINISHED"]
+    return [run for run in records.find_runs(tracking, level, **tags) if run.status == schema.DONE]
 
 
 def _is_done(tracking: Tracking, plan: Plan) -> bool:
     """Whether every cell has finished, and every comparison is complete."""
     state = read_state(tracking, plan)
-    complete = all(run.info.status == "FINISHED" for run in state.comparisons.values())
+    complete = all(run.status == schema.DONE for run in state.comparisons.values())
     return complete and all(cell.key in state.done for cell in plan.cells)
 
 

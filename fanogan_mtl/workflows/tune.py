@@ -23,7 +23,7 @@ from fanogan_mtl.supply.exchange import Exchange, opened_exchange, trial_task
 from fanogan_mtl.supply.progress import TaskProgress
 from fanogan_mtl.sweep.trial import ask_whether_hopeless
 from fanogan_mtl.sweep.workers import Workers
-from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking import records, schema
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.records import Record
@@ -86,7 +86,7 @@ def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOpt
     execution = tuning.plan.execution
     typed = {name: str(value) for name, value in asdict(options).items()} | {"study_name": study.study_name}
     typed["storage"] = without_password(typed["storage"])
-    record = Record(typed, tags={**environment_tags(execution.device), **study_tags(study)})
+    record = Record(typed, tags={schema.ENTRY: "tune", **environment_tags(execution.device), **study_tags(study)})
     run_id = records.start_run(tracking, "sweep", f"tune {options.dataset}", record)
     sweep: Sweep | None = None
     try:

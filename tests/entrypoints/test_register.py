@@ -153,7 +153,7 @@ def test_mistakes_are_one_line_and_leave_nothing(folder: Path, monkeypatch: pyte
         ({}, "run: which one?"),
         ({"run": "nonsense"}, "run 'nonsense' can't be read"),
         ({"run": unseen.info.run_id}, "unseen-class"),
-        ({"run": extractor.info.run_id}, "(its level: extractor)"),
+        ({"run": extractor.info.run_id}, "(extractor)"),
         ({"run": cell, "name": "a/b"}, "Names cannot contain"),
         ({"run": cell, "name": " "}, "name ' '"),
         ({"run": cell, "alias": "latest"}, "alias 'latest'"),

@@ -10,7 +10,7 @@ from project_runs import environment, furnish, uri
 
 from fanogan_mtl.plan.options import BenchmarkOptions
 from fanogan_mtl.plan.plan import Plan, make_plan
-from fanogan_mtl.recording.marks import explained, mark_tags, rank, read_marks
+from fanogan_mtl.recording.marks import explained, mark_tags, rank
 from fanogan_mtl.recording.pages import write_overview
 from fanogan_mtl.recording.printed import print_results
 from fanogan_mtl.recording.results import read_results
@@ -22,6 +22,7 @@ from fanogan_mtl.sweep.workers import Failure
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import Record
+from fanogan_mtl.tracking.schema import ComparisonRun
 
 
 @pytest.fixture
@@ -127,9 +128,9 @@ def test_failed_cells_are_a_mark_that_goes_when_they_are_done(tracking: Tracking
 def test_marks_too_long_for_one_tag_are_read_back_whole(tracking: Tracking) -> None:
     marks = {f"mark {number}": "why " * 700 for number in range(9)}
     run_id = records.start_run(tracking, "comparison", "a comparison", Record(tags=mark_tags(marks, "")))
-    assert read_marks(tracking.client.get_run(run_id)) == marks
+    assert ComparisonRun(tracking.client.get_run(run_id)).marks == marks
     records.write(tracking, run_id, Record(tags=mark_tags({"one": "left"}, "")))
-    assert read_marks(tracking.client.get_run(run_id)) == {"one": "left"}
+    assert ComparisonRun(tracking.client.get_run(run_id)).marks == {"one": "left"}
 
 
 def test_fewest_marks_win_then_the_validation() -> None:

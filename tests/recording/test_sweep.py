@@ -59,4 +59,4 @@ def test_of_a_comparison_that_was_begun_twice_the_run_that_will_stay_is_taken(
     for _ in range(2):
         begin(tracking, key)
     taken = read_state(tracking, plan).comparisons[key]
-    assert taken.info.run_id == tidy_comparison(tracking, key).info.run_id
+    assert taken.run_id == tidy_comparison(tracking, key).run_id

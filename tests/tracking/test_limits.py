@@ -46,8 +46,8 @@ def test_whatever_is_sent_is_stored_cut_and_marked(tracking: Tracking, tmp_path:
     assert run.data.params["option_7"].endswith("…")
     assert run.data.tags["failure"].endswith("…")
     assert set(run.data.metrics) == {"auroc", *(names.key(value.name) for value in values[:4])}
-    assert records.options_of(tracking, run)["option_7"].startswith("long long")
-    assert len(records.options_of(tracking, run)["option_7"]) == len(LONG)
+    assert records.options_of(tracking, records.get_run(tracking, sweep))["option_7"].startswith("long long")
+    assert len(records.options_of(tracking, records.get_run(tracking, sweep))["option_7"]) == len(LONG)
     cell = records.record_cell(tracking, sweep, LONG, replace(record, tags={"cell_key": "a", "failure": LONG}))
     assert tracking.client.get_run(cell).info.status == "FINISHED"
     assert records.history(tracking, cell, "auroc_class_हिन्दी") == {1: 0.5}

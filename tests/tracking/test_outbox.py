@@ -58,14 +58,14 @@ def make(tracking: Tracking, tmp_path: Path) -> Callable[[int], CellRecord]:
 
 def check_once(tracking: Tracking, numbers: list[int]) -> dict[int, Run]:
     """Each cell has one whole run, under the one comparison there is."""
-    (comparison,) = records.find_runs(tracking, "comparison")
-    cells = records.find_runs(tracking, "cell")
+    (comparison,) = records.find_comparisons(tracking)
+    cells = [each.run for each in records.find_cells(tracking)]
     assert sorted(int(run.data.params["seed"]) for run in cells) == sorted(numbers)
     for run in cells:
         number = int(run.data.params["seed"])
         assert run.info.status == "FINISHED"
         assert run.data.metrics == {"auroc": number / 7}
-        assert run.data.tags["mlflow.parentRunId"] == comparison.info.run_id
+        assert run.data.tags["mlflow.parentRunId"] == comparison.run_id
         assert [file.path for file in tracking.client.list_artifacts(run.info.run_id)] == ["cell.npz"]
     return {int(run.data.params["seed"]): run for run in cells}
 
@@ -114,8 +114,8 @@ def test_what_a_dead_process_left_is_sent_once_and_its_runs_are_ended(
     recover(tracking, tmp_path, told.append)
     assert told == ["3 results of a run that was cut short are sent to MLflow now"]
     check_once(tracking, [0, 1, 2])
-    assert {run.info.status for run in records.find_runs(tracking, "sweep")} == {"KILLED"}
-    assert {run.info.status for run in records.find_runs(tracking, "comparison")} == {"KILLED"}
+    assert {run.status for run in records.find_runs(tracking, "sweep")} == {"KILLED"}
+    assert {run.status for run in records.find_runs(tracking, "comparison")} == {"KILLED"}
     assert list(journal_folder(tracking, tmp_path).iterdir()) == []
 
 
@@ -159,9 +159,9 @@ def test_two_that_record_the_same_cells_at_once_leave_each_once(
         list(threads.map(send_all, range(2)))
     outbox_module.tidy_comparison(tracking, "c" * 32)  # as each does when its comparison is complete
     check_once(tracking, [0, 1, 2, 3])
-    (comparison,) = records.find_runs(tracking, "comparison")
-    sweeps = {run.info.run_id for run in records.find_runs(tracking, "sweep")}
-    assert set(comparison.data.tags["sweeps"].split(",")) == sweeps
+    (comparison,) = records.find_comparisons(tracking)
+    sweeps = {run.run_id for run in records.find_sweeps(tracking)}
+    assert set(comparison.sweeps) == sweeps
 
 
 def test_a_cell_put_under_a_comparison_that_has_just_gone_comes_under_the_one_that_is_left(
@@ -183,9 +183,9 @@ def test_a_comparison_whose_beginner_died_gets_what_it_lacks(
     half = {"level": "comparison", "comparison_key": cell.comparison.key, **cell.comparison.tags}
     records.create_run(tracking, cell.comparison.parent_id, cell.comparison.name, half)
     send(tracking, cell, {}, again=True)
-    (comparison,) = records.find_runs(tracking, "comparison")
-    assert comparison.data.params == {"detector": "knn"}
-    assert [each.dataset.name for each in comparison.inputs.dataset_inputs] == ["toys"]
+    (comparison,) = records.find_comparisons(tracking)
+    assert comparison.run.data.params == {"detector": "knn"}
+    assert [each.dataset.name for each in comparison.run.inputs.dataset_inputs] == ["toys"]
     check_once(tracking, [0])
 
 

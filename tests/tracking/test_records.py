@@ -17,6 +17,7 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import DataInput, Record, Value
+from fanogan_mtl.tracking.schema import ComparisonRun
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +78,14 @@ def test_a_cell_is_finished_only_when_all_of_it_is_written(
     file.write_bytes(b"result")
     record = Record({"seed": 0}, [Value("auroc", 0.9, 20)], {"cell_key": "k1"}, [file], 1000)
     run_id = records.record_cell(tracking, sweep, "cell", record)
-    run = tracking.client.get_run(run_id)
+    run = records.get_run(tracking, run_id)
     assert records.read_file(tracking, run, "cell.npz", tmp_path / "back").read_bytes() == b"result"
     monkeypatch.setattr(HttpArtifactRepository, "log_artifact", lambda *_: (_ for _ in ()).throw(OSError("cut short")))
     with pytest.raises(OSError, match="cut short"):
         records.record_cell(tracking, sweep, "cell", Record({}, [], {"cell_key": "k2"}, [file], 1000))
-    by_key = {run.data.tags["cell_key"]: run.info.status for run in records.find_runs(tracking, "cell")}
+    by_key = {run.key: run.status for run in records.find_cells(tracking)}
     assert by_key == {"k1": "FINISHED", "k2": "RUNNING"}
-    assert [run.info.run_id for run in records.find_runs(tracking, "cell", cell_key="k1")] == [run_id]
+    assert [run.run_id for run in records.find_runs(tracking, "cell", cell_key="k1")] == [run_id]
     records.discard(tracking, run_id)
     assert records.find_runs(tracking, "cell", cell_key="k1") == []
 
@@ -93,7 +94,7 @@ def test_a_later_sweep_joins_a_comparison(tracking: Tracking) -> None:
     first = records.start_run(tracking, "sweep", "first", Record())
     run_id = records.create_run(tracking, first, "comparison", {"level": "comparison", "sweeps": first})
     for sweep in ("second", "third", "second"):
-        records.join_sweep(tracking, tracking.client.get_run(run_id), sweep)
+        records.join_sweep(tracking, ComparisonRun(tracking.client.get_run(run_id)), sweep)
     assert tracking.client.get_run(run_id).data.tags["sweeps"] == f"{first},third,second"
 
 
@@ -170,7 +171,7 @@ def test_a_file_that_is_gone_is_told_from_a_store_that_fails(
     sweep = records.start_run(tracking, "sweep", "sweep", Record())
     (tmp_path / "cell.npz").write_text("whole")
     cell = records.record_cell(tracking, sweep, "cell", Record(tags={"cell_key": "a"}, files=[tmp_path / "cell.npz"]))
-    run, folder = tracking.client.get_run(cell), tmp_path / "fetched"
+    run, folder = records.get_run(tracking, cell), tmp_path / "fetched"
     folder.mkdir()
     found = records.find_file(tracking, run, "cell.npz", folder)
     assert found is not None
