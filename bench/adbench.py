@@ -182,7 +182,7 @@ def markdown(results: Results, sizes: dict[str, int]) -> str:
             blocks += [_table(means, tables, setting, detectors, title) for detectors in (SHALLOW, DEEP)]
     missing = sum(task not in results for task in tasks(sizes))
     refused = sorted({(task.table, task.setting, task.detector) for task, value in results.items() if value is None})
-    blocks.append(f"Not run yet: {missing} of {sum(1 for _ in tasks(sizes))} trainings.")
+    blocks += [f"Not run yet: {missing} of {sum(1 for _ in tasks(sizes))} trainings."] if missing else []
     blocks += [f"Refused: {', '.join(' '.join(each) for each in refused)}."] if refused else []
     return "\n\n".join(block for block in blocks if block)
 

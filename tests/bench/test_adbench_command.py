@@ -41,7 +41,7 @@ def test_ours_stand_beside_the_published_figures(
     ours = 100 * np.mean([done[adbench.Task("6_cardio", "unsupervised", "knn", seed)] for seed in (0, 1, 2)])
     assert f"| cardio | **{ours:.1f} / 76.6** |" in shown
     assert "| own |" in shown.partition("unsupervised, tables of at most 1,000 rows")[2]
-    assert "Not run yet: 0 of 48 trainings." in shown
+    assert "Not run yet" not in shown
     written = results.read_text()
     command(monkeypatch, folder, results)  # nothing is left to do
     assert results.read_text() == written
