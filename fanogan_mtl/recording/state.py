@@ -15,7 +15,7 @@ from fanogan_mtl.data.dataset import Dataset, copy_count
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan.plan import Plan
-from fanogan_mtl.sweep.cell import Comparison
+from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.result import CellResult, DoneCell
 from fanogan_mtl.tracking import names, records
 from fanogan_mtl.tracking.connection import Tracking
@@ -109,7 +109,8 @@ def finished_cells(tracking: Tracking, comparison: Comparison) -> Finished:
     for run in runs:
         if result := _read_result(tracking, run):
             normal, anomalous, seed = run.draw
-            found.append((DoneCell(normal, seed, result, anomalous, run.extractor_key), run))
+            cell = Cell(comparison, normal, seed, run.extractor_key, anomalous)
+            found.append((DoneCell(cell, result), run))
         else:
             lost.append(run)
     found.sort(key=lambda each: (each[0].seed, each[0].normal_class, each[0].anomalous_class or ""))

@@ -17,7 +17,7 @@ from fanogan_mtl.scores.pictures import jpeg_url, overlaid, thumbnail
 from fanogan_mtl.serving.explain import heat_maps
 from fanogan_mtl.serving.heads import Model
 from fanogan_mtl.serving.requests import answer_table
-from fanogan_mtl.serving.scoring import choose_heads, input_of, score_images
+from fanogan_mtl.serving.scoring import input_of, named_heads, score_images
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -151,7 +151,7 @@ def problem_html(text: str) -> str:
 
 def pictures_html(model: Model, image: Pixels, name: str) -> str:
     """Make the pictures of an image, plain and under a head's heat map."""
-    (head,) = choose_heads(model, name)
+    (head,) = named_heads(model, name)
     preparation = input_of(model, head)[1]
     plain = thumbnail(image, PICTURE, preparation.depth)
     over = overlaid(plain, heat_maps(model, [head], image)[0], preparation.crop)

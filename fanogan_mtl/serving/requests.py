@@ -18,7 +18,7 @@ from fanogan_mtl.data.images.decode import MOST_PIXELS, ImageError, decode_image
 from fanogan_mtl.data.images.levels import Pixels
 from fanogan_mtl.serving.explain import heat_maps, png_of
 from fanogan_mtl.serving.heads import Head, Model
-from fanogan_mtl.serving.scoring import choose_heads, head_scores, score_images
+from fanogan_mtl.serving.scoring import head_scores, named_heads, score_images
 
 COLUMN = "image"
 NOTHING = "there is no image in the request"
@@ -120,7 +120,7 @@ def read_image(cell: Any) -> Pixels:
 
 def _heads(model: Model, names: str) -> tuple[Head, ...]:
     try:
-        return choose_heads(model, names)
+        return named_heads(model, names)
     except ValueError as error:
         raise RequestError(str(error)) from None
 

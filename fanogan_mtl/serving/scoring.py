@@ -21,7 +21,7 @@ Rows = NDArray[np.float32]
 Input = tuple[str | None, Preparation]  # the extractor's key, and how images are prepared for it or for the detector
 
 
-def choose_heads(model: Model, names: str) -> tuple[Head, ...]:
+def named_heads(model: Model, names: str) -> tuple[Head, ...]:
     """The heads of those names, separated by commas, in that order; `all` for every one.
 
     Raises

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from statistics import fmean
@@ -15,7 +14,6 @@ from typing import Any
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
 from fanogan_mtl.data.cache import CONTENTS, in_use
 from fanogan_mtl.data.catalog import found_preparation, load_dataset, preparation_of, sample_sheets
@@ -23,73 +21,26 @@ from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.data.transforms import Preparation
 from fanogan_mtl.detectors.persistence import refuse_unservable
 from fanogan_mtl.errors import UserError, one_line
-from fanogan_mtl.evaluation.alarms import FalseAlarms
 from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.evaluation.metrics import METRICS
-from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.plan.plan import Execution, PlannedComparison
 from fanogan_mtl.recording.results import ComparisonResult
 from fanogan_mtl.recording.state import data_key, finished_cells
-from fanogan_mtl.recording.summary import best_heads
 from fanogan_mtl.recording.sweep import Sweep
 from fanogan_mtl.serving.heads import HeadSpec, extractor_folder, head_folder, write_model
 from fanogan_mtl.supply.exchange import Exchange, head_name, head_task
 from fanogan_mtl.supply.extractors import feature_tasks, fetch_extractors, obtain_features
+from fanogan_mtl.supply.heads import ChosenHead, description, heads_by_validation, model_key, threshold_warning
 from fanogan_mtl.supply.progress import TaskProgress
 from fanogan_mtl.sweep import pretraining
-from fanogan_mtl.sweep.cell import Cell, Comparison, drop_kept_detectors, kept_detector
+from fanogan_mtl.sweep.cell import drop_kept_detectors, kept_detector
 from fanogan_mtl.sweep.head import HeadTask
-from fanogan_mtl.sweep.result import DoneCell
 from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking import records, schema
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.logged_models import ModelFacts, ModelMetric, log_model
 from fanogan_mtl.tracking.outbox import is_away
 from fanogan_mtl.tracking.records import Record
-
-WIDE = "\u2003"  # MLflow shows tables without a space between columns
-CONTAMINATION = 0.1  # PyOD's default
-
-
-@dataclass(frozen=True)
-class ChosenHead:
-    """A head that a model is going to have.
-
-    Attributes
-    ----------
-    cell : Cell
-    budget : int
-        Epochs, the best by validation AUROC.
-    done : DoneCell
-        What was recorded.
-    """
-
-    cell: Cell
-    budget: int
-    done: DoneCell
-
-    @property
-    def name(self) -> str:
-        """`<data set>/<class>`."""
-        return f"{self.cell.comparison.dataset.name}/{self.cell.normal_class}"
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """As recorded, at its budget."""
-        return self.done.result.metrics[self.budget]
-
-    @property
-    def scores(self) -> NDArray[np.float64]:
-        """Of the test rows, as recorded, at its budget."""
-        scores: NDArray[np.float64] = self.done.result.scores[sorted(self.done.result.metrics).index(self.budget)]
-        return scores
-
-    @property
-    def false_alarms(self) -> FalseAlarms:
-        """Normal test rows above its threshold."""
-        normal = self.scores[~self.done.result.anomaly]
-        meant = self.cell.comparison.chosen.get("contamination", CONTAMINATION)
-        return FalseAlarms(int((normal > self.metrics["threshold"]).sum()), len(normal), float(meant))
 
 
 def prepare_models() -> None:
@@ -113,7 +64,7 @@ def log_models(
         finished = finished_cells(sweep.tracking, planned.comparison)
         if sweep.lose(planned, finished.lost):
             continue  # they are trained again first
-        heads = choose_heads([(planned.comparison, finished.cells)])
+        heads = heads_by_validation([finished.cells])
         run_id = sweep.comparison_runs[planned.comparison.key]
         if logged_model(sweep.tracking, run_id, heads) is None:
             what = f"the model of {planned.dataset.name} · {planned.label}"
@@ -131,59 +82,10 @@ def log_models(
             drop_kept_detectors(sweep.plan.execution.kept_models, cell)
 
 
-def choose_heads(comparisons: Sequence[tuple[Comparison, Sequence[DoneCell]]]) -> list[ChosenHead]:
-    """Choose one head for each class of each comparison, by validation AUROC among all seeds and budgets.
-
-    Heads on features share one extractor, so their seed is chosen first, by the mean over classes.
-    """
-    if comparisons[0][0].extractor is not None:
-        best = _best_seed([cell for _, cells in comparisons for cell in cells])
-        comparisons = [(each, [cell for cell in cells if cell.seed == best]) for each, cells in comparisons]
-    return [
-        ChosenHead(Cell(comparison, name, done.seed, done.extractor_key), budget, done)
-        for comparison, cells in comparisons
-        for name, (done, budget) in sorted(best_heads(cells).items())
-    ]
-
-
-def model_key(heads: Sequence[ChosenHead]) -> str:
-    """Digest of all that a model is made of."""
-    return hashlib.sha256(str([(head.name, head.cell.key, head.budget) for head in heads]).encode()).hexdigest()[:32]
-
-
 def logged_model(tracking: Tracking, run_id: str, heads: Sequence[ChosenHead]) -> str | None:
     """URI of the model of these heads, if it is logged under that run."""
     run = records.get_run(tracking, run_id)
     return run.tag(schema.MODEL_URI) if run.tag(schema.MODEL_KEY) == model_key(heads) else None
-
-
-def description(heads: Sequence[ChosenHead]) -> str:
-    """What a model is and what its heads reach, as Markdown."""
-    label = heads[0].cell.comparison.label
-    test = percent(fmean(head.metrics["auroc"] for head in heads))
-    lines = [f"**{label}**: mean test AUROC of {len(heads)} heads {test} %. Validation data chose seed and epochs.", ""]
-    if warning := threshold_warning(heads):
-        lines += [f"**Warning**: {warning}.", ""]
-    rows = [["head", "test AUROC", "validation AUROC", "false alarms", "epochs", "seed"], ["---"] * 6]
-    for head in heads:
-        figures = [head.metrics["auroc"], head.metrics["validation_auroc"], head.false_alarms.rate]
-        rows.append([head.name, *map(percent, figures), str(head.budget), str(head.cell.seed)])
-    return "\n".join([*lines, *(f"| {f'{WIDE} | '.join(row)} |" for row in rows)])
-
-
-def threshold_warning(heads: Sequence[ChosenHead]) -> str | None:
-    """Say which heads raise far more false alarms than their threshold is meant to; None if none does."""
-    alarms = {head.name: head.false_alarms for head in heads if head.false_alarms.too_many}
-    if not alarms:
-        return None
-    some = ", ".join(list(alarms)[:3]) + (", ..." if len(alarms) > 3 else "")
-    rates = sorted(each.rate for each in alarms.values())
-    low, high, meant = (f"{100 * rate:.0f}" for rate in (rates[0], rates[-1], heads[0].false_alarms.meant))
-    return (
-        f"is_anomaly is true of {low if low == high else f'{low} to {high}'} % of new normal "
-        f"{heads[0].cell.comparison.unit}, where {meant} % is meant, in {len(alarms)} of {len(heads)} heads ({some}): "
-        "give a threshold of your own, see docs/thresholds.md"
-    )
 
 
 def make_model(
@@ -295,15 +197,6 @@ def _best(comparisons: Sequence[PlannedComparison], results: Mapping[str, Compar
     elif marks := results[best.comparison.key].marks:
         click.echo(f"The model of {best.dataset.name} is {best.label}, though marked {', '.join(marks)}")
     return best
-
-
-def _best_seed(cells: Sequence[DoneCell]) -> int:
-    """The seed with the best mean validation AUROC, each cell at its best budget; the smallest on a tie."""
-    by_seed: dict[int, list[float]] = {}
-    for cell in cells:
-        best = max(metrics["validation_auroc"] for metrics in cell.result.metrics.values())
-        by_seed.setdefault(cell.seed, []).append(best)
-    return max(sorted(by_seed), key=lambda seed: fmean(by_seed[seed]))
 
 
 def _make_heads(

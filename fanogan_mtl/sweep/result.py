@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from fanogan_mtl.evaluation.metrics import METRICS, ScoredTest
 from fanogan_mtl.evaluation.sanity import Checks
 from fanogan_mtl.evaluation.weights import Weights, class_weights
+
+if TYPE_CHECKING:
+    from fanogan_mtl.sweep.cell import Cell
 
 
 @dataclass(frozen=True)
@@ -113,10 +116,27 @@ class CellResult:
 
 @dataclass(frozen=True)
 class DoneCell:
-    """A finished cell: which it was, and what came out (see `Cell`)."""
+    """A finished cell: which it was, and what came out."""
 
-    normal_class: str
-    seed: int
+    cell: Cell
     result: CellResult
-    anomalous_class: str | None = None
-    extractor_key: str | None = None
+
+    @property
+    def normal_class(self) -> str:
+        """The class that is normal."""
+        return self.cell.normal_class
+
+    @property
+    def anomalous_class(self) -> str | None:
+        """The only class that counts as anomaly; None for all others."""
+        return self.cell.anomalous_class
+
+    @property
+    def seed(self) -> int:
+        """Seed of split and training."""
+        return self.cell.seed
+
+    @property
+    def extractor_key(self) -> str | None:
+        """Which trained extractor made the features; None on pixels."""
+        return self.cell.extractor_key

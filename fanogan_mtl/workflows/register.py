@@ -19,16 +19,8 @@ from fanogan_mtl.recording.marks import rank
 from fanogan_mtl.recording.state import comparison_of, finished_cells, told_lost
 from fanogan_mtl.recording.summary import validation_auroc
 from fanogan_mtl.supply.exchange import opened_exchange
-from fanogan_mtl.supply.models import (
-    ChosenHead,
-    choose_heads,
-    description,
-    logged_model,
-    make_model,
-    model_key,
-    obtain_inputs,
-    threshold_warning,
-)
+from fanogan_mtl.supply.heads import ChosenHead, description, heads_by_validation, model_key, threshold_warning
+from fanogan_mtl.supply.models import logged_model, make_model, obtain_inputs
 from fanogan_mtl.sweep.cell import Comparison
 from fanogan_mtl.sweep.result import DoneCell
 from fanogan_mtl.tracking import names, records, schema
@@ -89,7 +81,7 @@ def register(options: RegisterOptions) -> int:
             click.echo(
                 f"Warning: {each.comparison.dataset.name} · {each.comparison.label} is marked: {mark}: {sentence}"
             )
-    heads = choose_heads([(each.comparison, each.cells) for each in chosen])
+    heads = heads_by_validation([each.cells for each in chosen])
     with entry_run(own, "register", options.name, options, options.device, execution.data_dir) as run_id:
         uri = _obtain(source, options.run, chosen, heads, execution)
         version, is_new = register_model(source, uri, options.name, options.alias, model_key(heads), description(heads))

@@ -25,7 +25,7 @@ from fanogan_mtl.scores.served import load_served
 from fanogan_mtl.scores.table import Journal, Row, append, complete, open_journal, read_rows
 from fanogan_mtl.serving.heads import Head, Model
 from fanogan_mtl.serving.requests import answer_table
-from fanogan_mtl.serving.scoring import CHUNK_IMAGES, choose_heads, score_images
+from fanogan_mtl.serving.scoring import CHUNK_IMAGES, named_heads, score_images
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import Record
@@ -99,7 +99,7 @@ def _heads(model: Model, options: ScoreOptions) -> tuple[Head, ...]:
     if not model.takes_images:
         raise UserError(f"model {options.model} scores vectors: name one of images")
     try:
-        return choose_heads(model, options.heads)
+        return named_heads(model, options.heads)
     except ValueError as error:
         raise UserError(str(error)) from None
 

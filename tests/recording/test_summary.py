@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
+from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.recording.summary import best_heads, cell_values, comparison_values, fewest_tested, validation_auroc
+from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.result import CellResult, DoneCell
+
+COMPARISON = Comparison(parse_datasets("optdigits")[0], "digest", "knn", "{}", (20, 50))
 
 
 def done(normal_class: str, seed: int, test: tuple[float, float], validation: tuple[float, float]) -> DoneCell:
@@ -14,7 +18,8 @@ def done(normal_class: str, seed: int, test: tuple[float, float], validation: tu
     }
     labels = np.repeat([0, 1, 2], [5, 4, 3 if normal_class == "a" else 2])
     return DoneCell(
-        normal_class, seed, CellResult(metrics, np.zeros((2, len(labels))), labels > 0, labels, np.arange(len(labels)))
+        Cell(COMPARISON, normal_class, seed),
+        CellResult(metrics, np.zeros((2, len(labels))), labels > 0, labels, np.arange(len(labels))),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.evaluation.metrics import detection_metrics
 from fanogan_mtl.report.evidence import Recorded
-from fanogan_mtl.sweep.cell import Comparison
+from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.parameters import comparison_parameters
 from fanogan_mtl.sweep.result import CellResult, DoneCell
 
@@ -59,4 +59,5 @@ def _cell(name: str, seed: int, quality: float, budgets: tuple[int, ...], compar
         metrics[budget] |= {"validation_auroc": 0.5, "fit_seconds": 0.1 * budget, "score_seconds": 0.01}
     result = CellResult(metrics, scores, anomaly, labels, rows)
     key = f"key of {comparison.extractor}" if comparison.extractor else None
-    return DoneCell(name, seed, result, "9" if comparison.protocol == "unseen-class" else None, key)
+    anomalous = "9" if comparison.protocol == "unseen-class" else None
+    return DoneCell(Cell(comparison, name, seed, key, anomalous), result)

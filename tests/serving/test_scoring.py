@@ -16,7 +16,7 @@ from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.extractors.base import InputSpec
 from fanogan_mtl.serving.heads import Head, HeadSpec, Model
-from fanogan_mtl.serving.scoring import CHUNK_IMAGES, choose_heads, score_images
+from fanogan_mtl.serving.scoring import CHUNK_IMAGES, named_heads, score_images
 
 
 class Sums:
@@ -128,11 +128,11 @@ def test_no_image_gives_no_score() -> None:
 def test_heads_are_chosen_by_name() -> None:
     heads = tuple(head(name, Preparation(8)) for name in ("a/1", "a/2", "b/1"))
     model = Model(heads, {})
-    assert choose_heads(model, " all ") == heads
-    assert choose_heads(model, "b/1, a/1") == (heads[2], heads[0])
+    assert named_heads(model, " all ") == heads
+    assert named_heads(model, "b/1, a/1") == (heads[2], heads[0])
     for names, said in {
         "c": "heads: no head 'c'; there are a/1, a/2, b/1",
         "a/1,a/1": "heads: a head is there",
     }.items():
         with pytest.raises(ValueError, match=f"^{said}"):
-            choose_heads(model, names)
+            named_heads(model, names)

@@ -1,13 +1,19 @@
 import numpy as np
 
+from fanogan_mtl.data.specs import parse_datasets
+from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.result import CellResult, DoneCell
 from fanogan_mtl.sweep.tested import rows_tested, together
+
+COMPARISON = Comparison(parse_datasets("optdigits")[0], "digest", "knn", "{}", (20, 50))
 
 
 def done(*sizes: int) -> DoneCell:
     """A cell tested on so many rows of each class; the first is normal."""
     labels = np.repeat(np.arange(len(sizes)), sizes)
-    return DoneCell("0", 0, CellResult({}, np.zeros((1, len(labels))), labels > 0, labels, np.arange(len(labels))))
+    return DoneCell(
+        Cell(COMPARISON, "0", 0), CellResult({}, np.zeros((1, len(labels))), labels > 0, labels, np.arange(len(labels)))
+    )
 
 
 def test_counts_go_from_the_fewest_to_the_most() -> None:
