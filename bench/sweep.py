@@ -102,7 +102,7 @@ def record(plan: Plan, run: object) -> None:
     from fanogan_mtl.workflows import benchmark
 
     exchange.run_cell = run  # type: ignore[assignment]
-    sweep = Sweep(connect(), plan, {"dataset": "bench"}, "benchmark")
+    sweep = Sweep.begin(connect(), plan, {"dataset": "bench"}, "benchmark")
     with plan.execution.open_workers() as workers:
         benchmark.train(sweep, workers, None)
     sweep.add_overview(list(read_results(sweep.tracking, plan.comparisons, sweep.comparison_runs).values()))

@@ -28,7 +28,7 @@ def measure(options: BenchmarkOptions) -> None:
     from fanogan_mtl.tracking.connection import connect
 
     plan = make_plan(options)
-    sweep = Sweep(connect(), plan, {name: str(value) for name, value in asdict(options).items()}, "benchmark")
+    sweep = Sweep.begin(connect(), plan, {name: str(value) for name, value in asdict(options).items()}, "benchmark")
     training = recording = 0.0
     print(f"{'comparison':60} {'train, s':>10} {'record, s':>10}")
     for planned in plan.comparisons:

@@ -1,4 +1,4 @@
-"""Write `MLproject` and `docs/parameters.md`, made of the options: `python -m entrypoints.project --write`."""
+"""Write what is made of tables in the code, as `MLproject` of the options: `python -m entrypoints.project --write`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from textwrap import fill
 
 import click
 
+from fanogan_mtl.evaluation.metrics import METRICS
+
 ROOT = Path(__file__).parents[1]
 ENTRIES = (
     "main", "benchmark", "pretrain", "hybrid", "report", "tune", "register", "preprocess", "score", "demo", "cache",
@@ -20,9 +22,31 @@ MADE = "made by `python -m entrypoints.project --write` of fanogan_mtl/plan/opti
 
 
 def made_files() -> dict[Path, str]:
-    """Every file that is made of the options, with its text."""
+    """Every file that is made of such a table, or has one in it, with its text."""
     commands = {entry: import_module(f"entrypoints.{entry}").main for entry in ENTRIES}
-    return {ROOT / "MLproject": project_file(commands), ROOT / "docs" / "parameters.md": parameters_page(commands)}
+    numbers = ROOT / "docs" / "numbers.md"
+    return {
+        ROOT / "MLproject": project_file(commands),
+        ROOT / "docs" / "parameters.md": parameters_page(commands),
+        numbers: with_table(numbers.read_text(encoding="utf-8"), "metrics", metrics_table()),
+    }
+
+
+def with_table(page: str, name: str, table: str) -> str:
+    """Put a table between the comments `<!-- NAME -->` and `<!-- end -->` of a page."""
+    before, opening, rest = page.partition(f"<!-- {name} -->\n")
+    _, closing, after = rest.partition("<!-- end -->")
+    return f"{before}{opening}{table}\n{closing}{after}"
+
+
+def metrics_table() -> str:
+    """Give the docs' table of metrics."""
+    better = {True: "higher", False: "lower", None: ""}
+    rows = [
+        f"| `{name}` | {metric.unit} | {better[metric.higher_is_better]} | {_escaped(metric.meaning)} |"
+        for name, metric in METRICS.items()
+    ]
+    return "\n".join(["| metric | unit | better | |", "|---|---|---|---|", *rows])
 
 
 def project_file(commands: dict[str, click.Command]) -> str:
@@ -88,7 +112,7 @@ def _escaped(text: str) -> str:
 @click.command()
 @click.option("--write", is_flag=True, help="Write the files; without it, say which are out of date.")
 def main(write: bool) -> None:
-    """Make the files that follow from the options."""
+    """Make the files that follow from the code."""
     for path, text in made_files().items():
         current = path.is_file() and path.read_text(encoding="utf-8") == text
         if write and not current:

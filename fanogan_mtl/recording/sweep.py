@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,6 +20,7 @@ from fanogan_mtl.recording.pages import write_cell_figures, write_comparison_pag
 from fanogan_mtl.recording.results import ComparisonResult
 from fanogan_mtl.recording.state import (
     RESULT_FILE,
+    State,
     changed_spec,
     data_input,
     finished_cells,
@@ -33,27 +35,16 @@ from fanogan_mtl.sweep.workers import Failure
 from fanogan_mtl.tracking import names, records, schema
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.environment import environment_tags
-from fanogan_mtl.tracking.journal import CellRecord, ComparisonRecord, new_journal
+from fanogan_mtl.tracking.journal import CellRecord, ComparisonRecord, Journal, new_journal
 from fanogan_mtl.tracking.outbox import Outbox, comparison_run, journal_folder, recover
 from fanogan_mtl.tracking.records import Record
-from fanogan_mtl.tracking.schema import CellRun
+from fanogan_mtl.tracking.schema import CellRun, ComparisonRun
 
 NEWS_SECONDS = 10
 
 
 class Sweep:
-    """A sweep that runs: its run in MLflow, and what of its plan is recorded.
-
-    Parameters
-    ----------
-    tracking : Tracking
-    plan : Plan
-    options : mapping
-        The options as typed: they become the sweep's parameters.
-    entry : str
-        The entry point's name.
-    run_id : str, optional
-        The sweep's run, if it has begun.
+    """A sweep that runs: its run in MLflow, and what of its plan is recorded; made by `Sweep.begin`.
 
     Attributes
     ----------
@@ -64,41 +55,70 @@ class Sweep:
         Key of a failed cell to what went wrong.
     """
 
-    def __init__(
-        self, tracking: Tracking, plan: Plan, options: Mapping[str, str], entry: str, run_id: str | None = None
-    ) -> None:
-        self.tracking, self.plan = tracking, plan
+    @classmethod
+    def begin(
+        cls, tracking: Tracking, plan: Plan, options: Mapping[str, str], entry: str, run_id: str | None = None
+    ) -> Sweep:
+        """Begin or resume a sweep.
+
+        What processes left that have died is sent to MLflow, leftovers of cells are deleted, and the plan's comparisons
+        that are recorded already become this sweep's, too.
+
+        Parameters
+        ----------
+        options : mapping
+            The options as typed: they become the sweep's parameters.
+        entry : str
+            The entry point's name.
+        run_id : str, optional
+            The sweep's run, if it has begun.
+        """
         data_dir = plan.execution.data_dir
         recover(tracking, data_dir, click.echo)
         state = read_state(tracking, plan)
-        self.failed = state.failed
-        self.pending = [cell for cell in plan.cells if cell.key not in state.done and cell.key not in state.failed]
-        self.environment = environment_tags(plan.execution.device)
-        record = Record(parameters=options, tags={schema.ENTRY: entry, **self.environment})
-        self.run_id = run_id or records.start_run(tracking, "sweep", f"{entry} {options['dataset']}", record)
-        self._journal = new_journal(journal_folder(tracking, data_dir), self.run_id)
-        records.log_data(tracking, self.run_id, [data_input(*each) for each in plan.datasets])
+        environment = environment_tags(plan.execution.device)
+        record = Record(parameters=options, tags={schema.ENTRY: entry, **environment})
+        run_id = run_id or records.start_run(tracking, "sweep", f"{entry} {options['dataset']}", record)
+        journal = new_journal(journal_folder(tracking, data_dir), run_id)
+        records.log_data(tracking, run_id, [data_input(*each) for each in plan.datasets])
         if state.lost:
             click.echo(f"{told_lost(state.lost)}: trained again")
-        for run_id in state.leftovers:
-            records.discard(tracking, run_id)
-        self.comparison_runs = {key: run.run_id for key, run in state.comparisons.items()}
-        self._outbox = Outbox(tracking, self._journal, self.comparison_runs)
-        self._planned = {each.comparison.key: each for each in plan.comparisons}
+        for leftover in state.leftovers:
+            records.discard(tracking, leftover)
+        sweep = cls(tracking, plan, run_id, environment, state, journal)
         for key, run in state.comparisons.items():
-            records.join_sweep(tracking, run, self.run_id)
-            if joined := changed_spec(run, self._planned[key].comparison):  # the data have moved
-                records.write(tracking, run.run_id, Record(tags=joined))
+            sweep._join(key, run)
+        return sweep
+
+    def __init__(
+        self,
+        tracking: Tracking,
+        plan: Plan,
+        run_id: str,
+        environment: Mapping[str, str],
+        state: State,
+        journal: Journal,
+    ) -> None:
+        self.tracking, self.plan, self.run_id, self.environment = tracking, plan, run_id, environment
+        self.failed = state.failed
+        self.pending = [cell for cell in plan.cells if cell.key not in state.done and cell.key not in state.failed]
+        self.comparison_runs = {key: run.run_id for key, run in state.comparisons.items()}
+        self._journal = journal
+        self._outbox = Outbox(tracking, journal, self.comparison_runs)
+        self._planned = {each.comparison.key: each for each in plan.comparisons}
         self._lost: dict[str, CellRun] = {}
         self._taken_up: set[str] = set()
-        self._missing = dict.fromkeys(self._planned, 0)
-        for cell in self.pending:
-            self._missing[cell.comparison.key] += 1
-        for key, run in state.comparisons.items():
-            if self._missing[key]:
-                records.reopen(tracking, run.run_id)
-            elif not run.is_complete or lacks_metrics(run):  # cut short before its summary, or of an older version
-                self._outbox.then(partial(self._complete, self._planned[key]))
+        self._missing = Counter(cell.comparison.key for cell in self.pending)
+
+    def _join(self, key: str, run: ComparisonRun) -> None:
+        """Take a comparison that is recorded already as one of this sweep's."""
+        records.join_sweep(self.tracking, run, self.run_id)
+        if joined := changed_spec(run, self._planned[key].comparison):  # the data have moved
+            records.write(self.tracking, run.run_id, Record(tags=joined))
+        if self._missing[key]:
+            records.reopen(self.tracking, run.run_id)
+        elif not run.is_complete or lacks_metrics(run):  # cut short before its summary, or of an older version
+            self._outbox.then(partial(self._complete, self._planned[key]))
 
     def record(self, cell: Cell, result: CellResult | None, failure: Failure | None) -> None:
         """Take a cell that has ended: it is on disk now, and in MLflow soon; after its comparison's last, that too.

@@ -71,7 +71,7 @@ def run_plan(
     workers : Workers, optional
         Already at work; by default, workers of its own.
     """
-    sweep = Sweep(tracking, plan, {name: str(value) for name, value in asdict(options).items()}, entry)
+    sweep = Sweep.begin(tracking, plan, {name: str(value) for name, value in asdict(options).items()}, entry)
     try:
         if plan.execution.kept_models and sweep.pending:
             prepare_models()

@@ -106,7 +106,7 @@ def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOpt
                 click.echo(f"Error: {failed if trials.in_vain else late}", err=True)
                 return 1
             plan = replace(tuning.plan, comparisons=judged(tuning, study, best))
-            sweep = Sweep(tracking, plan, typed, "tune", run_id)
+            sweep = Sweep.begin(tracking, plan, typed, "tune", run_id)
             results = train_and_log(sweep, workers, exchange)
             while sweep.take_up_lost():
                 results = train_and_log(sweep, workers, exchange)

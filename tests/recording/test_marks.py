@@ -50,7 +50,7 @@ def spoiled(result: CellResult, **checks: float) -> CellResult:
 def recorded(tracking: Tracking, tmp_path: Path, spoil: dict[str, dict[str, float]]) -> tuple[Sweep, dict[str, Any]]:
     """Run and record a sweep in which a detector's checks come out otherwise."""
     options, plan = planned(tmp_path)
-    sweep = Sweep(tracking, plan, {name: str(value) for name, value in asdict(options).items()}, "benchmark")
+    sweep = Sweep.begin(tracking, plan, {name: str(value) for name, value in asdict(options).items()}, "benchmark")
     for cell in plan.cells:
         result = run_cell(cell, plan.execution.data_dir)
         sweep.record(cell, spoiled(result, **spoil.get(cell.comparison.detector, {})), None)
@@ -102,7 +102,7 @@ def test_where_all_are_marked_the_winner_is_said_to_be(
 def test_failed_cells_are_a_mark_that_goes_when_they_are_done(tracking: Tracking, tmp_path: Path) -> None:
     options, plan = planned(tmp_path)
     given = {name: str(value) for name, value in asdict(options).items()}
-    sweep = Sweep(tracking, plan, given, "benchmark")
+    sweep = Sweep.begin(tracking, plan, given, "benchmark")
     for cell in plan.cells:
         if cell.comparison.detector == "knn" and cell.normal_class == "1":
             sweep.record(cell, None, Failure("7 of 9 scores are NaN", "", ValueError()))
@@ -117,7 +117,7 @@ def test_failed_cells_are_a_mark_that_goes_when_they_are_done(tracking: Tracking
     assert "7 of 9 scores are NaN" in marks["knn"]["failed cells"]
 
     _, again = planned(tmp_path, retry="true")
-    sweep = Sweep(tracking, again, given, "benchmark")
+    sweep = Sweep.begin(tracking, again, given, "benchmark")
     (cell,) = sweep.pending
     sweep.record(cell, run_cell(cell, plan.execution.data_dir), None)
     sweep.settle()

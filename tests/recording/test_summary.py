@@ -17,10 +17,8 @@ def done(normal_class: str, seed: int, test: tuple[float, float], validation: tu
         for at, budget in enumerate((20, 50))
     }
     labels = np.repeat([0, 1, 2], [5, 4, 3 if normal_class == "a" else 2])
-    return DoneCell(
-        Cell(COMPARISON, normal_class, seed),
-        CellResult(metrics, np.zeros((2, len(labels))), labels > 0, labels, np.arange(len(labels))),
-    )
+    of_rows = np.zeros((2, len(labels))), labels > 0, labels, np.arange(len(labels))
+    return DoneCell(Cell(COMPARISON, normal_class, seed), CellResult(metrics, *of_rows))
 
 
 CELLS = [

@@ -36,7 +36,7 @@ def test_an_interrupted_sweep_ends_only_its_comparisons_that_still_run(tracking:
         dataset="optdigits", detectors="pca,knn,ocsvm,lof", classes="0,1", seeds="0", data_dir=str(tmp_path / "data")
     )
     plan = make_plan(options)
-    sweep = Sweep(tracking, plan, {name: str(value) for name, value in asdict(options).items()}, "benchmark")
+    sweep = Sweep.begin(tracking, plan, {name: str(value) for name, value in asdict(options).items()}, "benchmark")
     for cell in plan.cells[:3]:  # one of two of each comparison but the last
         sweep.record(cell, None, Failure("it was cut short", "", ValueError()))
     sweep.settle()
