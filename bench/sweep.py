@@ -104,7 +104,7 @@ def record(plan: Plan, run: object) -> None:
     exchange.run_cell = run  # type: ignore[assignment]
     sweep = Sweep.begin(connect(), plan, {"dataset": "bench"}, "benchmark")
     with plan.execution.open_workers() as workers:
-        benchmark.train(sweep, workers, None)
+        benchmark.train_cells(sweep, workers, None)
     sweep.add_overview(list(read_results(sweep.tracking, plan.comparisons, sweep.comparison_runs).values()))
     sweep.close("FINISHED")
 

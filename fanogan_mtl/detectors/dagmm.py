@@ -69,7 +69,7 @@ Mixture = tuple[Tensor, Tensor, Tensor]
 """Weights (k,), means (k, d) and covariances (k, d, d) of a Gaussian mixture, float64."""
 
 
-class Networks(nn.Module):
+class DAGMMNetworks(nn.Module):
     """Compression network, estimation network and the training rows' mixture; on preprocessed rows."""
 
     mixture_weights: Tensor
@@ -159,7 +159,7 @@ class DAGMM(DeepDetector):
         "output_activation": [StrOptions({"sigmoid", "linear"})],
     }
 
-    network_: Networks
+    network_: DAGMMNetworks
 
     def __init__(
         self,
@@ -201,8 +201,8 @@ class DAGMM(DeepDetector):
         """Decode the codes of rows: (n_samples, n_features), in the units of X."""
         return self._reconstruct(X, lambda rows: self.network_.compress(rows)[1])
 
-    def _build(self, n_features: int) -> Networks:
-        return Networks(n_features, self)
+    def _build(self, n_features: int) -> DAGMMNetworks:
+        return DAGMMNetworks(n_features, self)
 
     def _train(self, rows: Tensor, budgets: Sequence[int]) -> Iterator[int]:
         for budget in minimise(self, by_autograd(self.network_, self._loss), rows, budgets):

@@ -79,10 +79,10 @@ TUNED: dict[str, object] = {
 }
 """Found on validation data of the sample sets; what each is worth stands above."""
 
-WIDTHS = Each(Interval(Integral, 1, None, closed="left"))
+LAYER_WIDTHS = Each(Interval(Integral, 1, None, closed="left"))
 
 
-class Networks(nn.Module):
+class FAnoGANNetworks(nn.Module):
     """Everything that f-AnoGAN learns; all but `preprocessing` see preprocessed rows."""
 
     term_mean: Tensor
@@ -161,16 +161,16 @@ class FAnoGAN(DeepDetector):
         "kappa": [Interval(Real, 0, None, closed="left")],
         "critic_steps": [Interval(Integral, 1, None, closed="left")],
         "gradient_penalty": [Interval(Real, 0, None, closed="left")],
-        "generator_widths": WIDTHS,
-        "critic_widths": WIDTHS,
-        "encoder_widths": WIDTHS,
+        "generator_widths": LAYER_WIDTHS,
+        "critic_widths": LAYER_WIDTHS,
+        "encoder_widths": LAYER_WIDTHS,
         "encoder_learning_rate": [Interval(Real, 0, None, closed="neither")],
         "noise": [Interval(Real, 0, None, closed="left")],
         "start_at_mean": ["boolean"],
         "score": [StrOptions({"paper", "calibrated"})],
     }
 
-    network_: Networks
+    network_: FAnoGANNetworks
 
     def __init__(
         self,
@@ -235,8 +235,8 @@ class FAnoGAN(DeepDetector):
         """G(E(x)) of rows, shape (n_samples, n_features), in the units of X."""
         return self._reconstruct(X, lambda rows: self.network_.reconstruct(rows))
 
-    def _build(self, n_features: int) -> Networks:
-        return Networks(
+    def _build(self, n_features: int) -> FAnoGANNetworks:
+        return FAnoGANNetworks(
             Preprocessing(self.preprocessing),
             perceptron([self.latent_dim, *self.generator_widths, n_features], batch_norm=True),
             Critic([n_features, *self.critic_widths]),

@@ -66,7 +66,7 @@ TUNED: dict[str, object] = {
 LOG_VARIANCE_RANGE = (-30.0, 20.0)  # PyOD's; beyond, its exponential overflows
 
 
-class Autoencoder(nn.Module):
+class VariationalAutoencoder(nn.Module):
     """Encoder to mean and log variance of the latent normal distribution, decoder back; on preprocessed rows."""
 
     def __init__(self, n_features: int, detector: VAE) -> None:
@@ -132,7 +132,7 @@ class VAE(DeepDetector):
         "output_activation": [StrOptions({"sigmoid", "linear"})],
     }
 
-    network_: Autoencoder
+    network_: VariationalAutoencoder
 
     def __init__(
         self,
@@ -172,8 +172,8 @@ class VAE(DeepDetector):
         """Decode the latent means of rows: (n_samples, n_features), in the units of X."""
         return self._reconstruct(X, lambda rows: self.network_.reconstruct(rows))
 
-    def _build(self, n_features: int) -> Autoencoder:
-        return Autoencoder(n_features, self)
+    def _build(self, n_features: int) -> VariationalAutoencoder:
+        return VariationalAutoencoder(n_features, self)
 
     def _train(self, rows: Tensor, budgets: Sequence[int]) -> Iterator[int]:
         return minimise(self, self._fill_gradients, rows, budgets)

@@ -13,7 +13,8 @@ from fanogan_mtl.evaluation.checks import checked
 FEW_ANOMALIES = 30  # of so many or more, a resample that misses all has a probability below exp(-30)
 _CELLS = 1_000_000  # images times resamples of one chunk, 8 MB
 
-Weights = NDArray[np.float64]
+ResampleWeights = NDArray[np.float64]
+"""Weights (images, m), one column per resample."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class _Test:
         kinds = {int(label): np.flatnonzero(own == label) for label in np.unique(own)}
         return cls(images[order], images[anomaly], below, not_above, kinds)
 
-    def aurocs(self, weights: Weights) -> NDArray[np.float64]:
+    def aurocs(self, weights: ResampleWeights) -> NDArray[np.float64]:
         """AUROC under each column of the weights (images, m); of classes that count the same, their mean."""
         ranks = np.zeros((len(self.normal) + 1, weights.shape[1]))
         np.cumsum(weights[self.normal], axis=0, out=ranks[1:])
@@ -173,7 +174,7 @@ def _strata(tests: Sequence[_Test], n_images: int) -> list[NDArray[np.int64]]:
 
 def _weights(
     strata: Sequence[NDArray[np.int64]], n_images: int, resamples: int, random: np.random.Generator
-) -> Iterator[Weights]:
+) -> Iterator[ResampleWeights]:
     """Yield multinomial weights (images, m), one column a resample, for as many chunks as that takes."""
     chunk = max(1, _CELLS // n_images)
     for start in range(0, resamples, chunk):

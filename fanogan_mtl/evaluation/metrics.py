@@ -29,7 +29,7 @@ ROUNDING = 1e-9  # of sums of weights: far less than a row is of any test
 
 
 @dataclass(frozen=True)
-class ScoredTest:
+class MetricInput:
     """What metrics are computed of.
 
     Attributes
@@ -86,7 +86,7 @@ class Metric:
 
     label: str
     meaning: str
-    of: Callable[[ScoredTest], float] | None = None
+    of: Callable[[MetricInput], float] | None = None
     unit: Literal["share", "score", "seconds"] = "share"
     higher_is_better: bool | None = True
     in_view: bool = False
@@ -194,7 +194,7 @@ def detection_metrics(
     anomaly, scores = checked(anomaly, scores)
     if not np.isfinite(threshold):
         raise ValueError(f"threshold must be finite, got {threshold}")
-    test = ScoredTest(anomaly, scores, threshold, checked_weights(weights, len(scores)))
+    test = MetricInput(anomaly, scores, threshold, checked_weights(weights, len(scores)))
     return {name: metric.of(test) for name, metric in METRICS.items() if metric.of}
 
 

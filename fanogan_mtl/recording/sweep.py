@@ -84,7 +84,7 @@ class Sweep:
         if state.lost:
             click.echo(f"{told_lost(state.lost)}: trained again")
         for leftover in state.leftovers:
-            records.discard(tracking, leftover)
+            records.delete_run(tracking, leftover)
         sweep = cls(tracking, plan, run_id, environment, state, journal)
         for key, run in state.comparisons.items():
             sweep._join(key, run)
@@ -170,7 +170,7 @@ class Sweep:
         click.echo(f"{told_lost(list(lost.values()))}: trained again")
         self.pending = [cell for cell in self.plan.cells if cell.key in lost]
         for run in lost.values():
-            records.discard(self.tracking, run.run_id)
+            records.delete_run(self.tracking, run.run_id)
         for cell in self.pending:
             self._missing[cell.comparison.key] += 1
         for key in {cell.comparison.key for cell in self.pending}:

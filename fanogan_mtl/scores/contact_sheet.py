@@ -13,9 +13,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fanogan_mtl.page import Section, html_page
-from fanogan_mtl.scores.images import read_image
+from fanogan_mtl.scores.images import read_image_file
 from fanogan_mtl.scores.pictures import jpeg_url, overlaid, thumbnail
-from fanogan_mtl.scores.table import Row
+from fanogan_mtl.scores.table import ScoredRow
 from fanogan_mtl.serving.explain import heat_maps
 from fanogan_mtl.serving.heads import Head, Model
 from fanogan_mtl.serving.scoring import input_of
@@ -50,24 +50,24 @@ class Summary:
     ----------
     images : int
     errors : int
-    first_errors : list of Row
+    first_errors : list of ScoredRow
     anomalies : dict of str to int
         How many images are above each head's threshold.
-    top : dict of str to list of Row
+    top : dict of str to list of ScoredRow
         The images with the highest scores of each head that is shown, the highest first.
     """
 
     images: int = 0
     errors: int = 0
-    first_errors: list[Row] = field(default_factory=list)
+    first_errors: list[ScoredRow] = field(default_factory=list)
     anomalies: dict[str, int] = field(default_factory=dict)
-    top: dict[str, list[Row]] = field(default_factory=dict)
+    top: dict[str, list[ScoredRow]] = field(default_factory=dict)
 
 
-def summarise(rows: Iterable[Row], heads: Sequence[str]) -> Summary:
+def summarise(rows: Iterable[ScoredRow], heads: Sequence[str]) -> Summary:
     """Read a table once, and keep what the page shows."""
     summary = Summary(anomalies=dict.fromkeys(heads, 0))
-    heaps: dict[str, list[tuple[float, int, Row]]] = {name: [] for name in heads[:MOST_HEADS]}
+    heaps: dict[str, list[tuple[float, int, ScoredRow]]] = {name: [] for name in heads[:MOST_HEADS]}
     for number, row in enumerate(rows):
         if not row.head:
             summary.errors += 1
@@ -128,7 +128,7 @@ def _pictures(
     pictures: dict[tuple[str, str], Picture] = {}
     for path, own in tqdm(wanted.items(), desc="heat maps", unit="image", delay=2, leave=False):
         with suppress(Exception):  # the score is there; its picture may have gone since, or not be drawn
-            image = read_image(files[path])
+            image = read_image_file(files[path])
             for head, heat_map in zip(own, heat_maps(model, own, image), strict=True):
                 preparation = input_of(model, head)[1]
                 shown = thumbnail(image, depth=preparation.depth)
@@ -158,7 +158,7 @@ def _table(summary: Summary, heads: Sequence[Head]) -> str:
     return f"<table>{header}{''.join(lines)}</table>"
 
 
-def _card(row: Row, picture: Picture | None) -> str:
+def _card(row: ScoredRow, picture: Picture | None) -> str:
     if picture:
         plain, over = picture
         shown = f'<img src="{plain}" alt="the image"><img src="{over}" alt="its heat map">'

@@ -56,7 +56,7 @@ def list_images(text: str) -> dict[str, Path]:
     return found
 
 
-def read_image(path: Path) -> Pixels:
+def read_image_file(path: Path) -> Pixels:
     """Decode one file.
 
     Raises

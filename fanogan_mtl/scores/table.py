@@ -24,7 +24,7 @@ from fanogan_mtl.serving.scoring import CHUNK_IMAGES
 PARQUET_ROWS = 50_000  # written at a time
 
 
-class Row(NamedTuple):
+class ScoredRow(NamedTuple):
     """What one head says of one image; an image that can't be read has one row, with its error and nothing else."""
 
     path: str
@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Journal:
+class UnfinishedTable:
     """An open journal.
 
     Attributes
@@ -56,7 +56,7 @@ class Journal:
 
 
 @contextmanager
-def open_journal(output: Path, facts: Mapping[str, Any], heads: Sequence[str]) -> Iterator[Journal]:
+def open_journal(output: Path, facts: Mapping[str, Any], heads: Sequence[str]) -> Iterator[UnfinishedTable]:
     """Begin a table or go on with it.
 
     Parameters
@@ -84,28 +84,28 @@ def open_journal(output: Path, facts: Mapping[str, Any], heads: Sequence[str]) -
         facts_path.write_text(json.dumps(facts, indent=1))  # before the first row, so that no row is without
         images = _complete_images(file, heads)
         images = images[: len(images) // CHUNK_IMAGES * CHUNK_IMAGES]  # chunks stay those of an uninterrupted run
-        header = _encoded([Row._fields])
+        header = _encoded([ScoredRow._fields])
         file.truncate(images[-1][1] if images else 0)
-        journal = Journal(path, facts_path, file, frozenset(name for name, _ in images))
+        journal = UnfinishedTable(path, facts_path, file, frozenset(name for name, _ in images))
         if not images:
             _write(journal, header)
         yield journal
 
 
-def append(journal: Journal, rows: Iterable[Row]) -> None:
+def append(journal: UnfinishedTable, rows: Iterable[ScoredRow]) -> None:
     """Add all rows of some images."""
     _write(journal, _encoded(rows))
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path) -> Iterator[ScoredRow]:
     """Read the rows of a journal or of a table in CSV, one by one."""
     with path.open("rb") as file:
         for fields, _ in _records(file):
-            if fields != list(Row._fields):
+            if fields != list(ScoredRow._fields):
                 yield _row(fields)
 
 
-def complete(journal: Journal, output: Path) -> None:
+def complete(journal: UnfinishedTable, output: Path) -> None:
     """Give the finished table its name, in the format of its suffix."""
     try:
         os.fsync(journal.file.fileno())
@@ -140,11 +140,11 @@ def _complete_images(file: BinaryIO, heads: Sequence[str]) -> list[tuple[str, in
     file.seek(0)
     records = _records(file)
     images: list[tuple[str, int]] = []
-    if next(records, ([], 0))[0] != list(Row._fields):
+    if next(records, ([], 0))[0] != list(ScoredRow._fields):
         return images
     waiting: list[str] = []
     for fields, end in records:
-        if len(fields) != len(Row._fields):
+        if len(fields) != len(ScoredRow._fields):
             break
         name, head = fields[:2]
         if not waiting:
@@ -172,10 +172,10 @@ def _records(file: BinaryIO) -> Iterator[tuple[list[str], int]]:
         yield fields, end
 
 
-def _row(fields: list[str]) -> Row:
+def _row(fields: list[str]) -> ScoredRow:
     path, head, *numbers, is_anomaly, error = fields
     score, threshold, probability = (float(number) if number else None for number in numbers)
-    return Row(path, head, score, threshold, probability, is_anomaly == "True" if is_anomaly else None, error)
+    return ScoredRow(path, head, score, threshold, probability, is_anomaly == "True" if is_anomaly else None, error)
 
 
 def _encoded(rows: Iterable[Iterable[Any]]) -> bytes:
@@ -184,7 +184,7 @@ def _encoded(rows: Iterable[Iterable[Any]]) -> bytes:
     return text.getvalue().encode("utf-8")
 
 
-def _write(journal: Journal, content: bytes) -> None:
+def _write(journal: UnfinishedTable, content: bytes) -> None:
     try:
         journal.file.write(content)
         journal.file.flush()
@@ -196,13 +196,13 @@ def _no_room(path: Path, error: OSError) -> UserError:
     return UserError(f"{path} can't be written ({error.strerror}): mend that and start the same command again to go on")
 
 
-def _write_parquet(rows: Iterator[Row], path: Path) -> None:
+def _write_parquet(rows: Iterator[ScoredRow], path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
     text, number = pa.string(), pa.float64()
     kinds = (text, text, number, number, number, pa.bool_(), text)
-    schema = pa.schema(list(zip(Row._fields, kinds, strict=True)))
+    schema = pa.schema(list(zip(ScoredRow._fields, kinds, strict=True)))
     with parquet.ParquetWriter(path, schema) as writer:
         while batch := list(islice(rows, PARQUET_ROWS)):
             columns = [

@@ -12,7 +12,7 @@ import numpy as np
 from fanogan_mtl.data.images.decode import ImageError
 from fanogan_mtl.data.images.levels import Pixels
 from fanogan_mtl.detectors.threads import one_thread
-from fanogan_mtl.scores.images import read_image
+from fanogan_mtl.scores.images import read_image_file
 from fanogan_mtl.scores.pictures import jpeg_url, overlaid, thumbnail
 from fanogan_mtl.serving.explain import heat_maps
 from fanogan_mtl.serving.heads import Model
@@ -74,13 +74,13 @@ def make_page(model: Model, name: str) -> tuple[gr.Blocks, dict[str, Any]]:
 
     def upload(path: str | None, head: str) -> tuple[Pixels | None, str, str]:
         try:
-            image = read_image(Path(path)) if path else None
+            image = read_image_file(Path(path)) if path else None
         except ImageError as error:
             return None, problem_html(f"This file can't be scored: {error}."), ""
         return (image, *show(image, head))
 
     def draw(drawing: dict[str, Any] | None, head: str) -> tuple[Pixels | None, str, str]:
-        image = drawn(drawing)
+        image = drawn_digit(drawing)
         if image is None:
             return None, problem_html("Draw a digit first."), ""
         return (image, *show(image, head))
@@ -161,7 +161,7 @@ def pictures_html(model: Model, image: Pixels, name: str) -> str:
 {escape(name)}</figcaption></figure></div>"""
 
 
-def drawn(drawing: dict[str, Any] | None) -> Pixels | None:
+def drawn_digit(drawing: dict[str, Any] | None) -> Pixels | None:
     """White strokes on black, whatever the canvas looks like; None without a stroke."""
     if not drawing or not drawing["layers"]:
         return None

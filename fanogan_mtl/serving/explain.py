@@ -22,7 +22,7 @@ from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.serving.heads import Head, Model
 from fanogan_mtl.serving.scoring import Input, Rows, input_of, rows_of
 
-GRID = 7  # squares a side: with the image itself, 50 images, which is one batch of an extractor
+SQUARES = 7  # squares a side: with the image itself, 50 images, which is one batch of an extractor
 
 HeatMap = NDArray[np.float32]
 
@@ -99,5 +99,5 @@ def _falls(detector: Any, rows: Rows, size: int) -> HeatMap:
 
 
 def _edges(size: int) -> list[tuple[int, int]]:
-    cuts = np.linspace(0, size, min(GRID, size) + 1).round().astype(int).tolist()
+    cuts = np.linspace(0, size, min(SQUARES, size) + 1).round().astype(int).tolist()
     return list(pairwise(cuts))

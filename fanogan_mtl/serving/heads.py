@@ -84,7 +84,7 @@ class Model:
 
 
 def write_model(folder: Path, specs: Sequence[HeadSpec]) -> None:
-    """Write `model.json`; detectors and extractors are saved beside it, see `head_folder` and `extractor_folder`."""
+    """Write `model.json`; detectors and extractors are saved beside it, see `head_folder` and `bundled_extractor`."""
     content = {"format": FORMAT, "heads": [asdict(spec) for spec in specs]}
     (folder / DESCRIPTION).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
 
@@ -103,7 +103,7 @@ def read_model(folder: Path) -> Model:
     specs = [_spec(**head) for head in content["heads"]]
     heads = tuple(Head(spec, load_scorer(head_folder(folder, at))) for at, spec in enumerate(specs))
     keys = sorted({spec.extractor for spec in specs if spec.extractor})
-    return Model(heads, {key: load_extractor(extractor_folder(folder, key)) for key in keys})
+    return Model(heads, {key: load_extractor(bundled_extractor(folder, key)) for key in keys})
 
 
 def head_folder(folder: Path, position: int) -> Path:
@@ -111,7 +111,7 @@ def head_folder(folder: Path, position: int) -> Path:
     return folder / "heads" / str(position)
 
 
-def extractor_folder(folder: Path, key: str) -> Path:
+def bundled_extractor(folder: Path, key: str) -> Path:
     """Where the extractor of that key is."""
     return folder / "extractors" / key
 

@@ -96,7 +96,7 @@ def answer_table(heads: tuple[Head, ...], scores: NDArray[np.float64], threshold
     )
 
 
-def read_image(cell: Any) -> Pixels:
+def decode_sent(cell: Any) -> Pixels:
     """Read one image as a request may hold it.
 
     Raises
@@ -147,7 +147,7 @@ def _cells(model_input: Any) -> list[Any]:
 def _images(cells: list[Any]) -> Iterator[Pixels]:
     for position, cell in enumerate(cells):
         try:
-            image = read_image(cell)
+            image = decode_sent(cell)
         except ValueError as error:
             raise RequestError(f"image {position}: {error}") from None
         yield image
@@ -205,4 +205,4 @@ def _answer_vectors(heads: tuple[Head, ...], model_input: Any, threshold: float 
     return answer_table(heads, scores, threshold)
 
 
-__all__ = ["COLUMN", "RequestError", "answer", "answer_table", "read_image"]
+__all__ = ["COLUMN", "RequestError", "answer", "answer_table", "decode_sent"]

@@ -30,7 +30,7 @@ from fanogan_mtl.sweep.cell import Cell, kept_detector, run_cell
 from fanogan_mtl.sweep.head import HeadTask, make_head
 from fanogan_mtl.sweep.pretraining import extractor_folder, feature_folder
 from fanogan_mtl.sweep.result import CellResult
-from fanogan_mtl.sweep.trial import Report, Trial, TrialResult, run_trial
+from fanogan_mtl.sweep.trial import ReachedBudget, Trial, TrialResult, run_trial
 from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
@@ -166,7 +166,7 @@ def cell_task(exchange: Exchange | None, execution: Execution) -> Callable[[Cell
 
 
 def trial_task(
-    exchange: Exchange | None, execution: Execution, is_hopeless: Callable[[Report], bool]
+    exchange: Exchange | None, execution: Execution, is_hopeless: Callable[[ReachedBudget], bool]
 ) -> Callable[[Trial], TrialResult]:
     """What runs a trial on a worker."""
     if exchange:
@@ -191,7 +191,9 @@ def _cell_away(cell: Cell, exchange: Exchange, device: str, keeps: bool) -> Cell
         return result
 
 
-def _trial_away(trial: Trial, exchange: Exchange, device: str, is_hopeless: Callable[[Report], bool]) -> TrialResult:
+def _trial_away(
+    trial: Trial, exchange: Exchange, device: str, is_hopeless: Callable[[ReachedBudget], bool]
+) -> TrialResult:
     """`run_trial`."""
     with exchange.at_hand() as data_dir:
         return run_trial(trial, data_dir, device, is_hopeless)

@@ -73,7 +73,7 @@ def obtain_extractors(
     runs = recorded_extractors(tracking)
     for run in records.find_extractors(tracking):
         if run.key in pretrainings and run.status != schema.DONE:  # a crash cut its recording short
-            records.discard(tracking, run.run_id)
+            records.delete_run(tracking, run.run_id)
     fetch_extractors(tracking, pretrainings, data_dir)
     missing = [each for key, each in pretrainings.items() if not in_use(extractor_folder(data_dir, key))]
     found = len(pretrainings) - len(missing)

@@ -27,7 +27,7 @@ from fanogan_mtl.plan.plan import Execution, PlannedComparison
 from fanogan_mtl.recording.results import ComparisonResult
 from fanogan_mtl.recording.state import data_key, finished_cells
 from fanogan_mtl.recording.sweep import Sweep
-from fanogan_mtl.serving.heads import HeadSpec, extractor_folder, head_folder, write_model
+from fanogan_mtl.serving.heads import HeadSpec, bundled_extractor, head_folder, write_model
 from fanogan_mtl.supply.exchange import Exchange, head_name, head_task
 from fanogan_mtl.supply.extractors import feature_tasks, fetch_extractors, obtain_features
 from fanogan_mtl.supply.heads import ChosenHead, description, heads_by_validation, model_key, threshold_warning
@@ -129,7 +129,7 @@ def make_model(
         for key in keys:
             source = pretraining.extractor_folder(execution.data_dir, key)
             left_out = shutil.ignore_patterns("learned_from.npy", CONTENTS)
-            shutil.copytree(source, extractor_folder(folder, key), ignore=left_out)
+            shutil.copytree(source, bundled_extractor(folder, key), ignore=left_out)
         write_model(folder, specs)
         uri = log_model(tracking, run_id, folder, _example(heads[0], execution.data_dir), _facts(heads, setting))
     records.write(tracking, run_id, Record(tags={schema.MODEL_KEY: model_key(heads), schema.MODEL_URI: uri}))

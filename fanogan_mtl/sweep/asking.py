@@ -1,4 +1,4 @@
-"""What tasks ask, while they run, of the process that started them."""
+"""Requests from a running task to the process that submitted it, and the thread that answers them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PATIENCE = "30 s"  # then a task asks again: a lost connection takes a question with it
 
 
-def ask(channel: str, key: str, question: Any) -> Any:
+def ask_submitter(channel: str, key: str, question: Any) -> Any:
     """Ask from within a task, and wait for the answer.
 
     Parameters
@@ -44,7 +44,7 @@ def ask(channel: str, key: str, question: Any) -> Any:
 
 @contextmanager
 def answering(client: Client, answer: Callable[[Any], Any]) -> Iterator[str]:
-    """Within, a thread answers what tasks ask; question and answer are plain data. Gives the channel."""
+    """While active, a thread answers the requests of tasks; both are plain data. Yields the channel that they ask on."""
     from distributed import Queue, Variable
 
     channel = uuid4().hex

@@ -23,7 +23,7 @@ from fanogan_mtl.errors import UserError, one_line, without_password
 if TYPE_CHECKING:
     from distributed import Client
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "pyod", "torch", "torchvision", "dask", "distributed")
+COMPARED_PACKAGES = ("numpy", "scipy", "scikit-learn", "pyod", "torch", "torchvision", "dask", "distributed")
 CODE = "fanogan-mtl"
 PATIENCE = "10 s"  # until a scheduler answers
 PATIENCE_FOR_WORKERS = 600  # seconds: a queue of jobs may take its time to give the first
@@ -153,7 +153,7 @@ def versions() -> dict[str, str]:
     major, minor, _ = platform.python_version_tuple()
     return {
         "python": f"{major}.{minor}",
-        **{name: version(name) for name in PACKAGES},
+        **{name: version(name) for name in COMPARED_PACKAGES},
         CODE: digest.hexdigest(),
     }
 

@@ -18,7 +18,7 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(2**28),  # Dask's 64 KB gives memory back after every step: a tenth of the time
     "MALLOC_MMAP_THRESHOLD_": str(2**26),
 }
-SETTINGS = {
+DASK_SETTINGS = {
     "distributed.worker.multiprocessing-method": "forkserver",
     "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
     "distributed.worker.memory.terminate": False,
@@ -43,7 +43,7 @@ def prepare_processes() -> None:
     import dask
     from distributed.utils import get_mp_context
 
-    with dask.config.set(SETTINGS):
+    with dask.config.set(DASK_SETTINGS):
         get_mp_context()  # names Dask's own choice of imports, once
     multiprocessing.set_forkserver_preload(IMPORTED)
     with variables_set(ENVIRONMENT):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fanogan_mtl.evaluation.metrics import METRICS, ScoredTest
+from fanogan_mtl.evaluation.metrics import METRICS, MetricInput
 from fanogan_mtl.evaluation.sanity import Checks
 from fanogan_mtl.evaluation.weights import Weights, class_weights
 
@@ -108,7 +108,7 @@ class CellResult:
     def add_metrics(self) -> None:
         """Compute the metrics that were not there yet when the cell was trained."""
         for scores, values in zip(self.scores, (self.metrics[budget] for budget in sorted(self.metrics)), strict=True):
-            test = ScoredTest(self.anomaly, scores, values["threshold"], self.weights)
+            test = MetricInput(self.anomaly, scores, values["threshold"], self.weights)
             for name, metric in METRICS.items():
                 if metric.of and name not in values:
                     values[name] = metric.of(test)

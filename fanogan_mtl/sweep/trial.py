@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fanogan_mtl.detectors.threads import one_thread
-from fanogan_mtl.sweep.asking import ask
+from fanogan_mtl.sweep.asking import ask_submitter
 from fanogan_mtl.sweep.cell import Cell, validation_stages
 
 
@@ -31,7 +31,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Report:
+class ReachedBudget:
     """What a trial has reached: at an epoch budget, the validation AUROC of each of its cells, in their order."""
 
     number: int
@@ -45,19 +45,19 @@ class TrialResult:
 
     Attributes
     ----------
-    reports : tuple of Report
+    reports : tuple of ReachedBudget
         One a budget; of a detector without epochs, one at the last.
     pruned : bool
         Whether it was stopped before the last budget.
     seconds : float
     """
 
-    reports: tuple[Report, ...]
+    reports: tuple[ReachedBudget, ...]
     pruned: bool
     seconds: float
 
 
-def run_trial(trial: Trial, data_dir: Path, device: str, is_hopeless: Callable[[Report], bool]) -> TrialResult:
+def run_trial(trial: Trial, data_dir: Path, device: str, is_hopeless: Callable[[ReachedBudget], bool]) -> TrialResult:
     """Train a trial's cells on one thread, all to one budget before any goes on to the next.
 
     Parameters
@@ -66,7 +66,7 @@ def run_trial(trial: Trial, data_dir: Path, device: str, is_hopeless: Callable[[
         Told what is reached at each budget but the last; says whether to stop there.
     """
     start = time.perf_counter()
-    reports: list[Report] = []
+    reports: list[ReachedBudget] = []
     pruned = False
     with one_thread():
         stages = [validation_stages(cell, data_dir, device) for cell in trial.cells]
@@ -78,13 +78,15 @@ def run_trial(trial: Trial, data_dir: Path, device: str, is_hopeless: Callable[[
                 values.append(value)
                 if budget == last:
                     stage.close()  # lets its networks go: with one budget, cells are never in memory together
-            reports.append(Report(trial.number, budget, tuple(values)))
+            reports.append(ReachedBudget(trial.number, budget, tuple(values)))
             pruned = budget < last and is_hopeless(reports[-1])
     return TrialResult(tuple(reports), pruned, time.perf_counter() - start)
 
 
-def ask_whether_hopeless(report: Report, channel: str) -> bool:
+def ask_whether_hopeless(report: ReachedBudget, channel: str) -> bool:
     """From a worker, ask the process that started the trial."""
     return bool(
-        ask(channel, f"trial {report.number} at {report.budget}", (report.number, report.budget, report.values))
+        ask_submitter(
+            channel, f"trial {report.number} at {report.budget}", (report.number, report.budget, report.values)
+        )
     )

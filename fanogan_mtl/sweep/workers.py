@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from fanogan_mtl.errors import UserError, one_line, without_password
 from fanogan_mtl.sweep import asking as questions
 from fanogan_mtl.sweep.cluster import Checked, Cluster, WrongWorker, connected, versions
-from fanogan_mtl.sweep.processes import SETTINGS, prepare_processes
+from fanogan_mtl.sweep.processes import DASK_SETTINGS, prepare_processes
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -126,7 +126,7 @@ class Workers:
         if self._cluster is not None:
             return self._stack.enter_context(connected(self._cluster.address))
         prepare_processes()
-        self._stack.enter_context(dask.config.set(SETTINGS))
+        self._stack.enter_context(dask.config.set(DASK_SETTINGS))
         cluster = LocalCluster(n_workers=self.count, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
         client = Client(self._stack.enter_context(cluster))
         self._stack.callback(client.close)  # its own `with` would have to end in the thread that it began in

@@ -215,14 +215,14 @@ def tidy_comparison(tracking: Tracking, key: str) -> schema.ComparisonRun:
     cells = records.find_cells(tracking, comparison_key=key)
     spare = records.superseded(cells)
     for cell in spare:
-        records.discard(tracking, cell.run_id)
+        records.delete_run(tracking, cell.run_id)
     for cell in cells:  # also those that somebody put under a run that had just gone
         if cell not in spare and cell.parent_id != first.run_id:
             tracking.client.set_tag(cell.run_id, schema.PARENT, first.run_id)
     for other in others:
         for sweep_id in other.sweeps:
             records.join_sweep(tracking, schema.ComparisonRun(tracking.client.get_run(first.run_id)), sweep_id)
-        records.discard(tracking, other.run_id)
+        records.delete_run(tracking, other.run_id)
     return first
 
 

@@ -307,6 +307,6 @@ def finish(tracking: Tracking, run_id: str, status: str = "FINISHED") -> None:
     tracking.client.set_terminated(run_id, status)
 
 
-def discard(tracking: Tracking, run_id: str) -> None:
+def delete_run(tracking: Tracking, run_id: str) -> None:
     """Delete a run that a crash cut short, or that is tried again."""
     tracking.client.delete_run(run_id)

@@ -42,7 +42,7 @@ def take_over(tracking: Tracking, run_id: str, study: Study) -> None:
             recorded.add(run.number)
             records.move(tracking, run.run_id, run_id)
         else:
-            records.discard(tracking, run.run_id)
+            records.delete_run(tracking, run.run_id)
     for trial in [*finished(study), *failed(study)]:
         if trial.number not in recorded:
             record_trial(tracking, run_id, study, trial)

@@ -93,7 +93,7 @@ def enqueue_default(study: Study, setting: Mapping[str, Any], space: SearchSpace
         study.enqueue_trial(known, user_attrs={"is_default": True})
 
 
-def ask(study: Study, setting: Mapping[str, Any], space: SearchSpace) -> Trial:
+def ask_trial(study: Study, setting: Mapping[str, Any], space: SearchSpace) -> Trial:
     """Begin the next trial; its `parameters` say what it tries.
 
     Parameters

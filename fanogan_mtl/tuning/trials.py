@@ -12,7 +12,7 @@ from fanogan_mtl.sweep.cell import Cell
 from fanogan_mtl.sweep.trial import Trial, TrialResult
 from fanogan_mtl.sweep.workers import Outcome
 from fanogan_mtl.tuning.space import SearchSpace
-from fanogan_mtl.tuning.study import ask, finished
+from fanogan_mtl.tuning.study import ask_trial, finished
 
 if TYPE_CHECKING:
     import optuna
@@ -70,7 +70,7 @@ class Trials:
     def begin(self) -> Iterator[Trial]:
         """Begin one trial after the other; each knows what has ended before it."""
         while self.missing:
-            begun = ask(self._study, self._setting, self._space)
+            begun = ask_trial(self._study, self._setting, self._space)
             cells = tuple(self._cells_of(begun.user_attrs["parameters"]))
             self._running[begun.number] = begun, cells
             yield Trial(begun.number, cells)

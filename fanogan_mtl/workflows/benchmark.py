@@ -99,13 +99,13 @@ def train_and_log(sweep: Sweep, workers: Workers, exchange: Exchange | None) -> 
 
     Where `sweep.take_up_lost` finds something afterwards, it has to be done once more.
     """
-    train(sweep, workers, exchange)
+    train_cells(sweep, workers, exchange)
     results = read_results(sweep.tracking, sweep.plan.comparisons, sweep.comparison_runs)
     log_models(sweep, results, workers, exchange)
     return results
 
 
-def train(sweep: Sweep, workers: Workers, exchange: Exchange | None) -> None:
+def train_cells(sweep: Sweep, workers: Workers, exchange: Exchange | None) -> None:
     """Train what is not done yet; each cell is recorded as it ends, and all are in MLflow at the end."""
     execution, cells = sweep.plan.execution, sweep.plan.cells
     click.echo(f"{len(cells)} cells, {len(cells) - len(sweep.pending)} of them done before")
@@ -131,7 +131,7 @@ def print_plan(plan: Plan, tracking: Tracking, timed: bool = True) -> int:
             f"{done} done" + (f", {failed} failed" if failed else "")
         )
     so_far = f"{len(state.done)} done, {len(state.failed)} failed"
-    todo = f"{len(pending)} to train"
+    todo = f"{len(pending)} to train_cells"
     if timed:
         seconds = duration(estimate_seconds(plan, pending)) if pending else "0 s"
         todo += f", about {seconds} with {plan.execution.n_workers} workers"

@@ -33,7 +33,7 @@ ALIAS = re.compile(rf"(?!(?i:v\d+|latest)$)[A-Za-z0-9_-]{{1,{names.ALIAS}}}")
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Candidate:
     """A comparison as MLflow has it."""
 
     run: ComparisonRun
@@ -92,7 +92,7 @@ def register(options: RegisterOptions) -> int:
     return 0
 
 
-def _read(tracking: Tracking, run_id: str) -> tuple[Tracking, list[Recorded]]:
+def _read(tracking: Tracking, run_id: str) -> tuple[Tracking, list[Candidate]]:
     """The comparisons that a run stands for: one, or of a sweep those of its best setting."""
     try:
         run = records.get_run(tracking, run_id)
@@ -123,21 +123,21 @@ def _read(tracking: Tracking, run_id: str) -> tuple[Tracking, list[Recorded]]:
     return tracking, [recorded]
 
 
-def _recorded(tracking: Tracking, run: ComparisonRun) -> Recorded:
+def _recorded(tracking: Tracking, run: ComparisonRun) -> Candidate:
     comparison = comparison_of(run)
     finished = finished_cells(tracking, comparison)
-    return Recorded(run, comparison, finished.cells, finished.lost)
+    return Candidate(run, comparison, finished.cells, finished.lost)
 
 
-def _check_lost(comparisons: Sequence[Recorded]) -> None:
+def _check_lost(comparisons: Sequence[Candidate]) -> None:
     """Raise `UserError` for cells without a result: what is best of the others may not be the best."""
     if lost := [run for each in comparisons for run in each.lost]:
         raise UserError(f"{told_lost(lost)}: start its benchmark again with retry=true, and then register it")
 
 
-def _best(run_id: str, comparisons: Sequence[Recorded]) -> list[Recorded]:
+def _best(run_id: str, comparisons: Sequence[Candidate]) -> list[Candidate]:
     """The setting that covers most data sets, and of those the one with the best mean validation AUROC."""
-    settings: dict[str, list[Recorded]] = {}
+    settings: dict[str, list[Candidate]] = {}
     for each in comparisons:
         if each.comparison.protocol != "unseen-class":
             settings.setdefault(each.setting, []).append(each)
@@ -154,14 +154,14 @@ def _best(run_id: str, comparisons: Sequence[Recorded]) -> list[Recorded]:
     return sorted(settings[best], key=lambda each: each.comparison.dataset.name)
 
 
-def _rank(comparisons: Sequence[Recorded]) -> tuple[int, float]:
+def _rank(comparisons: Sequence[Candidate]) -> tuple[int, float]:
     """Fewest marks first, then the mean validation AUROC; the greatest is the best."""
     marks = {mark: sentence for each in comparisons for mark, sentence in each.marks.items()}
     return rank(marks, fmean(validation_auroc(each.cells) for each in comparisons))
 
 
 def _obtain(
-    tracking: Tracking, run_id: str, chosen: Sequence[Recorded], heads: Sequence[ChosenHead], execution: Execution
+    tracking: Tracking, run_id: str, chosen: Sequence[Candidate], heads: Sequence[ChosenHead], execution: Execution
 ) -> str:
     """The model of these heads: the one that is logged already, or a new one under the run."""
     for each in (run_id, *(one.run.run_id for one in chosen)):

@@ -20,9 +20,9 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan.options import ScoreOptions
 from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.scores.contact_sheet import Summary, contact_sheet, summarise
-from fanogan_mtl.scores.images import list_images, masks_among, read_image
+from fanogan_mtl.scores.images import list_images, masks_among, read_image_file
 from fanogan_mtl.scores.served import load_served
-from fanogan_mtl.scores.table import Journal, Row, append, complete, open_journal, read_rows
+from fanogan_mtl.scores.table import ScoredRow, UnfinishedTable, append, complete, open_journal, read_rows
 from fanogan_mtl.serving.heads import Head, Model
 from fanogan_mtl.serving.requests import answer_table
 from fanogan_mtl.serving.scoring import CHUNK_IMAGES, named_heads, score_images
@@ -111,7 +111,7 @@ def _digest(heads: Sequence[Head]) -> str:
 
 
 def _score_files(
-    journal: Journal, model: Model, heads: Sequence[Head], files: dict[str, Path], masks: set[str]
+    journal: UnfinishedTable, model: Model, heads: Sequence[Head], files: dict[str, Path], masks: set[str]
 ) -> None:
     """Score what the journal lacks, chunk by chunk; masks are rows with an error."""
     remaining = iter([name for name in files if name not in journal.done])
@@ -122,7 +122,7 @@ def _score_files(
             bar.update(len(names))
 
 
-def _rows(model: Model, heads: Sequence[Head], files: dict[str, Path], masks: set[str]) -> list[Row]:
+def _rows(model: Model, heads: Sequence[Head], files: dict[str, Path], masks: set[str]) -> list[ScoredRow]:
     errors: dict[str, str] = {}
 
     def images() -> Iterator[Pixels]:
@@ -131,7 +131,7 @@ def _rows(model: Model, heads: Sequence[Head], files: dict[str, Path], masks: se
                 errors[name] = _MASK
                 continue
             try:
-                yield read_image(path)
+                yield read_image_file(path)
             except ImageError as error:
                 errors[name] = str(error)
 
@@ -139,13 +139,15 @@ def _rows(model: Model, heads: Sequence[Head], files: dict[str, Path], masks: se
         scores = score_images(model, heads, images())
     except ValueError as error:  # a score of infinity, as of pixels that training never saw
         if len(files) == 1:
-            return [Row(name, error=str(error).removeprefix("image 0: ")) for name in files]
+            return [ScoredRow(name, error=str(error).removeprefix("image 0: ")) for name in files]
         return [row for name, path in files.items() for row in _rows(model, heads, {name: path}, masks)]
     scored = answer_table(tuple(heads), scores).drop(columns="image").itertuples(index=False, name=None)
     return [
         row
         for name in files
-        for row in ([Row(name, error=errors[name])] if name in errors else [Row(name, *next(scored)) for _ in heads])
+        for row in (
+            [ScoredRow(name, error=errors[name])] if name in errors else [ScoredRow(name, *next(scored)) for _ in heads]
+        )
     ]
 
 

@@ -24,7 +24,7 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan.options import ScoreOptions
 from fanogan_mtl.scores import images as image_list
 from fanogan_mtl.scores.contact_sheet import MOST_IMAGES, summarise
-from fanogan_mtl.scores.table import Row, append, complete, open_journal, read_rows
+from fanogan_mtl.scores.table import ScoredRow, append, complete, open_journal, read_rows
 from fanogan_mtl.serving.scoring import CHUNK_IMAGES
 from fanogan_mtl.workflows.score import score
 
@@ -339,21 +339,22 @@ def test_a_mistake_is_one_line(
 
 
 @pytest.fixture
-def finished() -> list[list[Row]]:
+def finished() -> list[list[ScoredRow]]:
     """Rows of each of two chunks of images and a half; the second image can't be read."""
     images = [
-        [Row(f"{at:03}", head, at + 0.1, 1.0, 0.5, at > 1) for head in "ab"] for at in range(CHUNK_IMAGES * 5 // 2)
+        [ScoredRow(f"{at:03}", head, at + 0.1, 1.0, 0.5, at > 1) for head in "ab"]
+        for at in range(CHUNK_IMAGES * 5 // 2)
     ]
-    images[1] = [Row("001", error="no image")]
+    images[1] = [ScoredRow("001", error="no image")]
     return images
 
 
-def whole(images: list[list[Row]]) -> Iterator[Row]:
+def whole(images: list[list[ScoredRow]]) -> Iterator[ScoredRow]:
     return (row for image in images for row in image)
 
 
 @pytest.mark.parametrize("cut", [1, 2, 20, 31, 45, 70])
-def test_a_torn_journal_is_whole_chunks_again(tmp_path: Path, finished: list[list[Row]], cut: int) -> None:
+def test_a_torn_journal_is_whole_chunks_again(tmp_path: Path, finished: list[list[ScoredRow]], cut: int) -> None:
     output = tmp_path / "t.csv"
     with open_journal(output, FACTS, "ab") as journal:
         append(journal, whole(finished[: 2 * CHUNK_IMAGES]))
@@ -366,7 +367,7 @@ def test_a_torn_journal_is_whole_chunks_again(tmp_path: Path, finished: list[lis
     assert list(read_rows(output)) == list(whole(finished))
 
 
-def test_a_journal_of_something_else_stays_as_it_is(tmp_path: Path, finished: list[list[Row]]) -> None:
+def test_a_journal_of_something_else_stays_as_it_is(tmp_path: Path, finished: list[list[ScoredRow]]) -> None:
     output = tmp_path / "t.csv"
     with open_journal(output, FACTS, "ab") as journal:
         append(journal, whole(finished[:CHUNK_IMAGES]))
@@ -431,7 +432,7 @@ def test_names_are_one_line_of_text_whatever_their_bytes(tmp_path: Path) -> None
 
 
 def test_of_equal_scores_the_first_image_is_shown() -> None:
-    table = [Row(f"{at:02}", "a", 1.0, 0.5, 0.5, True) for at in range(40)]
+    table = [ScoredRow(f"{at:02}", "a", 1.0, 0.5, 0.5, True) for at in range(40)]
     summary = summarise(table, ["a"])
     assert [row.path for row in summary.top["a"]] == [f"{at:02}" for at in range(MOST_IMAGES)]
     assert (summary.images, summary.errors, summary.anomalies) == (40, 0, {"a": 40})

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fanogan_mtl.data.rows import pixel_rows
-from fanogan_mtl.evaluation.metrics import METRICS, Metric, ScoredTest
+from fanogan_mtl.evaluation.metrics import METRICS, Metric, MetricInput
 from fanogan_mtl.plan.hybrid import make_hybrid_plan
 from fanogan_mtl.plan.options import BenchmarkOptions, HybridOptions, ReportOptions
 from fanogan_mtl.plan.plan import make_plan
@@ -80,7 +80,7 @@ def test_a_new_metric_appears_without_a_training(
         (run,) = [run for run in records.find_comparisons(tracking) if run.key == planned.comparison.key]
         cells = finished_cells(tracking, planned.comparison)
         expected = [
-            ScoredTest(each.anomaly, each.scores[-1], 0, each.weights).greatest_recall(0.5)
+            MetricInput(each.anomaly, each.scores[-1], 0, each.weights).greatest_recall(0.5)
             for each in (cell.result for cell in cells.cells)
         ]
         assert [cell.metric("recall_at_50_fpr") for cell in cells.runs] == pytest.approx(expected)

@@ -31,7 +31,7 @@ from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.extractors.persistence import save_extractor
 from fanogan_mtl.hybrid import save_scorer
-from fanogan_mtl.serving.heads import HeadSpec, extractor_folder, head_folder, write_model
+from fanogan_mtl.serving.heads import HeadSpec, bundled_extractor, head_folder, write_model
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.logged_models import ModelFacts, log_model
 
@@ -69,8 +69,8 @@ def write_heads(
         head_folder(folder, position).parent.mkdir(parents=True, exist_ok=True)
         save_scorer(detector, head_folder(folder, position))
     for key, extractor in (extractors or {}).items():
-        extractor_folder(folder, key).mkdir(parents=True)
-        save_extractor(extractor, extractor_folder(folder, key))
+        bundled_extractor(folder, key).mkdir(parents=True)
+        save_extractor(extractor, bundled_extractor(folder, key))
     write_model(folder, [spec for spec, _ in heads])
 
 

@@ -19,7 +19,7 @@ from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.detectors import make_detector
 from fanogan_mtl.extractors import make_extractor
 from fanogan_mtl.hybrid import Hybrid
-from fanogan_mtl.serving.explain import GRID, heat_maps, png_of
+from fanogan_mtl.serving.explain import SQUARES, heat_maps, png_of
 from fanogan_mtl.serving.heads import Head, HeadSpec, Model
 
 SIZE = 28
@@ -66,7 +66,7 @@ def anomaly(top: int, left: int) -> Array:
 @given(places)
 def test_maps_are_strongest_at_the_anomaly(place: tuple[int, int]) -> None:
     model = model_of(Preparation(SIZE))
-    cell = SIZE / GRID
+    cell = SIZE / SQUARES
     for head, heat_map in zip(model.heads, heat_maps(model, model.heads, anomaly(*place)), strict=True):
         assert (heat_map.shape, heat_map.dtype) == ((SIZE, SIZE), np.float32)
         assert heat_map.min() >= 0

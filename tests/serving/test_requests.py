@@ -15,7 +15,7 @@ from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.detectors import make_detector
 from fanogan_mtl.serving.heads import Head, HeadSpec, Model
-from fanogan_mtl.serving.requests import RequestError, answer, read_image
+from fanogan_mtl.serving.requests import RequestError, answer, decode_sent
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
 GREY = np.ascontiguousarray(COLOUR[..., 0])
@@ -56,7 +56,7 @@ def test_an_image_is_the_same_in_every_form(pixels: Any) -> None:
         _arrays_of_arrays(pixels),
     ]
     for form in forms:
-        read = read_image(form)
+        read = decode_sent(form)
         np.testing.assert_array_equal(read, pixels)
         assert read.dtype == np.uint8
 
@@ -84,7 +84,7 @@ def test_an_image_is_the_same_in_every_form(pixels: Any) -> None:
 )
 def test_what_is_no_image_is_refused_in_a_line(cell: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said) as refusal:
-        read_image(cell)
+        decode_sent(cell)
     assert "\n" not in str(refusal.value)
 
 
@@ -93,7 +93,7 @@ def test_texts_of_many_lengths_take_no_memory() -> None:
     cell = [["a"] * 1000 + ["x" * 1_000_000]]
     tracemalloc.start()
     with pytest.raises(ValueError, match="pixels that are no numbers"):
-        read_image(cell)
+        decode_sent(cell)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 1e6

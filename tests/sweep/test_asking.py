@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from fanogan_mtl.sweep.asking import ask
+from fanogan_mtl.sweep.asking import ask_submitter
 from fanogan_mtl.sweep.workers import Workers
 
 
 def add_answer(number: int, channel: str) -> int:
-    return number + int(ask(channel, f"square of {number}", number))
+    return number + int(ask_submitter(channel, f"square of {number}", number))
 
 
 def die_between_question_and_end(number: int, channel: str, folder: Path) -> int:
-    answer = int(ask(channel, f"square of {number}", number))
+    answer = int(ask_submitter(channel, f"square of {number}", number))
     if not (folder / "died").exists():
         (folder / "died").touch()
         os.kill(os.getpid(), signal.SIGKILL)

@@ -12,7 +12,7 @@ from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.sweep import cell as cells_module
 from fanogan_mtl.sweep.cell import Cell, Comparison, run_cell
 from fanogan_mtl.sweep.parameters import comparison_parameters
-from fanogan_mtl.sweep.trial import Report, Trial, TrialResult, run_trial
+from fanogan_mtl.sweep.trial import ReachedBudget, Trial, TrialResult, run_trial
 
 BUDGETS = (1, 2, 4)
 
@@ -95,9 +95,9 @@ def test_no_test_image_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_all_cells_reach_a_budget_before_it_is_reported_and_a_hopeless_trial_ends_there(tmp_path: Path) -> None:
     trial = trial_of(shapes(tmp_path / "a.npz"), tmp_path)
-    told: list[Report] = []
+    told: list[ReachedBudget] = []
 
-    def is_hopeless(report: Report) -> bool:
+    def is_hopeless(report: ReachedBudget) -> bool:
         told.append(report)
         return report.budget == 2
 

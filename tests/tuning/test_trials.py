@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from fanogan_mtl.data.specs import DatasetSpec
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.sweep.cell import Cell, Comparison
-from fanogan_mtl.sweep.trial import Report, Trial, TrialResult
+from fanogan_mtl.sweep.trial import ReachedBudget, Trial, TrialResult
 from fanogan_mtl.sweep.workers import Failure, Outcome
 from fanogan_mtl.tuning.space import Choices, Range
 from fanogan_mtl.tuning.study import (
@@ -58,7 +58,7 @@ def trials_of(study: optuna.Study, total: int) -> Trials:
 
 
 def result_of(trial: Trial, last: float, pruned: bool = False) -> Outcome[Trial, TrialResult]:
-    reports = [Report(trial.number, budget, (last / 2, last)) for budget in BUDGETS[: 1 if pruned else 2]]
+    reports = [ReachedBudget(trial.number, budget, (last / 2, last)) for budget in BUDGETS[: 1 if pruned else 2]]
     return Outcome(trial, TrialResult(tuple(reports), pruned, 0.5), None, ())
 
 

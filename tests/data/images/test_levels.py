@@ -16,7 +16,7 @@ from fanogan_mtl.data.catalog import found_preparation, load_dataset
 from fanogan_mtl.data.images.levels import depth_of, eight_bits, grey_levels
 from fanogan_mtl.data.specs import parse_datasets, parse_source
 from fanogan_mtl.data.transforms import Preparation, prepare
-from fanogan_mtl.serving.requests import read_image
+from fanogan_mtl.serving.requests import decode_sent
 
 VALUES = np.arange(256, dtype=np.uint8)
 
@@ -62,11 +62,11 @@ def test_one_picture_is_the_same_bytes_however_it_comes(seed: int, shape: tuple[
         np.dstack([grey] * 3),
         deep,
         np.dstack([deep] * 3),
-        *(read_image(b64encode(encoded(each, kind)).decode()) for kind in ("PNG", "TIFF") for each in
+        *(decode_sent(b64encode(encoded(each, kind)).decode()) for kind in ("PNG", "TIFF") for each in
           (image, image.convert("RGB"), Image.fromarray(deep))),
-        read_image(encoded(image.convert("LA"))),
-        read_image(grey.tolist()),
-        read_image(np.dstack([grey] * 3).tolist()),
+        decode_sent(encoded(image.convert("LA"))),
+        decode_sent(grey.tolist()),
+        decode_sent(np.dstack([grey] * 3).tolist()),
     ]  # fmt: skip
     expected = prepare(grey[None], preparation)
     for way in ways:
@@ -100,7 +100,7 @@ def test_the_depth_is_found_in_training_images(tmp_path: Path, capsys: pytest.Ca
     preparation = found_preparation(parse_source(plain), tmp_path / "data")
     assert preparation == Preparation(depth=12)
     assert "'plain': 1 test images have values above 4,095" in capsys.readouterr().err
-    served = read_image((tmp_path / "plain/test/good/0.png").read_bytes())
+    served = decode_sent((tmp_path / "plain/test/good/0.png").read_bytes())
     assert prepare(served[None], preparation)[0].tolist() in sets[0].test.pixels.tolist()
 
 
