@@ -44,7 +44,7 @@ def ask_submitter(channel: str, key: str, question: Any) -> Any:
 
 @contextmanager
 def answering(client: Client, answer: Callable[[Any], Any]) -> Iterator[str]:
-    """While active, a thread answers the requests of tasks; both are plain data. Yields the channel that they ask on."""
+    """While active, a thread answers the requests of tasks; both are plain data. Yields the channel."""
     from distributed import Queue, Variable
 
     channel = uuid4().hex

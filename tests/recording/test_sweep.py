@@ -43,7 +43,7 @@ def test_an_interrupted_sweep_ends_only_its_comparisons_that_still_run(tracking:
     keys = {planned.comparison.detector: planned.comparison.key for planned in plan.comparisons}
     run_ids = {detector: sweep.comparison_runs[keys[detector]] for detector in ("pca", "knn", "ocsvm")}
     records.finish(tracking, run_ids["pca"])  # by another sweep
-    records.discard(tracking, run_ids["knn"])  # merged into another's
+    records.delete_run(tracking, run_ids["knn"])  # merged into another's
     run_ids["lof"] = begin(tracking, keys["lof"])
     sweep.close("KILLED")
     statuses = {detector: tracking.client.get_run(run_id).info.status for detector, run_id in run_ids.items()}
