@@ -111,8 +111,10 @@ def _write(detector: Any, folder: Path) -> None:
     description = {"format": FORMAT, "detector": name}
     if isinstance(detector, CheckedDetector):
         _write_shallow(detector, name, folder)
-    else:
+    elif hasattr(detector, "network_"):
         description |= _write_deep(detector, folder)
+    else:
+        raise UnsavableDetector(f"{cls.__name__} can't be saved: it is neither a CheckedDetector nor a DeepDetector")
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, allow_nan=False), encoding="utf-8")
 
 

@@ -173,6 +173,15 @@ def test_detector_outside_the_registry_is_refused(tmp_path):
         save_detector(Tiny().fit(ROWS), tmp_path / "saved")
 
 
+def test_detector_that_keeps_its_state_in_neither_known_way_is_refused(tmp_path, monkeypatch):
+    detector = types.SimpleNamespace(decision_scores_=np.zeros(3), fit=lambda rows: None)
+    monkeypatch.setattr(persistence, "registered_name", lambda cls: "pca")
+    monkeypatch.setattr(persistence, "check_is_fitted", lambda *_: None)
+    with pytest.raises(UnsavableDetector, match="neither a CheckedDetector nor a DeepDetector"):
+        save_detector(detector, tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
 def test_unfitted_detector_is_refused(tmp_path):
     with pytest.raises(NotFittedError):
         save_detector(make_detector("pca"), tmp_path / "saved")
