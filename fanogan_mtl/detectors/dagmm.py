@@ -50,8 +50,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fanogan_mtl.detectors.deep import DeepDetector, Each, Preprocessing
-from fanogan_mtl.detectors.networks.layers import POSITIVE, WIDTHS, Dense, Linear, by_autograd, minimise
+from fanogan_mtl.detectors.checks import POSITIVE, POSITIVES, Each
+from fanogan_mtl.detectors.deep import DeepDetector, Preprocessing
+from fanogan_mtl.detectors.networks.layers import Dense, Linear, by_autograd, minimise
 
 TUNED: dict[str, object] = {
     "latent_dim": 32,
@@ -150,8 +151,8 @@ class DAGMM(DeepDetector):
     _constraints: ClassVar[dict[str, list[Any] | Each]] = {
         **DeepDetector._constraints,
         "latent_dim": [POSITIVE],
-        "hidden_widths": WIDTHS,
-        "estimation_widths": WIDTHS,
+        "hidden_widths": POSITIVES,
+        "estimation_widths": POSITIVES,
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "n_components": [POSITIVE],
         "energy_weight": [Interval(Real, 0, None, closed="left")],

@@ -51,8 +51,9 @@ from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fanogan_mtl.detectors.deep import DeepDetector, Each, Preprocessing
-from fanogan_mtl.detectors.networks.layers import POSITIVE, WIDTHS, Dense, Linear, by_autograd, minimise
+from fanogan_mtl.detectors.checks import POSITIVE, POSITIVES, Each
+from fanogan_mtl.detectors.deep import DeepDetector, Preprocessing
+from fanogan_mtl.detectors.networks.layers import Dense, Linear, by_autograd, minimise
 
 TUNED: dict[str, object] = {
     "learning_rate": 1e-3,
@@ -133,7 +134,7 @@ class DeepSVDD(DeepDetector):
     _constraints: ClassVar[dict[str, list[Any] | Each]] = {
         **DeepDetector._constraints,
         "latent_dim": [POSITIVE],
-        "hidden_widths": WIDTHS,
+        "hidden_widths": POSITIVES,
         "autoencoder": ["boolean"],
         "batch_norm": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],

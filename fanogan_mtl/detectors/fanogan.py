@@ -54,7 +54,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fanogan_mtl.detectors.deep import DeepDetector, Each, Preprocessing, generator, shuffled_batches
+from fanogan_mtl.detectors.checks import POSITIVE, POSITIVES, Each
+from fanogan_mtl.detectors.deep import DeepDetector, Preprocessing, generator, shuffled_batches
 from fanogan_mtl.detectors.networks.gradients import backward, fill_gradients, forward, times_slope
 from fanogan_mtl.detectors.networks.wgan import (
     SLOPE,
@@ -78,8 +79,6 @@ TUNED: dict[str, object] = {
     "start_at_mean": True,
 }
 """Found on validation data of the sample sets; what each is worth stands above."""
-
-LAYER_WIDTHS = Each(Interval(Integral, 1, None, closed="left"))
 
 
 class FAnoGANNetworks(nn.Module):
@@ -157,13 +156,13 @@ class FAnoGAN(DeepDetector):
     _constraints: ClassVar[dict[str, list[Any] | Each]] = {
         **DeepDetector._constraints,
         "batch_size": [Interval(Integral, 2, None, closed="left")],  # one row has no batch statistics
-        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "latent_dim": [POSITIVE],
         "kappa": [Interval(Real, 0, None, closed="left")],
-        "critic_steps": [Interval(Integral, 1, None, closed="left")],
+        "critic_steps": [POSITIVE],
         "gradient_penalty": [Interval(Real, 0, None, closed="left")],
-        "generator_widths": LAYER_WIDTHS,
-        "critic_widths": LAYER_WIDTHS,
-        "encoder_widths": LAYER_WIDTHS,
+        "generator_widths": POSITIVES,
+        "critic_widths": POSITIVES,
+        "encoder_widths": POSITIVES,
         "encoder_learning_rate": [Interval(Real, 0, None, closed="neither")],
         "noise": [Interval(Real, 0, None, closed="left")],
         "start_at_mean": ["boolean"],

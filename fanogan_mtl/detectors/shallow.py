@@ -40,8 +40,8 @@ from sklearn.decomposition import PCA as PrincipalComponents
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from fanogan_mtl.detectors.checked import CheckedDetector, in_batches
+from fanogan_mtl.detectors.checks import POSITIVE
 
-POSITIVE = Interval(Integral, 1, None, closed="left")
 SHARE = Interval(Real, 0, 1, closed="right")
 BATCH_ROWS = 256  # matrix products round differently in batches of other sizes
 

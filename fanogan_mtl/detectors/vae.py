@@ -45,9 +45,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
-from fanogan_mtl.detectors.deep import DeepDetector, Each, Preprocessing
+from fanogan_mtl.detectors.checks import POSITIVE, POSITIVES, Each
+from fanogan_mtl.detectors.deep import DeepDetector, Preprocessing
 from fanogan_mtl.detectors.networks.gradients import backward, fill_gradients, forward
-from fanogan_mtl.detectors.networks.layers import POSITIVE, WIDTHS, Dense, Linear, minimise
+from fanogan_mtl.detectors.networks.layers import Dense, Linear, minimise
 
 TUNED: dict[str, object] = {
     "batch_size": 32,
@@ -124,7 +125,7 @@ class VAE(DeepDetector):
     _constraints: ClassVar[dict[str, list[Any] | Each]] = {
         **DeepDetector._constraints,
         "latent_dim": [POSITIVE],
-        "hidden_widths": WIDTHS,
+        "hidden_widths": POSITIVES,
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "beta": [Interval(Real, 0, None, closed="left")],
         "capacity": [Interval(Real, 0, None, closed="left")],

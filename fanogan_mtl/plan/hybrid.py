@@ -24,13 +24,12 @@ from fanogan_mtl.plan.extractors import (
 from fanogan_mtl.plan.options import HybridOptions
 from fanogan_mtl.plan.plan import Asked, Plan, PlannedComparison, read_options
 from fanogan_mtl.plan.words import FindStudy
-from fanogan_mtl.sweep.cell import Cell, Comparison
+from fanogan_mtl.sweep.cell import PROTOCOLS, Cell, Comparison
 from fanogan_mtl.sweep.parameters import comparison_parameters
 from fanogan_mtl.sweep.pretraining import Pretraining, description_of
 
 Data = tuple[DatasetSpec, Dataset, tuple[str, ...]]  # with the classes that are normal in turn
 Extractors = dict[tuple[int, str | None], str]  # seed and held-out class -> key
-PROTOCOLS = ("paper", "unseen-class", "unseen-domain")
 
 
 @dataclass(frozen=True)

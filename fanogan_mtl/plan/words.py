@@ -126,14 +126,19 @@ def parse_data_dir(text: str) -> Path:
     """Read the folder of prepared data (`auto`: the user's cache), and see that it can be written."""
     folder = default_data_dir() if text == "auto" else Path(text).expanduser().resolve()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        try_writing(folder)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"data_dir {str(folder)!r} can't be written ({reason}): choose another folder") from None
     return folder
+
+
+def try_writing(folder: Path) -> None:
+    """Make a folder, and write into it and remove again; raises `OSError` where that can't be done."""
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".writable-{os.getpid()}"
+    probe.touch()
+    probe.unlink()
 
 
 def parse_object(option: str, text: str, example: str) -> dict[str, Any]:

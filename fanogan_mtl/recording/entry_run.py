@@ -56,6 +56,6 @@ def entry_run(
         try:
             yield run_id
         except BaseException as error:
-            records.finish(tracking, run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            records.finish(tracking, run_id, records.status_after(error))
             raise
         records.finish(tracking, run_id)

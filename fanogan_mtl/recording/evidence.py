@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fanogan_mtl.data.cache import in_use
+from fanogan_mtl.data.cache import digest_of, in_use
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
@@ -78,7 +76,7 @@ def report_key(runs: Iterable[ComparisonRun]) -> str:
     """Digest of all that a report shows: which comparisons, and when each changed last; and of the code's version."""
     tags = environment_tags("cpu")
     facts = [sorted((run.run_id, run.status, run.ended) for run in runs), tags.get("git_state", "")]
-    return hashlib.sha256(json.dumps([*facts, tags["version.fanogan-mtl"]]).encode()).hexdigest()[:32]
+    return digest_of([*facts, tags["version.fanogan-mtl"]])
 
 
 OPTIONS = {"hybrid": HybridOptions, "tune": TuneOptions}  # of entries whose sweeps have more than benchmark's

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import time
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyod.models.base import BaseDetector
 
+from fanogan_mtl.data.cache import digest_of
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.rows import pixel_rows
@@ -35,6 +35,7 @@ from fanogan_mtl.sweep.pretraining import learned_from, read_features
 from fanogan_mtl.sweep.result import CellResult, Examples
 
 RESULT_VERSION = 2  # raised when the same cell would give other numbers, so that old results are not taken for new ones
+PROTOCOLS = ("paper", "unseen-class", "unseen-domain")  # what an extractor may have seen
 EXAMPLES = 8  # test images kept with their reconstructions
 
 
@@ -98,7 +99,7 @@ class Comparison:
     def key(self) -> str:
         """Digest of all that the results depend on."""
         fields = {name: value for name, value in asdict(self).items() if name != "dataset"}
-        return _digest({**fields, "result_version": RESULT_VERSION})
+        return digest_of({**fields, "result_version": RESULT_VERSION})
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Cell:
     def key(self) -> str:
         """Digest of all that the result depends on, and nothing else."""
         fields = {name: value for name, value in asdict(self).items() if name != "untrained"}
-        return _digest({**fields, "comparison": self.comparison.key})
+        return digest_of({**fields, "comparison": self.comparison.key})
 
     def __str__(self) -> str:
         normal = f"{self.comparison.dataset.name}/{self.normal_class}"
@@ -311,7 +312,3 @@ def _examples(detector: BaseDetector, test: Part) -> Examples | None:
     shape = test.pixels[chosen].shape
     reconstructions = detector.reconstruct(rows).astype(np.float32)
     return Examples(rows.reshape(shape), reconstructions.reshape(shape), test.anomaly[chosen])
-
-
-def _digest(fields: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:32]

@@ -74,10 +74,7 @@ def write_report(made: Report, folder: Path) -> list[Path]:
 def _output_folder(text: str) -> Path:
     folder = Path(text).expanduser().resolve()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".{PAGE}.partial"
-        probe.touch()
-        probe.unlink()
+        read.try_writing(folder)
     except OSError as error:
         raise UserError(f"output {text!r}: no folder that can be written ({error.strerror}); choose another") from None
     return folder

@@ -117,7 +117,7 @@ def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOpt
             files = write_tuning_page(study, rows, sentence, Path(temporary))
             records.write(tracking, run_id, Record(files=files))
     except BaseException as error:
-        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        status = records.status_after(error)
         sweep.close(status) if sweep else records.finish(tracking, run_id, status)
         raise
     sweep.close("FAILED" if sweep.failed else "FINISHED")
