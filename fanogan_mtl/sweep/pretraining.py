@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from fanogan_mtl.data.cache import digest_of, published_folder, read_array
 from fanogan_mtl.data.catalog import extractor_images, load_dataset
 from fanogan_mtl.data.dataset import Dataset
+from fanogan_mtl.data.draws import limited_rows
 from fanogan_mtl.data.joint import learnable_rows, rows_digest
 from fanogan_mtl.data.specs import DatasetSpec, sources_of
-from fanogan_mtl.data.splits import limited_rows
 from fanogan_mtl.data.usage import mark_used
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.extractors.base import Extractor, InputSpec

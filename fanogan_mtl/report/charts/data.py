@@ -9,8 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from fanogan_mtl import figures
-from fanogan_mtl.data.catalog import SampleSheet, sample_sheets
+from fanogan_mtl.data.catalog import sample_sheets
 from fanogan_mtl.data.dataset import Dataset, class_counts, copy_count
+from fanogan_mtl.data.sheets import SampleSheet
 from fanogan_mtl.data.specs import DatasetSpec
 from fanogan_mtl.report.content import Block, Chart, Section, Table, Text, number
 
