@@ -18,6 +18,11 @@ from project_runs import environment, recorded
 PORT = "5001"  # what the pages say
 
 
+def blocks(page: Path, language: str) -> list[str]:
+    """The blocks of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
 def run_page(page: Path, project: Path, folder: Path, entry: str = "benchmark") -> list[str]:
     """Run the python and bash blocks of a page in a copy of the project; give what each printed.
 
