@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from fanogan_mtl.data.usage import leftover_trash, pruning, throw_away
+from fanogan_mtl.data.usage import exclusive_lock, leftover_trash, move_to_trash
 from fanogan_mtl.upkeep.stored import KINDS, Stored, list_stored, undriven_studies
 
 _DAY = 24 * 3600.0
@@ -41,13 +41,13 @@ def shown_size(size: float) -> str:
 
 def remove(data_dir: Path, prune: str, days: int) -> None:
     """Remove what is asked for (`prune` as in `CacheOptions`) and not in use, and say what became of it."""
-    with pruning(data_dir) as in_use_since:
+    with exclusive_lock(data_dir) as in_use_since:
         stored = list_stored(data_dir, with_progress)
         asked = [each for each in stored if _is_asked_for(each, prune, time.time() - days * _DAY)]
         with undriven_studies(asked) as undriven:
             free = [each for each in asked if each.used < in_use_since]
             going = [each for each in free if each.kind != "studies" or each in undriven]
-            throw_away([path for each in going for path in each.paths], data_dir)
+            move_to_trash([path for each in going for path in each.paths], data_dir)
     for trash in leftover_trash(data_dir):  # nobody waits for the lock while this takes its time
         for path in with_progress(list(trash.iterdir())):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

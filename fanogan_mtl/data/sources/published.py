@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fanogan_mtl.data.cache import file_digest, published_folder
 from fanogan_mtl.data.dataset import RawDataset, RawImages, numbered_classes
-from fanogan_mtl.data.usage import mark_used
+from fanogan_mtl.data.usage import claim
 from fanogan_mtl.errors import UserError
 
 _FILES = {
@@ -35,7 +35,7 @@ def published_files(name: str, data_dir: Path) -> list[Path]:
     """
     folder = _folder(name, data_dir)
     files = [folder / file for file in _FILES[name]]
-    if not mark_used(folder, data_dir):
+    if not claim(folder, data_dir):
         published_folder(folder, lambda empty: _fetch(name, empty, folder))
     elif not all(file.is_file() for file in files):
         _fetch(name, folder, folder)  # someone put the packed files there
