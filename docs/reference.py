@@ -1,4 +1,4 @@
-"""A hook of MkDocs: the site's API reference has a page for each module of the package, and the site has CONTRIBUTING."""
+"""A hook of MkDocs: adds a page for each module of the package, and CONTRIBUTING and CHANGELOG, to the site."""
 
 from __future__ import annotations
 
