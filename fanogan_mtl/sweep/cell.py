@@ -153,6 +153,15 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
     ------
     RuntimeError
         If the data set is no longer the one that the cell was planned for.
+
+    Examples
+    --------
+    >>> (spec,) = parse_datasets("optdigits")
+    >>> digest = load_dataset(spec, default_data_dir()).digest
+    >>> comparison = Comparison(spec, digest, "knn", '{"n_neighbors": 5}', budgets=(1,), limit=20)
+    >>> result = run_cell(Cell(comparison, normal_class="3", seed=0), default_data_dir(), device="cpu")
+    >>> result.metrics[1]["auroc"] > 0.9
+    True
     """
     with one_thread():
         split, rows_of = split_of(cell, data_dir)
