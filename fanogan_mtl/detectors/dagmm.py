@@ -14,8 +14,8 @@ Otherwise than its authors:
 - The mixture that scores is fitted once more, to all training rows without dropout, at the end of each epoch budget.
 - Energies are computed in float64 by Cholesky factors, and every variance has a floor of 1e-6. A component
   with one row has no inverse otherwise.
-- Rows are scaled to [0, 1] and the decoder ends with a sigmoid. The learning rate is 1e-3 instead of 1e-4, with which 20
-  epochs are too few.
+- Rows are scaled to [0, 1] and the decoder ends with a sigmoid. The learning rate is 1e-3 instead of 1e-4, with which
+  20 epochs are too few.
 
 What it reaches, and what each part of `TUNED` is worth: `docs/detectors.md`.
 """

@@ -55,7 +55,7 @@ class Comparison:
     budgets : tuple of int
         Epoch budgets, ascending.
     limit : int or None
-        At most so many training and so many test images a class.
+        At most so many training and so many test images per class.
     extractor : str or None
         Name of what made the features; the detector sees pixels without.
     learned : str or None
@@ -79,7 +79,7 @@ class Comparison:
 
     @property
     def label(self) -> str:
-        """How people call what is compared: `vae`, `resnet18+knn`, `resnet18+knn (unseen-class)`."""
+        """Name of what is compared, for people: `vae`, `resnet18+knn`, `resnet18+knn (unseen-class)`."""
         if self.extractor is None:
             return self.detector
         return f"{self.extractor}+{self.detector}" + ("" if self.protocol == "paper" else f" ({self.protocol})")
