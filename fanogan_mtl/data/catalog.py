@@ -204,7 +204,7 @@ def prepared_folder(source: Source, data_dir: Path) -> Path:
 
 @contextmanager
 def sources_given(keys: Mapping[Source, str]) -> Iterator[None]:
-    """While active, `prepared_folder(source)` returns these folders, fetched already, and prepares nothing."""
+    """Within, sources are the prepared folders of those names, wherever they came from."""
     before = dict(_GIVEN)
     _GIVEN.update(keys)
     try:

@@ -206,7 +206,7 @@ class _Table:
     labels: NDArray[np.int64]
     hashes: NDArray[np.uint64]
     ranks: NDArray[np.uint64]
-    draws: NDArray[np.uint64]  # a second order, for test images: by `ranks`, held-out images always come last
+    draws: NDArray[np.uint64]  # ranks of their own: those held out of training have the last of the others
 
     @classmethod
     def of(cls, dataset: Dataset, normal_class: str, seed: int, limit: int | None) -> _Table:

@@ -41,7 +41,7 @@ def oldest_use(data_dir: Path) -> float:
 
 @contextmanager
 def pruning(data_dir: Path) -> Iterator[float]:
-    """Hold the data folder exclusively while pruning; yields the start time of the oldest other process that uses it.
+    """Within, nobody looks for anything; gives when the first of the other running processes began.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def throw_away(paths: list[Path], data_dir: Path) -> Path | None:
 
 
 def leftover_trash(data_dir: Path) -> list[Path]:
-    """Folders that `throw_away` made and that a killed process did not delete."""
+    """What a killed process didn't come to delete."""
     return sorted(data_dir.glob(f"{_TRASH}*"))
 
 

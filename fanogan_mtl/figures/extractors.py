@@ -44,7 +44,7 @@ class AccuracyByEpochs:
 
 @dataclass(frozen=True)
 class JointBatch(Sheet):
-    """One training batch, one row per domain.
+    """One training batch, a row a domain.
 
     Attributes
     ----------
@@ -169,7 +169,7 @@ def accuracy_by_epochs_figure(data: AccuracyByEpochs, title: str) -> go.Figure:
 
 
 def joint_batch_data(images: NDArray[np.uint8], labels: Sequence[str], domains: Sequence[str]) -> JointBatch:
-    """Lay a training batch, one row per domain, in the order of the batch.
+    """Lay a training batch, one row a domain, in the order of the batch.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def joint_batch_figure(data: JointBatch, title: str) -> go.Figure:
 
 
 def feature_maps_data(features: NDArray[np.float32], labels: Sequence[str]) -> Sheet:
-    """Lay each image's features as square maps, one row per image.
+    """Lay each image's features as square maps, one row an image.
 
     512 features are two maps of 16 x 16 side by side, 2048 are two rows of four; any other number is the smallest
     square that holds it, what is left of it white.

@@ -81,7 +81,7 @@ def questions(evidence: Evidence) -> list[Question]:
 
 
 def question_sections(answered: Sequence[Question]) -> list[Section]:
-    """One section per question."""
+    """One section a question."""
     return [
         Section(
             each.number.lower(),
@@ -401,7 +401,7 @@ def _judged(
 
 
 def _sentences(result: Significance, names: Sequence[str], base: str, metric: str = "AUROC") -> tuple[Block, ...]:
-    """One sentence per method, against a base."""
+    """One sentence a method, against a base."""
     return tuple(Text(pair_sentence(_pair(result, name, base), metric)) for name in names)
 
 

@@ -1,4 +1,4 @@
-"""The study's tables 5.1 to 5.4 beside ours: one row per data set, source and budget, one column per method."""
+"""The study's tables 5.1 to 5.4 beside ours: a row a data set, source and budget, a column a method."""
 
 from __future__ import annotations
 
