@@ -36,7 +36,12 @@ def default_data_dir() -> Path:
 
 def key_of(*parts: Any) -> str:
     """Make a key, 32 hexadecimal digits, of JSON values."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+    return digest_of(parts)
+
+
+def digest_of(value: Any) -> str:
+    """Make 32 hexadecimal digits of one JSON value; the order of an object's names doesn't matter."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def published_folder(folder: Path, fill: Callable[[Path], None]) -> Path:

@@ -1,11 +1,35 @@
-"""What every detector refuses."""
+"""Checks that detectors share: rows that are not finite, and constraints of parameters."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils._param_validation import Interval
+
+POSITIVE = Interval(Integral, 1, None, closed="left")
+"""Constraint: a whole number of at least 1."""
+
+
+@dataclass(frozen=True)
+class Each:
+    """Parameter constraint: a list or tuple, not empty, of values that each satisfy a constraint of scikit-learn's."""
+
+    item: Interval
+
+    def is_satisfied_by(self, value: object) -> bool:
+        """Tell whether the value fits."""
+        return isinstance(value, list | tuple) and len(value) > 0 and all(map(self.item.is_satisfied_by, value))
+
+    def __str__(self) -> str:
+        return f"a list of one or more values, each {self.item}"
+
+
+POSITIVES = Each(POSITIVE)
+"""Constraint: a list of such numbers."""
 
 
 def refuse_non_finite(rows: NDArray[Any], infinite: str = "infinity") -> None:

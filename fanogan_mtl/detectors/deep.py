@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -16,24 +15,10 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from fanogan_mtl.detectors.checks import refuse_non_finite
+from fanogan_mtl.detectors.checks import POSITIVE, Each, refuse_non_finite
 from fanogan_mtl.seeds import derived_seed
 
 SCORING_ROWS = 32  # networks round differently in batches of other sizes, so every batch scored has this many rows
-
-
-@dataclass(frozen=True)
-class Each:
-    """Parameter constraint: a list or tuple, not empty, of values that each satisfy a constraint of scikit-learn's."""
-
-    item: Interval
-
-    def is_satisfied_by(self, value: object) -> bool:
-        """Tell whether the value fits."""
-        return isinstance(value, list | tuple) and len(value) > 0 and all(map(self.item.is_satisfied_by, value))
-
-    def __str__(self) -> str:
-        return f"a list of one or more values, each {self.item}"
 
 
 class Preprocessing(nn.Module):
@@ -103,8 +88,8 @@ class DeepDetector(BaseDetector):  # type: ignore[misc]
     """
 
     _constraints: ClassVar[dict[str, list[Any] | Each]] = {
-        "epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "epochs": [POSITIVE],
+        "batch_size": [POSITIVE],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "preprocessing": [StrOptions({"standard", "minmax", "gcn", "none"})],

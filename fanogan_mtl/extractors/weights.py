@@ -9,7 +9,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-from fanogan_mtl.errors import UserError
+from fanogan_mtl.errors import UserError, one_line
 
 EXAMPLE = "weights=PATH with a state dict of torchvision's {}, as a .pth or .safetensors file"
 
@@ -57,7 +57,7 @@ def _download(architecture: str) -> dict[str, Tensor]:
     try:
         state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
     except (OSError, URLError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         advice = f"give {EXAMPLE.format(architecture)}"
         raise UserError(f"ImageNet's weights of {architecture} can't be downloaded ({reason}): {advice}") from None
     return state
@@ -72,7 +72,7 @@ def _read(path: Path, architecture: str) -> dict[str, Tensor]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each format fails in ways of its own
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         raise UserError(
             f"weights {str(path)!r} can't be read ({reason}): give {EXAMPLE.format(architecture)}"
         ) from None

@@ -24,13 +24,12 @@ from fanogan_mtl.plan.extractors import (
 from fanogan_mtl.plan.options import HybridOptions
 from fanogan_mtl.plan.plan import Asked, Plan, PlannedComparison, read_options
 from fanogan_mtl.plan.words import FindStudy
-from fanogan_mtl.sweep.cell import Cell, Comparison
+from fanogan_mtl.sweep.cell import PROTOCOLS, Cell, Comparison
 from fanogan_mtl.sweep.parameters import comparison_parameters
 from fanogan_mtl.sweep.pretraining import Pretraining, description_of
 
 Data = tuple[DatasetSpec, Dataset, tuple[str, ...]]  # with the classes that are normal in turn
 Extractors = dict[tuple[int, str | None], str]  # seed and held-out class -> key
-PROTOCOLS = ("paper", "unseen-class", "unseen-domain")
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def make_hybrid_plan(options: HybridOptions, find_study: FindStudy | None = None
 
 
 class _Layout:
-    """Collects comparisons and pretrainings, extractor by extractor."""
+    """Collects the plan's comparisons and pretrainings, one extractor at a time."""
 
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
@@ -96,7 +95,7 @@ class _Layout:
 
     def _add_trained(self, choice: ExtractorChoice, protocol: str, data: Data, pool: DatasetSpec) -> None:
         seeds, held_out = self.asked.seeds, list(data[1].classes) if protocol == "unseen-class" else [None]
-        canonical = [self.make.make(choice, pool, 0, name).key for name in held_out]  # for one key whatever the seeds
+        canonical = [self.make.make(choice, pool, 0, name).key for name in held_out]  # one key for all seeds
         learned = hashlib.sha256(",".join(canonical).encode()).hexdigest()[:32]
         made = {(seed, name): self.make.make(choice, pool, seed, name) for seed in seeds for name in held_out}
         self.pretrainings |= {each.key: each for each in made.values()}

@@ -1,4 +1,4 @@
-"""What a person types, checked at the edge: text in, values out, one line for a mistake."""
+"""Turns the text of options into checked values; a mistake is refused in one line."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def parse_device(text: str) -> str:
 
 
 def parse_workers(text: str) -> int:
-    """Read the number of worker processes; `auto` is one a core."""
+    """Read the number of worker processes; `auto` is one per core."""
     return parse_integer("workers", text, 1, "auto") or len(os.sched_getaffinity(0))
 
 
@@ -126,14 +126,19 @@ def parse_data_dir(text: str) -> Path:
     """Read the folder of prepared data (`auto`: the user's cache), and see that it can be written."""
     folder = default_data_dir() if text == "auto" else Path(text).expanduser().resolve()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        try_writing(folder)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"data_dir {str(folder)!r} can't be written ({reason}): choose another folder") from None
     return folder
+
+
+def try_writing(folder: Path) -> None:
+    """Make a folder, and write into it and remove again; raises `OSError` where that can't be done."""
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".writable-{os.getpid()}"
+    probe.touch()
+    probe.unlink()
 
 
 def parse_object(option: str, text: str, example: str) -> dict[str, Any]:
@@ -182,7 +187,7 @@ def parse_detectors(
         Parameters for every detector that takes them (`batch_size`, `latent_dim`, `kappa`), as text; `default` leaves a
         detector's own.
     find_study : callable, optional
-        Looks a tuning study up.
+        Looks up a search.
 
     Raises
     ------

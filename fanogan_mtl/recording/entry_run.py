@@ -29,7 +29,7 @@ def entry_run(
     device: str = "cpu",
     data_dir: Path | None = None,
 ) -> Iterator[str]:
-    """Within, the entry's run goes on; then it is FINISHED, after an error FAILED, after Ctrl-C KILLED.
+    """While active, the entry's run goes on; then it is FINISHED, after an error FAILED, after Ctrl-C KILLED.
 
     Parameters
     ----------
@@ -56,6 +56,6 @@ def entry_run(
         try:
             yield run_id
         except BaseException as error:
-            records.finish(tracking, run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            records.finish(tracking, run_id, records.status_after(error))
             raise
         records.finish(tracking, run_id)

@@ -1,4 +1,4 @@
-"""Images through a model's heads: prepared as in training, features made once, memory bounded by a chunk."""
+"""Scores images by a model's heads: prepared as in training, features made once, in chunks that bound the memory."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fanogan_mtl.data.images.levels import Pixels
 from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, extractor_preparation, prepare
+from fanogan_mtl.errors import one_line
 from fanogan_mtl.serving.heads import Head, Model
 
 CHUNK_IMAGES = 64  # held prepared at once; extractors work in batches of as many
@@ -77,8 +78,7 @@ def head_scores(head: Head, rows: Rows, what: str, first: int = 0) -> NDArray[np
         scores: NDArray[np.float64] = head.detector.decision_function(rows)
     except ValueError as error:  # scores that come out as infinity, as of pixels that training never saw
         if len(rows) == 1:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"{what} {first}: head {head.spec.name} can't score it ({reason})") from None
+            raise ValueError(f"{what} {first}: head {head.spec.name} can't score it ({one_line(error)})") from None
         return np.concatenate([head_scores(head, rows[at : at + 1], what, first + at) for at in range(len(rows))])
     return scores
 

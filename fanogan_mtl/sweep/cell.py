@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import time
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyod.models.base import BaseDetector
 
+from fanogan_mtl.data.cache import digest_of
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.rows import pixel_rows
@@ -35,6 +35,7 @@ from fanogan_mtl.sweep.pretraining import learned_from, read_features
 from fanogan_mtl.sweep.result import CellResult, Examples
 
 RESULT_VERSION = 2  # raised when the same cell would give other numbers, so that old results are not taken for new ones
+PROTOCOLS = ("paper", "unseen-class", "unseen-domain")  # what an extractor may have seen
 EXAMPLES = 8  # test images kept with their reconstructions
 
 
@@ -54,7 +55,7 @@ class Comparison:
     budgets : tuple of int
         Epoch budgets, ascending.
     limit : int or None
-        At most so many training and so many test images a class.
+        At most so many training and so many test images per class.
     extractor : str or None
         Name of what made the features; the detector sees pixels without.
     learned : str or None
@@ -78,7 +79,7 @@ class Comparison:
 
     @property
     def label(self) -> str:
-        """How people call what is compared: `vae`, `resnet18+knn`, `resnet18+knn (unseen-class)`."""
+        """Name of what is compared, for people: `vae`, `resnet18+knn`, `resnet18+knn (unseen-class)`."""
         if self.extractor is None:
             return self.detector
         return f"{self.extractor}+{self.detector}" + ("" if self.protocol == "paper" else f" ({self.protocol})")
@@ -98,7 +99,7 @@ class Comparison:
     def key(self) -> str:
         """Digest of all that the results depend on."""
         fields = {name: value for name, value in asdict(self).items() if name != "dataset"}
-        return _digest({**fields, "result_version": RESULT_VERSION})
+        return digest_of({**fields, "result_version": RESULT_VERSION})
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Cell:
     def key(self) -> str:
         """Digest of all that the result depends on, and nothing else."""
         fields = {name: value for name, value in asdict(self).items() if name != "untrained"}
-        return _digest({**fields, "comparison": self.comparison.key})
+        return digest_of({**fields, "comparison": self.comparison.key})
 
     def __str__(self) -> str:
         normal = f"{self.comparison.dataset.name}/{self.normal_class}"
@@ -152,6 +153,15 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
     ------
     RuntimeError
         If the data set is no longer the one that the cell was planned for.
+
+    Examples
+    --------
+    >>> (spec,) = parse_datasets("optdigits")
+    >>> digest = load_dataset(spec, default_data_dir()).digest
+    >>> comparison = Comparison(spec, digest, "knn", '{"n_neighbors": 5}', budgets=(1,), limit=20)
+    >>> result = run_cell(Cell(comparison, normal_class="3", seed=0), default_data_dir(), device="cpu")
+    >>> result.metrics[1]["auroc"] > 0.9
+    True
     """
     with one_thread():
         split, rows_of = split_of(cell, data_dir)
@@ -311,7 +321,3 @@ def _examples(detector: BaseDetector, test: Part) -> Examples | None:
     shape = test.pixels[chosen].shape
     reconstructions = detector.reconstruct(rows).astype(np.float32)
     return Examples(rows.reshape(shape), reconstructions.reshape(shape), test.anomaly[chosen])
-
-
-def _digest(fields: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:32]

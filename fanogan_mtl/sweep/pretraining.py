@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fanogan_mtl.data.cache import published_folder, read_array
+from fanogan_mtl.data.cache import digest_of, published_folder, read_array
 from fanogan_mtl.data.catalog import extractor_images, load_dataset
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.joint import learnable_rows, rows_digest
@@ -67,8 +67,7 @@ class Pretraining:
         if parameters.get("weights"):
             parameters["weights"] = _file_digest(Path(parameters["weights"]).expanduser())
         fields = {"extractor": self.extractor, "parameters": parameters, "rows": self.rows_digest, "seed": self.seed}
-        text = json.dumps({**fields, "version": EXTRACTOR_VERSION}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return digest_of({**fields, "version": EXTRACTOR_VERSION})
 
     def __str__(self) -> str:
         without = f" without {self.held_out_class}" if self.held_out_class is not None else ""
@@ -77,7 +76,7 @@ class Pretraining:
 
 @dataclass(frozen=True)
 class FeatureTask:
-    """Features to be computed: of one source, by one extractor, of at most so many images a class."""
+    """Features to be computed: of one source, by one extractor, of at most so many images per class."""
 
     extractor_key: str
     source: DatasetSpec
@@ -140,7 +139,7 @@ def run_pretraining(pretraining: Pretraining, data_dir: Path, device: str = "aut
 def compute_features(task: FeatureTask, data_dir: Path, device: str = "auto") -> None:
     """Compute a source's features on one thread, unless they are there already.
 
-    `rows.npy` says of which images, counted as in `SplitRows`, and `features.npy` has them, a row an image.
+    `rows.npy` says of which images, counted as in `SplitRows`, and `features.npy` has them, one row per image.
     """
 
     def fill(folder: Path) -> None:

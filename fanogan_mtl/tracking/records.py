@@ -307,6 +307,11 @@ def finish(tracking: Tracking, run_id: str, status: str = "FINISHED") -> None:
     tracking.client.set_terminated(run_id, status)
 
 
+def status_after(error: BaseException) -> str:
+    """Give the status of a run that an error ends: KILLED after Ctrl-C, else FAILED."""
+    return "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+
+
 def delete_run(tracking: Tracking, run_id: str) -> None:
     """Delete a run that a crash cut short, or that is tried again."""
     tracking.client.delete_run(run_id)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from fanogan_mtl.data.cache import digest_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan import words as read
 from fanogan_mtl.plan.hybrid import make_hybrid_plan
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What a study is going to do.
+    """What a search is going to do.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ def make_tuning(options: TuneOptions, tracking: Tracking | None) -> Tuning:
 
 
 def objective_of(tuning: Tuning) -> dict[str, Any]:
-    """All that a trial's value depends on, by option: of a study it never changes."""
+    """Every option that a trial's value depends on; within a search it never changes."""
     comparisons = [each.comparison for each in tuning.plan.comparisons]
     first, cells = comparisons[0], tuning.plan.cells
     return {
@@ -131,6 +131,6 @@ def objective_of(tuning: Tuning) -> dict[str, Any]:
 
 def _name_of(tuning: Tuning) -> str:
     """A name that says what is tuned on what, and differs for another objective."""
-    digest = hashlib.sha256(json.dumps(objective_of(tuning), sort_keys=True).encode()).hexdigest()[:8]
+    digest = digest_of(objective_of(tuning))[:8]
     words = [tuning.plan.comparisons[0].label, *(each.dataset.name for each in tuning.plan.comparisons)]
     return f"{re.sub(r'[^A-Za-z0-9._]+', '-', '-'.join(words)).strip('-._')[:80]}-{digest}"

@@ -19,6 +19,7 @@ from fanogan_mtl.supply.exchange import Exchange, cell_task, opened_exchange
 from fanogan_mtl.supply.models import log_models, prepare_models
 from fanogan_mtl.supply.progress import CellProgress, duration, estimate_seconds
 from fanogan_mtl.sweep.workers import Workers
+from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tuning.runs import study_finder
 
@@ -85,7 +86,7 @@ def run_plan(
                     break
         sweep.add_overview(list(results.values()))
     except BaseException as error:
-        sweep.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        sweep.close(records.status_after(error))
         raise
     sweep.close("FAILED" if sweep.failed else "FINISHED")
     print_results(list(results.values()))

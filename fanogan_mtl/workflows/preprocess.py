@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ import click
 import plotly.graph_objects as go
 
 from fanogan_mtl import figures
+from fanogan_mtl.data.cache import digest_of
 from fanogan_mtl.data.catalog import load_dataset, sample_sheets
 from fanogan_mtl.data.dataset import Dataset, class_counts, copy_count
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
@@ -64,8 +63,7 @@ def preprocess(options: PreprocessOptions, tracking: Tracking | None = None) -> 
 
 def preprocess_key(datasets: Sequence[Dataset]) -> str:
     """Digest of which data was prepared and under which names."""
-    facts = [(dataset.name, dataset.digest) for dataset in datasets]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+    return digest_of([(dataset.name, dataset.digest) for dataset in datasets])
 
 
 def _sections(specs: tuple[DatasetSpec, ...], datasets: list[Dataset], data_dir: Path) -> list[Section]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
 import click
 from tqdm import tqdm
 
+from fanogan_mtl.data.cache import digest_of
 from fanogan_mtl.data.images.decode import ImageError
 from fanogan_mtl.data.images.levels import Pixels
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan.options import ScoreOptions
+from fanogan_mtl.plan.words import try_writing
 from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.scores.contact_sheet import Summary, contact_sheet, summarise
 from fanogan_mtl.scores.images import list_images, masks_among, read_image_file
@@ -84,10 +84,7 @@ def _parse_output(text: str) -> Path:
     if output.is_dir():
         raise UserError(f"output {text!r} is a folder: give the name of a file")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        probe = output.with_name(f".writable-{os.getpid()}")
-        probe.touch()
-        probe.unlink()
+        try_writing(output.parent)
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"output {text!r}: {str(output.parent)!r} is no folder: choose another place") from None
     except OSError as error:
@@ -107,7 +104,7 @@ def _heads(model: Model, options: ScoreOptions) -> tuple[Head, ...]:
 def _digest(heads: Sequence[Head]) -> str:
     """What tells a model's heads from those of another under the same address, as an alias may be moved."""
     content = [(asdict(head.spec), head.threshold) for head in heads]
-    return sha256(json.dumps(content).encode()).hexdigest()[:16]
+    return digest_of(content)[:16]
 
 
 def _score_files(

@@ -19,6 +19,7 @@ from fanogan_mtl.data.images.image_error import ImageError, damaged
 from fanogan_mtl.data.images.levels import Pixels, eight_bits
 from fanogan_mtl.data.images.other_files import name_of
 from fanogan_mtl.data.images.tags import exif_orientation
+from fanogan_mtl.errors import one_line
 
 MOST_PIXELS = 50_000_000  # of one image: a PNG of a few kB can unfold to gigabytes
 _GREY = ("1", "L", "LA", "La")
@@ -57,7 +58,7 @@ def decode_image(content: bytes) -> Pixels:
     except Image.DecompressionBombError:
         raise ImageError(f"the image is too large; at most {MOST_PIXELS:,} pixels are read") from None
     except Exception as error:  # Pillow's readers raise whatever their input makes them raise
-        raise damaged(" ".join(str(error).split())[:120] or type(error).__name__) from None
+        raise damaged(one_line(error, 120)) from None
 
 
 def _reader(content: bytes) -> Callable[[bytes], tuple[Pixels, int]]:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from numbers import Integral
 
 import torch
-from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fanogan_mtl.detectors.deep import DeepDetector, Each, generator, shuffled_batches
+from fanogan_mtl.detectors.deep import DeepDetector, generator, shuffled_batches
 from fanogan_mtl.detectors.networks.gradients import flatten_parameters
 
-POSITIVE = Interval(Integral, 1, None, closed="left")
-WIDTHS = Each(POSITIVE)
 NARROW = 16  # in a product of fewer columns, a row's last bits may depend on its place in the batch (2 to 11, measured)
 
 
