@@ -49,6 +49,14 @@ class Hybrid(BaseDetector):  # type: ignore[misc]
     scaler_ : StandardScaler
     decision_scores_, threshold_, labels_
         The detector's.
+
+    Examples
+    --------
+    >>> images = np.random.default_rng(0).integers(256, size=(20, 28, 28), dtype=np.uint8)
+    >>> extractor = make_extractor("pca", n_components=4).fit(images, np.repeat([0, 1], 10))
+    >>> hybrid = Hybrid(make_detector("knn"), extractor).fit(images[:10])
+    >>> hybrid.decision_function(images).shape
+    (20,)
     """
 
     def __init__(self, detector: Any, extractor: Any = None, common_scale: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Seeds of their own for every purpose."""
+"""One seed becomes an independent seed for each purpose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Environment variables for a while."""
+"""Environment variables that are set for a while, and then as they were."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def variables_set(values: Mapping[str, str]) -> Iterator[None]:
-    """Within, this process' environment has these variables."""
+    """While active, this process' environment has these variables."""
     before = {name: os.environ.get(name) for name in values}
     os.environ |= values
     try:

@@ -34,6 +34,13 @@ def load_dataset(spec: DatasetSpec, data_dir: Path) -> Dataset:
     UserError
         For a source that is absent or can't be read, a pool of different sizes or colours, and a `data_dir` that can't
         be written.
+
+    Examples
+    --------
+    >>> (spec,) = parse_datasets("optdigits")
+    >>> dataset = load_dataset(spec, default_data_dir())
+    >>> dataset.train.pixels.shape, dataset.train.pixels.dtype
+    ((1433, 28, 28), dtype('uint8'))
     """
     sources = [parse_source(text) for text in spec.sources]
     _check_alike(sources, spec.name)

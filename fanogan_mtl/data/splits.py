@@ -103,6 +103,15 @@ def one_vs_rest(
     ------
     UserError
         For an unknown class, anomalies as the normal class, and a class with too few images or vectors.
+
+    Examples
+    --------
+    >>> dataset = load_dataset(*parse_datasets("optdigits"), default_data_dir())
+    >>> split = one_vs_rest(dataset, normal_class="3", seed=0, limit=20)
+    >>> len(split.train.anomaly), len(split.validation.anomaly), len(split.test.anomaly)
+    (16, 20, 200)
+    >>> int(split.test.anomaly.sum())
+    180
     """
     rows = split_rows(dataset, normal_class, seed, limit, anomalous_class)
     normal = dataset.classes.index(normal_class)

@@ -1,6 +1,6 @@
-"""One check of what goes into a PyOD detector and of what comes out.
+"""A mixin that checks the rows that go into a PyOD detector and the scores that come out.
 
-PyOD's classes differ in that: some score NaN or rows of another width, some give NaN themselves, some draw from global
+PyOD's classes need it: some score NaN or rows of another width, some give NaN themselves, some draw from global
 random numbers, some fail with an error that says nothing.
 """
 

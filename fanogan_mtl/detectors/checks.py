@@ -1,4 +1,4 @@
-"""What every detector refuses, and constraints of parameters that several share."""
+"""Checks that detectors share: rows that are not finite, and constraints of parameters."""
 
 from __future__ import annotations
 

@@ -10,34 +10,14 @@ minimised as well. Without, f(x) is the code, as in the paper.
 
 Otherwise than its authors and PyOD:
 
-- No pretraining as an autoencoder, which Ruff et al. start from: in a trial on five digits of MNIST it took 83.6 to
-  68.6.
+- No pretraining as an autoencoder, which Ruff et al. start from: it made the ranking worse.
 - A centre coordinate at exactly 0 is moved to 0.1, too; PyOD leaves it, and zero weights would meet it.
 - The state after the last epoch counts. PyOD goes back to the epoch of the lowest loss.
 - Rows are scaled to [0, 1] as a whole, not standardised pixel by pixel. PyOD's second weight penalty (1e-6 times the
   norms) is left out; Adam's stays.
 - Batch norm has no weights of its own: a learned shift could map every row to c.
 
-AUROC in %, mean over ten digits; ours with seed 0 after 20 / 50 epochs (test: 20), the study's a mean over 20 to 200
-epochs:
-
-    =======================  =========  ===================  ===========
-    data                     the study  its setting, by us   `TUNED`
-    =======================  =========  ===================  ===========
-    MNIST, test                  66.30                 79.1         94.5
-    USPS, test                   71.43                 88.2         95.0
-    handwritten, validation                    81.8 / 82.6   93.9 / 94.2
-    optdigits, validation                      91.4 / 91.4   99.6 / 99.5
-    =======================  =========  ===================  ===========
-
-In the study's setting training is not sure to help: untrained networks got 62 on MNIST and 74 on USPS in a trial, but
-on scikit-learn's 8x8 digits 3 and 8 training took 81 and 85 down to 39 and 33.
-
-What each part of `TUNED` is worth, on validation data (mean over both sample sets, 20 and 50 epochs): 96.8 as a whole;
-95.6 without `batch_norm`, 95.5 with standardised pixels instead of contrast normalisation, 95.7 with `learning_rate`
-1e-4, 94.7 with 64 hidden and 32 latent units. Widths 512, 256, 128 score 96.8 there as well, but got 84.8 on MNIST's
-test, where an epoch has six times as many steps; the widths chosen hold over 200 epochs of the sample (94.4 / 99.4).
-A small LeNet in Ruff's manner scored 94.9 on the same data in a trial, at about ten times the time: it was left out.
+What it reaches, and what each part of `TUNED` is worth: `docs/detectors.md`.
 """
 
 from __future__ import annotations

@@ -15,30 +15,7 @@ Otherwise than its authors:
 - E is trained afresh for each epoch budget, on random streams of its own, so that budgets are nested.
 - The score has a second mode, `calibrated`: each term standardised by its training rows before kappa weighs them.
 
-AUROC in %, mean over ten digits; ours after 20 epochs with seed 0 on at most 2,500 images a digit, the study's a mean
-over 20 to 200 epochs:
-
-    =======================  =========  ===================  =======
-    data                     the study  its setting, by us   `TUNED`
-    =======================  =========  ===================  =======
-    MNIST, test                  79.67                 88.0     95.0
-    USPS, test                   90.24                 88.4     95.2
-    handwritten, validation                                     94.0
-    optdigits, validation                                       98.8
-    =======================  =========  ===================  =======
-
-The study names no optimiser for the encoder. Adam with its customary settings, as here, gets 86.4 on validation data of
-MNIST; with those of generator and critic (1e-4; 0.5, 0.999) 83.0, and 84.8 on the test.
-
-What each part of `TUNED` is worth, on validation data of handwritten / optdigits (94.8 / 97.3 as a whole; measured with
-all of Adam's betas at (0, 0.9), which were dropped). Taking back one change at a time gives
-
-- 89.6 / 95.2 without `start_at_mean`: after some dozens of steps G is still far from the rows' mean otherwise;
-- 86.1 / 96.1 with `learning_rate` 1e-4 for generator and critic;
-- 92.0 / 94.6 with `kappa` 1: the feature term alone ranks worse than the image term;
-- 94.2 / 96.7 with `batch_size` 64: half as many steps;
-- 94.8 / 97.0 with `latent_dim` 100;
-- 93.5 / 98.0 with the study's widths, at twice the time.
+What it reaches, and what each part of `TUNED` is worth: `docs/detectors.md`.
 """
 
 from __future__ import annotations

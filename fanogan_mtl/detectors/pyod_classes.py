@@ -1,7 +1,7 @@
-"""Any PyOD detector by class name, behind the check of `CheckedDetector`, and with what `pyod_mended` mends.
+"""Any PyOD detector by class name, behind the check of `CheckedDetector`, and with what `third_party.mended` mends.
 
 Each class is an attribute of this module (`pyod_classes.GMM`), made on demand, so that pickle and skops find it by
-name. What still holds against one is in `caveats`.
+name. What still holds against one is in `third_party.caveats`.
 """
 
 from __future__ import annotations

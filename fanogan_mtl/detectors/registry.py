@@ -55,12 +55,18 @@ def detector_class(name: str) -> type[Any]:
 
 
 def make_detector(name: str, /, **params: Any) -> Any:
-    """Build an unfitted detector, for example `make_detector("knn", n_neighbors=10)`.
+    """Build an unfitted detector.
 
     Raises
     ------
     UserError
         For an unknown detector or parameter, a required parameter left out, or a value its constructor refuses.
+
+    Examples
+    --------
+    >>> detector = make_detector("knn", n_neighbors=2).fit([[0.0], [1.0], [2.0], [3.0]])
+    >>> [float(score) for score in detector.decision_function([[1.5], [9.0]])]
+    [0.5, 7.0]
     """
     known = _signature(name)
     for parameter in params:

@@ -11,17 +11,6 @@
 - `ECOD` (Li et al. 2022), `COPOD` (Li et al. 2020): tail probabilities under each feature's empirical distribution.
   PyOD's formulas, but PyOD lets all rows scored together join that distribution, so that a row's score depends on its
   company; here each row is scored as if it alone joined the training rows.
-
-Mean AUROC in percent over the ten digits, each alone against the other nine, at most 2,500 training images a digit
-(2,000 training rows on MNIST, 433 to 955 on USPS), seed 0, default parameters, on the images as the benchmark prepares
-them (28x28, pixels in [0, 1]). The study has no shallow detector to compare with.
-
-=====  ====  ====  =======  ====  =====  ====  =====  ============================
-set    PCA   KNN   IForest  LOF   OCSVM  ECOD  COPOD  PyOD's ECOD on a whole test
-=====  ====  ====  =======  ====  =====  ====  =====  ============================
-MNIST  95.7  94.8  86.2     97.1  90.3   81.2  82.1   56.0
-USPS   95.7  94.1  90.6     96.4  93.0   87.3  87.2   64.2
-=====  ====  ====  =======  ====  =====  ====  =====  ============================
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within, PyTorch and the linear algebra libraries compute on one thread."""
+    """While active, PyTorch and the linear algebra libraries compute on one thread."""
     import torch
     from threadpoolctl import threadpool_limits
 

@@ -12,26 +12,10 @@ Otherwise than PyOD:
 - KL is held at the capacity by its distance to it, as by Burgess et al. PyOD clamps KL to [0, capacity], so that it has
   no gradient above (with PyOD's default of 0, nowhere).
 - The score draws no noise; PyOD's differs from call to call.
-- Rows are scaled to [0, 1], which the sigmoid can reach, not standardised pixel by pixel: in a trial with globally
-  standardised pixels the same network got 71.8 on five digits of MNIST against 88.9.
+- Rows are scaled to [0, 1], which the sigmoid can reach, not standardised pixel by pixel.
 - A last batch of fewer rows is trained on, too. The score is the squared error, of which PyOD's is the root.
 
-AUROC in %, mean over ten digits; ours with seed 0 after 20 / 50 epochs (test: 20), the study's a mean over 20 to
-200 epochs:
-
-    =======================  =========  ===================  ===========
-    data                     the study  its setting, by us   `TUNED`
-    =======================  =========  ===================  ===========
-    MNIST, test                  78.82                 88.7         96.9
-    USPS, test                   79.53                 91.6         96.2
-    handwritten, validation                    87.7 / 88.8   94.8 / 95.4
-    optdigits, validation                      89.5 / 87.7   99.7 / 99.9
-    =======================  =========  ===================  ===========
-
-What parts of `TUNED` are worth, on validation data of both sample sets (mean over 20 and 50 epochs and five digits, a
-trial of the same formulas): 96.5 as a whole, 95.2 with hidden layers of 512 and 256, 96.3 with latent_dim 32, 96.5 with
-beta 0.5. With those two hidden layers, where the whole is 95.2: 91.9 with a sigmoid on [0, 1], 88.7 with contrast
-normalisation, 94.8 scored by the evidence lower bound instead of the error alone.
+What it reaches, and what each part of `TUNED` is worth: `docs/detectors.md`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Arrays in, numbers out: metrics of one scored test, its curves, and what many of them come to."""
+"""Arrays in, numbers out: metrics of one scored test, its curves, and summaries over many tests."""

@@ -61,7 +61,7 @@ def auroc_interval(
     seed: int = 0,
     labels: Sequence[ArrayLike | None] | None = None,
 ) -> tuple[float, float]:
-    """Interval of the mean AUROC over tests, were other images drawn. It is of the images alone, not of the training.
+    """Interval of the mean AUROC over tests if other test images were drawn; the training stays as it is.
 
     A resample gives each image a weight, how often it is drawn with replacement, and the weight is the same in all
     tests that have the image. Images are drawn within strata: those that are normal in the same tests, which in tests
@@ -175,7 +175,7 @@ def _strata(tests: Sequence[_Test], n_images: int) -> list[NDArray[np.int64]]:
 def _weights(
     strata: Sequence[NDArray[np.int64]], n_images: int, resamples: int, random: np.random.Generator
 ) -> Iterator[ResampleWeights]:
-    """Yield multinomial weights (images, m), one column a resample, for as many chunks as that takes."""
+    """Yield multinomial weights (images, m), one column per resample, for as many chunks as that takes."""
     chunk = max(1, _CELLS // n_images)
     for start in range(0, resamples, chunk):
         m = min(chunk, resamples - start)

@@ -1,4 +1,4 @@
-"""What every metric and curve asks of its input."""
+"""Checks of the input that metrics and curves share."""
 
 from __future__ import annotations
 

@@ -190,6 +190,12 @@ def detection_metrics(
     ------
     ValueError
         For another shape, values that are not finite, one class only, or weights that are not above 0.
+
+    Examples
+    --------
+    >>> metrics = detection_metrics([False, False, True, True], [0.1, 0.4, 0.3, 0.9], threshold=0.5)
+    >>> metrics["auroc"], metrics["recall"]
+    (0.75, 0.5)
     """
     anomaly, scores = checked(anomaly, scores)
     if not np.isfinite(threshold):

@@ -1,4 +1,4 @@
-"""Checks that run with every cell: results that look like results, and are none.
+"""Checks that run with every cell, and mark results that mean nothing.
 
 A cell's checks are numbers (`Checks`), measured where its arrays are; `marks` reads those of a whole comparison and
 says, in a word and a sentence each, what should keep a person from taking its figures as they stand. What compares

@@ -1,4 +1,4 @@
-"""What the values of many cells come to: means, and how far seeds and classes differ."""
+"""Summaries over many cells: the mean, and the deviations over seeds and over classes."""
 
 from __future__ import annotations
 

@@ -111,12 +111,19 @@ def extractor_class(name: str) -> type[Extractor]:
 
 
 def make_extractor(name: str, /, **params: Any) -> Extractor:
-    """Build an unfitted extractor, for example `make_extractor("resnet18", epochs=3)`.
+    """Build an unfitted extractor.
 
     Raises
     ------
     UserError
         For an unknown extractor or parameter, or a value out of range.
+
+    Examples
+    --------
+    >>> images = np.random.default_rng(0).integers(256, size=(20, 28, 28), dtype=np.uint8)
+    >>> extractor = make_extractor("pca", n_components=4).fit(images, np.repeat([0, 1], 10))
+    >>> extractor.transform(images[:3]).shape
+    (3, 4)
     """
     known = default_parameters(name)
     for parameter in params:

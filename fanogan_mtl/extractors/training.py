@@ -268,7 +268,7 @@ def _loader(sample: Sample, rows: NDArray[np.int64], batches: JointSampler | _In
 
 
 class _quiet(warnings.catch_warnings):
-    """Within, Lightning says nothing of its tips, devices and workers."""
+    """While active, Lightning says nothing of its tips, devices and workers."""
 
     def __enter__(self) -> Any:
         entered = super().__enter__()

@@ -51,7 +51,7 @@ class ClassCounts:
 def reconstruction_data(
     images: NDArray[np.floating], reconstructions: NDArray[np.floating], labels: Sequence[str]
 ) -> Sheet:
-    """Lay inputs, reconstructions and residuals (absolute differences) in three rows, one column an image.
+    """Lay inputs, reconstructions and residuals (absolute differences) in three rows, one column per image.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def sample_sheet_data(
     classes: Sequence[str],
     samples: int = 4,
 ) -> Sheet:
-    """Lay the first samples of each class, raw at the left and prepared at the right, one row a class.
+    """Lay the first samples of each class, raw at the left and prepared at the right, one row per class.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What all figures look like: told apart with any eyes, and without colour; legible at the width of a telephone."""
+"""The style of all figures: lines differ without colour too, and text is legible at the width of a telephone."""
 
 from __future__ import annotations
 

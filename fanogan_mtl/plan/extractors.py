@@ -193,7 +193,7 @@ class Pretrainings:
 
 
 def _check_weights(pretraining: Pretraining, data_dir: Path) -> None:
-    """See that the weights fit, unless the extractor is there and needs them no more."""
+    """Check that the weights fit the extractor, unless it is trained already and needs none."""
     from fanogan_mtl.extractors.weights import imagenet_weights
 
     architecture = extractor_kind(pretraining.extractor).weights_of

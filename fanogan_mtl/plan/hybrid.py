@@ -69,7 +69,7 @@ def make_hybrid_plan(options: HybridOptions, find_study: FindStudy | None = None
 
 
 class _Layout:
-    """Collects comparisons and pretrainings, extractor by extractor."""
+    """Collects the plan's comparisons and pretrainings, one extractor at a time."""
 
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
@@ -95,7 +95,7 @@ class _Layout:
 
     def _add_trained(self, choice: ExtractorChoice, protocol: str, data: Data, pool: DatasetSpec) -> None:
         seeds, held_out = self.asked.seeds, list(data[1].classes) if protocol == "unseen-class" else [None]
-        canonical = [self.make.make(choice, pool, 0, name).key for name in held_out]  # for one key whatever the seeds
+        canonical = [self.make.make(choice, pool, 0, name).key for name in held_out]  # one key for all seeds
         learned = hashlib.sha256(",".join(canonical).encode()).hexdigest()[:32]
         made = {(seed, name): self.make.make(choice, pool, seed, name) for seed in seeds for name in held_out}
         self.pretrainings |= {each.key: each for each in made.values()}

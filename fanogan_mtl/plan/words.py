@@ -1,4 +1,4 @@
-"""What a person types, checked at the edge: text in, values out, one line for a mistake."""
+"""Turns the text of options into checked values; a mistake is refused in one line."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def parse_device(text: str) -> str:
 
 
 def parse_workers(text: str) -> int:
-    """Read the number of worker processes; `auto` is one a core."""
+    """Read the number of worker processes; `auto` is one per core."""
     return parse_integer("workers", text, 1, "auto") or len(os.sched_getaffinity(0))
 
 
@@ -187,7 +187,7 @@ def parse_detectors(
         Parameters for every detector that takes them (`batch_size`, `latent_dim`, `kappa`), as text; `default` leaves a
         detector's own.
     find_study : callable, optional
-        Looks a tuning study up.
+        Looks up a search.
 
     Raises
     ------

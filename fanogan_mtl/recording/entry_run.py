@@ -29,7 +29,7 @@ def entry_run(
     device: str = "cpu",
     data_dir: Path | None = None,
 ) -> Iterator[str]:
-    """Within, the entry's run goes on; then it is FINISHED, after an error FAILED, after Ctrl-C KILLED.
+    """While active, the entry's run goes on; then it is FINISHED, after an error FAILED, after Ctrl-C KILLED.
 
     Parameters
     ----------

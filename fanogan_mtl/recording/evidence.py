@@ -22,7 +22,6 @@ from fanogan_mtl.recording.state import comparison_of, finished_cells, told_lost
 from fanogan_mtl.report.charts.extractors import Trained, learned_rows
 from fanogan_mtl.report.evidence import Evidence, Recorded, evidence
 from fanogan_mtl.report.provenance import Origin
-from fanogan_mtl.supply.extractors import fetch_extractors
 from fanogan_mtl.sweep.cell import Comparison
 from fanogan_mtl.sweep.pretraining import description_of, extractor_folder
 from fanogan_mtl.sweep.result import DoneCell
@@ -149,18 +148,22 @@ def _width(cell: DoneCell, dataset: Dataset | None, widths: Mapping[str, int]) -
     return None if dataset is None else int(np.prod(dataset.train.pixels.shape[1:]))
 
 
-def trained_extractors(tracking: Tracking, found: Found, data_dir: Path) -> list[Trained]:
-    """Extractors of the protocol `paper`, each at its first seed."""
+def main_extractors(found: Found) -> dict[str, str]:
+    """Name to key of the extractors of the protocol `paper`, each at its first seed."""
     keys: dict[str, str] = {}
     for each in found.evidence.results:
         if each.main and each.comparison.protocol == "paper" and each.comparison.extractor:
             first = min(each.cells, key=lambda cell: cell.seed)
             keys.setdefault(each.comparison.extractor, str(first.extractor_key))
-    fetch_extractors(tracking, keys.values(), data_dir)
+    return keys
+
+
+def trained_extractors(found: Found, data_dir: Path) -> list[Trained]:
+    """Load the main extractors that lie in the data folder, with the data they learned from."""
     here = [spec for spec, dataset in found.datasets.values() if dataset is not None]
     sources = {source.name: source for spec in here for source in sources_of(spec)}
     trained = []
-    for name, key in keys.items():
+    for name, key in main_extractors(found).items():
         if not in_use(extractor_folder(data_dir, key)):
             continue
         description = description_of(data_dir, key)

@@ -1,4 +1,4 @@
-"""Marks: what keeps a person from taking a comparison's figures as they stand; found, kept in MLflow, told."""
+"""Marks on comparisons whose figures may mean nothing: found, kept as tags in MLflow, explained to people."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def rank(marks: Marks, validation_auroc: float) -> tuple[int, float]:
 
 
 def cell_name(cell: DoneCell) -> str:
-    """Call a cell of a comparison as people do."""
+    """Name a cell of a comparison for people."""
     against = f" against {cell.anomalous_class}" if cell.anomalous_class is not None else ""
     return f"class {cell.normal_class}{against}, seed {cell.seed}"
 
 
 def explained(marked: Iterable[tuple[str, str, Marks]]) -> list[str]:
-    """One line a mark and data set, with all methods that have it.
+    """One line per mark and data set, with all methods that have it.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ VIEWED = [
 
 
 def print_results(results: Sequence[ComparisonResult]) -> None:
-    """Print mean AUROC in percent, a row a detector and a column a data set, and how many images it rests on."""
+    """Print mean AUROC in percent, one row per detector, one column per data set, and how many images it rests on."""
     if not results:
         return
     budget = max(results[0].auroc)

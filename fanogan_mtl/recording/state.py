@@ -1,4 +1,4 @@
-"""What MLflow has of comparisons and cells, read back: what is done, what came out, and which results are gone."""
+"""Reads comparisons and cells back from MLflow: which are done, their results, and which results are gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a comparison's cells say together: means, deviations, per-class values, and the page of figures."""
+"""The metrics of a comparison's run and of a cell's: means over cells, deviations, values per class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep as it is recorded: what is done already, each cell as it ends, each comparison when it is complete."""
+"""Records a sweep in MLflow: each cell as it ends, each comparison when it is complete."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def published_figures() -> dict[tuple[str, str, str], float]:
 
 
 def adbench_sections(evidence: Evidence) -> list[Section]:
-    """Set ours beside the published figures, a pair of rows a data set; no section where none has any."""
+    """Set ours beside the published figures, a pair of rows per data set; no section where none has any."""
     results = [each for each in evidence.results if each.main and _source(each).kind == "adbench"]
     methods = tuple(dict.fromkeys(each.method for each in results))
     rows: list[Row] = []

@@ -1,4 +1,4 @@
-"""The table of scores while it is made: whole chunks of images are appended, so that a crash loses one chunk at most.
+"""The table of scores while it grows: it is appended in chunks of images, so a crash loses at most one chunk.
 
 `OUTPUT.partial.csv` holds the rows, and `OUTPUT.partial.json` says what they are scores of. Both go when the table is
 complete and has its own name.
@@ -38,7 +38,7 @@ class ScoredRow(NamedTuple):
 
 @dataclass(frozen=True)
 class UnfinishedTable:
-    """An open journal.
+    """A table of scores that is being written.
 
     Attributes
     ----------

@@ -1,1 +1,1 @@
-"""Detectors as an MLflow model: one head a class."""
+"""Detectors as an MLflow model: one head per class."""

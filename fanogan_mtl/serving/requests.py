@@ -1,4 +1,4 @@
-"""What a request holds, read without trusting it, and the answer to it."""
+"""Reads what a request holds without trusting it, and answers it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images through a model's heads: prepared as in training, features made once, memory bounded by a chunk."""
+"""Scores images by a model's heads: prepared as in training, features made once, in chunks that bound the memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For workers that don't share the data folder: data and detectors go by the artifacts of a run.
+"""For workers that don't share the data folder: data and detectors travel as artifacts of a run in MLflow.
 
 Each worker fetches the data once, into its own data folder, and trained detectors come back the same way; nothing but
 results passes the scheduler.
@@ -45,7 +45,7 @@ PATIENCE = 600.0  # seconds that a worker waits for a tracking server that is aw
 
 @dataclass(frozen=True)
 class Exchange:
-    """The artifacts that data and detectors go by.
+    """The run's artifacts through which data and detectors travel.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class Exchange:
 
     @contextmanager
     def at_hand(self) -> Iterator[Path]:
-        """On a worker: within, all data are in its own data folder."""
+        """On a worker: while active, all data are in its own data folder."""
         os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
         data_dir = default_data_dir()
         for name in self.folders:
@@ -109,7 +109,7 @@ class Exchange:
 def opened_exchange(
     tracking: Tracking, run_id: str, cells: Iterable[Cell], execution: Execution, workers: Workers
 ) -> Iterator[Exchange | None]:
-    """Put out what cells read, under a run, for workers that need it; it is removed at the end.
+    """Upload what cells read as a run's artifacts, for workers that need it; remove it at the end.
 
     Yields
     ------
@@ -158,7 +158,7 @@ def opened_exchange(
 
 
 def cell_task(exchange: Exchange | None, execution: Execution) -> Callable[[Cell], CellResult]:
-    """What trains a cell on a worker: with the data folder, or by the exchange."""
+    """Function that trains a cell on a worker, from the shared data folder or through the exchange."""
     if exchange:
         keeps = execution.kept_models is not None
         return partial(_cell_away, exchange=exchange, device=execution.device, keeps=keeps)
@@ -168,21 +168,21 @@ def cell_task(exchange: Exchange | None, execution: Execution) -> Callable[[Cell
 def trial_task(
     exchange: Exchange | None, execution: Execution, is_hopeless: Callable[[ReachedBudget], bool]
 ) -> Callable[[Trial], TrialResult]:
-    """What runs a trial on a worker."""
+    """Function that runs a trial on a worker."""
     if exchange:
         return partial(_trial_away, exchange=exchange, device=execution.device, is_hopeless=is_hopeless)
     return partial(run_trial, data_dir=execution.data_dir, device=execution.device, is_hopeless=is_hopeless)
 
 
 def head_task(exchange: Exchange | None, execution: Execution) -> Callable[[HeadTask], Calibration]:
-    """What makes a head on a worker; by the exchange, the head has to be taken from it."""
+    """Function that makes a head on a worker; with an exchange, the head must be fetched from it afterwards."""
     if exchange:
         return partial(_head_away, exchange=exchange, device=execution.device)
     return partial(make_head, data_dir=execution.data_dir, device=execution.device)
 
 
 def _cell_away(cell: Cell, exchange: Exchange, device: str, keeps: bool) -> CellResult:
-    """`run_cell`; a detector that is kept is left in the exchange."""
+    """`run_cell`, which then uploads a kept detector to the exchange."""
     with exchange.at_hand() as data_dir, TemporaryDirectory() as temporary:
         result = run_cell(cell, data_dir, device, Path(temporary) if keeps else None)
         for folder in Path(temporary).iterdir():
@@ -200,7 +200,7 @@ def _trial_away(
 
 
 def _head_away(task: HeadTask, exchange: Exchange, device: str) -> Calibration:
-    """`make_head`; the head is left in the exchange."""
+    """`make_head`, which then uploads the head to the exchange."""
     with exchange.at_hand() as data_dir, TemporaryDirectory() as temporary:
         kept = kept_detector(Path(temporary), task.cell, task.budget)
         with suppress(Exception):  # it wasn't kept: it is trained again
@@ -214,7 +214,7 @@ def _head_away(task: HeadTask, exchange: Exchange, device: str) -> Calibration:
 
 
 def head_name(task: HeadTask) -> str:
-    """Under which name a head is left."""
+    """The name under which a head is uploaded."""
     return f"heads/{task.cell.key}-{task.budget}"
 
 
@@ -224,7 +224,7 @@ def _fetch(exchange: Exchange) -> None:
 
 
 def _patiently(job: Callable[[], Result]) -> Result:
-    """Do a job, again while the tracking server is away."""
+    """Do a job, and try again while the tracking server is away."""
     end = time.monotonic() + PATIENCE
     while True:
         try:

@@ -50,7 +50,7 @@ def obtain_extractors(
     execution: Execution,
     workers: Workers,
 ) -> dict[str, str]:
-    """See to it that every extractor is in the data folder and in MLflow; train what is in neither.
+    """Have every extractor in the data folder and in MLflow; train what is in neither.
 
     Parameters
     ----------
@@ -97,9 +97,9 @@ def obtain_extractors(
 
 @contextmanager
 def training_beside(pretrainings: Iterable[Pretraining], execution: Execution, workers: Workers) -> Iterator[None]:
-    """Within, extractors that are missing train one after the other, on one of the workers that are at something else.
+    """Train missing extractors in the background, one at a time, on a worker that cells use too.
 
-    The one that trains at the end is waited for. Which failed or were not begun, `obtain_extractors` finds out.
+    On exit, wait for the one in progress; `obtain_extractors` picks up failures and the rest.
     """
     data_dir = execution.data_dir
     missing = [each for each in pretrainings if not in_use(extractor_folder(data_dir, each.key))]
@@ -131,7 +131,7 @@ def recorded_extractors(tracking: Tracking) -> dict[str, str]:
 
 
 def fetch_extractors(tracking: Tracking, keys: Iterable[str], data_dir: Path) -> None:
-    """Bring extractors that MLflow has, and the data folder lacks, back into it.
+    """Fetch extractors from MLflow that the data folder lacks.
 
     One that is gone from MLflow's artifacts is told, and stays missing.
     """

@@ -1,4 +1,4 @@
-"""Which heads a model gets: for each class the seed and the epochs that validation data chose, and what they reach."""
+"""Chooses a model's heads: for each class the seed and budget with the best validation AUROC, and their metrics."""
 
 from __future__ import annotations
 

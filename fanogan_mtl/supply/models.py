@@ -1,4 +1,4 @@
-"""Models from recorded cells: one head a (data set, class), chosen by validation, made again where it wasn't kept."""
+"""Models from recorded cells: one head per (data set, class), chosen by validation, trained again if it wasn't kept."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def _kind(cell: Cell) -> tuple[str, str]:
 
 
 def _kin(kind: tuple[str, str]) -> list[tuple[str, ...]]:
-    """From the closest kin of a kind to all."""
+    """Groups whose timings predict this cell's, best first: (data set, detector), (detector,), all cells."""
     return [kind, kind[1:], ()]
 
 

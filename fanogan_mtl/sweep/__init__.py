@@ -1,1 +1,1 @@
-"""Cells (one training each), the grid that says which, and their execution on Dask."""
+"""Cells (one training each), which of them a comparison has, and their execution on Dask."""

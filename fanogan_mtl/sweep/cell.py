@@ -55,7 +55,7 @@ class Comparison:
     budgets : tuple of int
         Epoch budgets, ascending.
     limit : int or None
-        At most so many training and so many test images a class.
+        At most so many training and so many test images per class.
     extractor : str or None
         Name of what made the features; the detector sees pixels without.
     learned : str or None
@@ -79,7 +79,7 @@ class Comparison:
 
     @property
     def label(self) -> str:
-        """How people call what is compared: `vae`, `resnet18+knn`, `resnet18+knn (unseen-class)`."""
+        """Name of what is compared, for people: `vae`, `resnet18+knn`, `resnet18+knn (unseen-class)`."""
         if self.extractor is None:
             return self.detector
         return f"{self.extractor}+{self.detector}" + ("" if self.protocol == "paper" else f" ({self.protocol})")
@@ -153,6 +153,15 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
     ------
     RuntimeError
         If the data set is no longer the one that the cell was planned for.
+
+    Examples
+    --------
+    >>> (spec,) = parse_datasets("optdigits")
+    >>> digest = load_dataset(spec, default_data_dir()).digest
+    >>> comparison = Comparison(spec, digest, "knn", '{"n_neighbors": 5}', budgets=(1,), limit=20)
+    >>> result = run_cell(Cell(comparison, normal_class="3", seed=0), default_data_dir(), device="cpu")
+    >>> result.metrics[1]["auroc"] > 0.9
+    True
     """
     with one_thread():
         split, rows_of = split_of(cell, data_dir)

@@ -1,4 +1,4 @@
-"""Measures what `evaluation.sanity` asks of a cell, where the cell's arrays and detector are."""
+"""Measures a cell's checks (`evaluation.sanity.Checks`) on the worker, where its arrays and detector are."""
 
 from __future__ import annotations
 

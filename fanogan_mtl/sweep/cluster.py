@@ -1,4 +1,4 @@
-"""An existing Dask cluster: joined, and checked before anything runs on it.
+"""Joins an existing Dask cluster, and checks it before anything runs on it.
 
 A result depends on versions and on the number of threads, so a worker must have the project's own and one thread.
 """
@@ -135,7 +135,7 @@ class Checked:
     versions: dict[str, str]
 
     def __call__(self, item: Any) -> Any:
-        """On a worker: see to the versions, then apply the function."""
+        """On a worker: check the versions, then apply the function."""
         from distributed import get_worker
 
         check_versions(get_worker().address, versions(), self.versions)

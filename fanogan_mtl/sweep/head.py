@@ -1,4 +1,4 @@
-"""A head is a cell's detector as a model serves it: the one that was recorded, with its probabilities learned."""
+"""Makes a head: a cell's recorded detector, and the calibration that turns its scores into probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cells a sweep has."""
+"""The parameters that results depend on, as JSON for keys, and a comparison's cells."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from fanogan_mtl.detectors.registry import default_parameters
 from fanogan_mtl.extractors.registry import make_extractor
 from fanogan_mtl.sweep.cell import Cell, Comparison
 
-NOT_RESULT = {"random_state", "device", "epochs"}  # the cell's seed, a promise of equal results, and the budgets
+# Not in the key: the seed is the cell's, the device must not change results, epochs are the budgets.
+NOT_RESULT = {"random_state", "device", "epochs"}
 
 
 def comparison_parameters(detector: str, chosen: Mapping[str, Any]) -> str:

@@ -76,7 +76,7 @@ class Pretraining:
 
 @dataclass(frozen=True)
 class FeatureTask:
-    """Features to be computed: of one source, by one extractor, of at most so many images a class."""
+    """Features to be computed: of one source, by one extractor, of at most so many images per class."""
 
     extractor_key: str
     source: DatasetSpec
@@ -139,7 +139,7 @@ def run_pretraining(pretraining: Pretraining, data_dir: Path, device: str = "aut
 def compute_features(task: FeatureTask, data_dir: Path, device: str = "auto") -> None:
     """Compute a source's features on one thread, unless they are there already.
 
-    `rows.npy` says of which images, counted as in `SplitRows`, and `features.npy` has them, a row an image.
+    `rows.npy` says of which images, counted as in `SplitRows`, and `features.npy` has them, one row per image.
     """
 
     def fill(folder: Path) -> None:

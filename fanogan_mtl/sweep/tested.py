@@ -1,4 +1,4 @@
-"""How many test rows the figures of a comparison rest on."""
+"""Counts the test rows that a comparison's figures rest on."""
 
 from __future__ import annotations
 

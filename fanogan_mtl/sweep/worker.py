@@ -1,4 +1,4 @@
-"""Imported by worker processes alone: leave Ctrl-C, which a terminal sends to all, to the one that a person started."""
+"""Imported by worker processes alone: they ignore Ctrl-C, which the main process handles for all."""
 
 import signal
 

@@ -106,7 +106,7 @@ class Workers:
 
     @contextmanager
     def answering(self, answer: Callable[[Any], Any]) -> Iterator[str]:
-        """Within, tasks may ask this process (see `fanogan_mtl.sweep.asking`); gives the channel they ask on."""
+        """While active, tasks may ask this process (see `fanogan_mtl.sweep.asking`); yields the channel they ask on."""
         with questions.answering(self._connected(), answer) as channel:
             yield channel
 
@@ -141,7 +141,7 @@ def run_tasks(
     With `ahead`, a worker finds its next task waiting. Without, an item is asked for when a worker is free and the
     outcomes before it are dealt with, as where items depend on those.
 
-    A result is handed over and forgotten at once, and only a few tasks a worker are on the cluster at a time: memory
+    A result is handed over and forgotten at once, and only a few tasks per worker are on the cluster at a time: memory
     does not grow with the number of items, and a worker that dies takes no finished result with it. Dask gives up a
     task whose workers died four times, and the innocent ones that waited there: each of those runs once more, alone.
     """
@@ -160,7 +160,7 @@ def run_tasks(
 def _run_tasks(
     client: Client, function: Callable[[Item], Result], items: Iterable[Item], depth: int, ahead: bool
 ) -> Iterator[Outcome[Item, Result]]:
-    """Run with at most `depth` tasks a worker on the cluster at a time; workers may come and go."""
+    """Run with at most `depth` tasks per worker on the cluster at a time; workers may come and go."""
     from distributed import as_completed
 
     remaining = iter(items)

@@ -1,4 +1,4 @@
-"""What a search came to: the best setting beside the default, on validation data and on the test."""
+"""The outcome of a search: its best setting beside the default, on validation data and on the test."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _tested(tuning: Tuning, trial: FrozenTrial, results: Mapping[str, Comparison
 def metrics_reached(
     tuning: Tuning, study: Study, best: FrozenTrial, results: Mapping[str, ComparisonResult]
 ) -> dict[str, float]:
-    """Metrics of the study's run."""
+    """Metrics of the search's run."""
     reached = {}
     for name, trial in (("default", default_trial(study)), ("best", best)):
         if trial is None:

@@ -1,4 +1,4 @@
-"""A study's page: what its trials say, as Optuna draws it."""
+"""The page of a search: its trials in Optuna's figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study in MLflow: a run for each trial, made of what Optuna stores, and the best setting for whoever asks for it."""
+"""Records a search in MLflow: one run per trial, made of what Optuna stores; and looks up a search's best setting."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def study_tags(study: Study) -> dict[str, str]:
-    """Tags by which a study's runs are found."""
+    """Tags by which a search's runs are found."""
     return {schema.STUDY_NAME: study.study_name, schema.STUDY_ID: study_id(study)}
 
 
 def take_over(tracking: Tracking, run_id: str, study: Study) -> None:
-    """Bring MLflow in line with a study that goes on in a new run: every trial is there once, under that run.
+    """Bring MLflow in line with a search that goes on in a new run: every trial is there once, under that run.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def record_trial(tracking: Tracking, run_id: str, study: Study, trial: FrozenTri
 def record_best(
     tracking: Tracking, run_id: str, detector: str, parameters: Mapping[str, Any], values: Mapping[str, float]
 ) -> None:
-    """Note in a study's run which setting did best, and what it reached."""
+    """Note in a search's run which setting did best, and what it reached."""
     tags = names.pieces(
         schema.BEST_SETTING, json.dumps({"detector": detector, "parameters": parameters}, sort_keys=True)
     )
@@ -80,7 +80,7 @@ def record_best(
 
 
 def study_finder(tracking: Tracking | None) -> FindStudy | None:
-    """What looks up the best setting of a study, by its name, among the experiment's runs."""
+    """Make a function that finds a search by name among the experiment's runs, and gives its best setting."""
     return partial(_best_setting, tracking) if tracking else None
 
 

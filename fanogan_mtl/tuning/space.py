@@ -1,4 +1,4 @@
-"""Where a study looks: a range or a list of choices for each parameter of a detector."""
+"""A search space: a range or a list of choices for each parameter of a detector."""
 
 from __future__ import annotations
 

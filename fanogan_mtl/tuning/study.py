@@ -1,4 +1,4 @@
-"""A study of Optuna's, as one process drives it: opened whole after any crash, asked, told, never left half done.
+"""One search as Optuna stores it (its "study"): opened by one process, repaired after a crash, asked for trials.
 
 Optuna's storage has all there is to know of a trial; MLflow's runs are made of it. Of a trial Optuna stores in
 `user_attrs`:
@@ -87,7 +87,7 @@ def opened_study(name: str, storage: str, folder: Path, objective: Mapping[str, 
 
 
 def enqueue_default(study: Study, setting: Mapping[str, Any], space: SearchSpace) -> None:
-    """See to it that the first trial tries the default setting, where the search space holds it and where not."""
+    """Make the first trial try the default setting, whether or not the search space holds it."""
     if not any("is_default" in trial.user_attrs for trial in study.get_trials(deepcopy=False)):
         known = {name: values.stored(setting[name]) for name, values in space.items() if _holds(values, setting, name)}
         study.enqueue_trial(known, user_attrs={"is_default": True})

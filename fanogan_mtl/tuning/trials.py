@@ -1,4 +1,4 @@
-"""Trials of a study while they run: which is next, which is hopeless, how each ended."""
+"""Runs a search's trials: begins the next, stops the hopeless, tells Optuna how each ended."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What a study is going to do.
+    """What a search is going to do.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ def make_tuning(options: TuneOptions, tracking: Tracking | None) -> Tuning:
 
 
 def objective_of(tuning: Tuning) -> dict[str, Any]:
-    """All that a trial's value depends on, by option: of a study it never changes."""
+    """Every option that a trial's value depends on; within a search it never changes."""
     comparisons = [each.comparison for each in tuning.plan.comparisons]
     first, cells = comparisons[0], tuning.plan.cells
     return {

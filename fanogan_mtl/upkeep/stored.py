@@ -1,4 +1,4 @@
-"""What lies in a data folder, in words a person understands: only what this software put there, by its names."""
+"""Lists what this software stored in a data folder, named as people know it."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def list_stored(data_dir: Path, looked_at: Callable[[Iterable[Path]], Iterable[P
 
 @contextmanager
 def undriven_studies(stored: Iterable[Stored]) -> Iterator[set[Stored]]:
-    """Give the studies that no process drives; within, none begins to."""
+    """Yield the searches that no process drives; while active, none can start to drive one."""
     with ExitStack() as stack:
         undriven = set()
         for each in stored:

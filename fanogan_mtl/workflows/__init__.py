@@ -1,1 +1,1 @@
-"""One module an entry point, its story from top to bottom. Only these know the sweep and the tracking both."""
+"""One module per entry point, its story from top to bottom. Only these know the sweep and the tracking both."""

@@ -87,7 +87,7 @@ def _taken(options: DemoOptions, error: OSError) -> UserError:
 
 @contextmanager
 def _uploads() -> Iterator[None]:
-    """Within, gradio is quiet, and what visitors upload is in a folder that goes with the page."""
+    """While active, gradio is quiet, and uploads go to a folder that is removed with the page."""
     with TemporaryDirectory() as folder:
         os.environ |= QUIET | {"GRADIO_TEMP_DIR": folder}  # gradio reads them when it is imported
         yield

@@ -56,7 +56,7 @@ def prepare_features(
     execution: Execution,
     workers: Workers,
 ) -> None:
-    """See to it that the extractors, recorded under that run, and the features that cells read are there."""
+    """Have the extractors (recorded under that run) and the features that cells read."""
     obtain_extractors(tracking, run_id, pretrainings, execution, workers)
     tasks = feature_tasks(cells, execution.data_dir)
     click.echo(f"{len(tasks)} feature files, {features_there(tasks, execution.data_dir)} of them there")

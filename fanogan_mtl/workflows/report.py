@@ -16,6 +16,7 @@ from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.recording.evidence import (
     Found,
     chosen_comparisons,
+    main_extractors,
     origins,
     read_evidence,
     report_key,
@@ -25,6 +26,7 @@ from fanogan_mtl.report.compose import Material, compose
 from fanogan_mtl.report.content import Report
 from fanogan_mtl.report.export import write_numbers
 from fanogan_mtl.report.page import render
+from fanogan_mtl.supply.extractors import fetch_extractors
 from fanogan_mtl.tracking import records, schema
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import Record
@@ -81,7 +83,8 @@ def _output_folder(text: str) -> Path:
 
 
 def _compose(tracking: Tracking, found: Found, runs: Sequence[ComparisonRun], data_dir: Path) -> Report:
-    trained = trained_extractors(tracking, found, data_dir)
+    fetch_extractors(tracking, main_extractors(found).values(), data_dir)
+    trained = trained_extractors(found, data_dir)
     material = Material(found.datasets, trained, origins(tracking, runs), data_dir)
     with tqdm(desc="writing", bar_format="{desc} {postfix}") as bar:
         return compose(found.evidence, material, lambda part: bar.set_postfix_str(part))

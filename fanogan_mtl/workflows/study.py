@@ -111,7 +111,7 @@ def _is_done(tracking: Tracking, plan: Plan) -> bool:
 
 
 def _chosen(defaults: Any, options: StudyOptions) -> Any:
-    """Another entry's options: what the study has of the same name."""
+    """Another entry's options, with the values of those that `main` has under the same name."""
     given = asdict(options)
     return replace(defaults, **{each.name: given[each.name] for each in fields(defaults) if each.name in given})
 

@@ -1,4 +1,4 @@
-"""Tuning: a study tries settings of one detector on validation data; at its end the best meets the test, once."""
+"""Tuning: a search tries settings of one detector on validation data; at its end the best is tested, once."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def tune(options: TuneOptions) -> int:
 
 
 def print_tuning(tuning: Tuning) -> int:
-    """Print what a study with these options would do; give exit status 0."""
+    """Print what a search with these options would do; give exit status 0."""
     click.echo(f"study {tuning.name}: {tuning.trials} trials of {tuning.plan.comparisons[0].label}")
     click.echo(f"each trains {len(tuning.plan.cells)} cells; the first is the default setting")
     for name, values in tuning.space.items():

@@ -60,6 +60,20 @@ def test_mlflow_reads_every_entry_with_its_defaults() -> None:
         assert all(f"--{option.name} {{{option.name}}}" in entry["command"] for option in command.params)
 
 
+def test_the_sites_navigation_has_every_page() -> None:
+    groups = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    listed = [page for group in groups for pages in group.values() for page in pages]
+    assert sorted(listed) == sorted(
+        [*(page.name for page in (ROOT / "docs").glob("*.md")), "changelog.md", "contributing.md"]
+    )
+
+
+def test_the_sites_first_page_has_the_readmes_two_commands() -> None:
+    commands = blocks(ROOT / "README.md", "bash")
+    assert len(commands) == 2
+    assert blocks(ROOT / "docs" / "index.md", "bash") == commands
+
+
 def test_ci_runs_the_readmes_second_command() -> None:
     commands = [block for block in blocks(ROOT / "README.md", "bash") if "pytest" in block]
     (line,) = [line for line in commands[0].splitlines() if "pytest" in line]

@@ -13,7 +13,7 @@ TOLERANCE = 1e-5
 
 
 def company_dependence(detector: Any, rows: ArrayLike, scores: ArrayLike | None = None) -> float:
-    """Largest change of a row's score in other company, relative to the largest score.
+    """Largest change of a row's score when other rows are scored with it, relative to the largest score.
 
     Parameters
     ----------

@@ -17,13 +17,13 @@ BATCH_ROWS = 32  # matrix products round differently in batches of other sizes
 
 
 class ScoredInFixedBatches(CheckedDetector):
-    """A network's scores, which would change in the last bits (AE1SVM: fail) for a row alone."""
+    """Scores rows in batches of a fixed size: alone, a row's score differs in the last bits (AE1SVM: fails)."""
 
     _batch_rows: ClassVar[int | None] = BATCH_ROWS
 
 
 class ScoredAlone(CheckedDetector):
-    """Draws random numbers for each row in turn: here each row gets the same, whatever stands before it."""
+    """Scores each row with the same random numbers; PyOD draws new ones for each row in turn."""
 
     _batch_rows: ClassVar[int | None] = 1
 
@@ -47,7 +47,7 @@ class StandardisesByItself(ScoredInFixedBatches):
 
 
 class LearnsWithoutAnOddRow(StandardisesByItself):
-    """AE1SVM: batch normalisation takes no batch of one row, so a last row that would be one is only scored."""
+    """AE1SVM: batch normalisation fails on a batch of one row, so such a last batch is scored but not learned from."""
 
     _deviations: ClassVar[str] = "std"
 

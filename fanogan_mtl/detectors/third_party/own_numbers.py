@@ -15,7 +15,7 @@ HASH_SEED = "PYTHONHASHSEED"  # PyOD's torch models write it
 
 @contextmanager
 def own_numbers(seed: int) -> Iterator[None]:
-    """Within, the global generators start from that seed; afterwards all are as they were before."""
+    """While active, the global generators start from that seed; afterwards they go on as if nothing had happened."""
     numpy_state, python_state, hash_seed = np.random.get_state(), random.getstate(), os.environ.get(HASH_SEED)
     torch = sys.modules.get("torch")  # who has not imported it draws nothing from it
     devices = range(torch.cuda.device_count()) if torch else ()
