@@ -11,6 +11,8 @@ import click
 from tqdm import tqdm
 
 from fanogan_mtl.errors import UserError
+from fanogan_mtl.pages.content import Page
+from fanogan_mtl.pages.render import render
 from fanogan_mtl.plan import words as read
 from fanogan_mtl.plan.options import ReportOptions
 from fanogan_mtl.recording.entry_run import entry_run
@@ -23,9 +25,7 @@ from fanogan_mtl.recording.evidence import (
     trained_extractors,
 )
 from fanogan_mtl.report.compose import Material, compose
-from fanogan_mtl.report.content import Report
 from fanogan_mtl.report.export import write_numbers
-from fanogan_mtl.report.page import render
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import Record
@@ -64,7 +64,7 @@ def report(options: ReportOptions, tracking: Tracking | None = None) -> int:
     return 0
 
 
-def write_report(made: Report, folder: Path) -> list[Path]:
+def write_report(made: Page, folder: Path) -> list[Path]:
     """Write the page and the tables; each file appears whole or not at all."""
     try:
         with TemporaryDirectory(dir=folder, prefix=".") as temporary:
@@ -87,7 +87,7 @@ def _output_folder(text: str) -> Path:
     return folder
 
 
-def _compose(tracking: Tracking, found: Found, runs: Sequence[Run], data_dir: Path) -> Report:
+def _compose(tracking: Tracking, found: Found, runs: Sequence[Run], data_dir: Path) -> Page:
     trained = trained_extractors(tracking, found, data_dir)
     material = Material(found.datasets, trained, origins(tracking, runs), data_dir)
     with tqdm(desc="writing", bar_format="{desc} {postfix}") as bar:

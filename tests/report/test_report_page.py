@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsing import chromium
+from fanogan_mtl.report.content import Chart, Report, Table, Text
+from fanogan_mtl.report.page import render
 from made_evidence import made
 from playwright.sync_api import Browser, Page
 
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.report.compose import Material, compose
-from fanogan_mtl.report.content import Chart, Report, Table, Text
 from fanogan_mtl.report.evidence import Recorded, evidence
 from fanogan_mtl.report.export import write_numbers
-from fanogan_mtl.report.page import render
 from fanogan_mtl.report.provenance import Origin
 
 EVIL = "</script><script>document.title = 'broken out'</script>"

@@ -2,10 +2,10 @@
 
 import warnings
 
+from fanogan_mtl.report.content import Chart, Table, Text
 from made_evidence import made
 
 from fanogan_mtl.evaluation.significance import compare
-from fanogan_mtl.report.content import Chart, Table, Text
 from fanogan_mtl.report.evidence import evidence
 from fanogan_mtl.report.questions import NOT_SUPPORTED, Question, questions
 

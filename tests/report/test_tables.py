@@ -3,10 +3,10 @@
 import csv
 
 import pytest
+from fanogan_mtl.report.content import NOT_RUN, Commands, Entry, Table, Text, best_marked, share
 from made_evidence import made
 from project_runs import ROOT
 
-from fanogan_mtl.report.content import NOT_RUN, Commands, Entry, Table, Text, best_marked, share
 from fanogan_mtl.report.evidence import evidence
 from fanogan_mtl.report.published import published_figures
 from fanogan_mtl.report.tables import table_sections

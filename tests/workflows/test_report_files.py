@@ -4,9 +4,9 @@ import errno
 from pathlib import Path
 
 import pytest
+from fanogan_mtl.report.content import Report, Text
 
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.report.content import Report, Text
 from fanogan_mtl.report.export import write_numbers
 from fanogan_mtl.workflows import report
 

@@ -4,9 +4,9 @@ import time
 import plotly.graph_objects as go
 import pytest
 from browsing import chromium
+from fanogan_mtl.page import OLD_BROWSER, html_page
 
 from fanogan_mtl import page as page_module
-from fanogan_mtl.page import OLD_BROWSER, html_page
 
 EVIL = "</script><script>document.title = 'broken out'</script>"
 

@@ -1,0 +1,231 @@
+"""Figures of AUROC: of methods on data sets, against epochs, by class and by protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from fanogan_mtl.figures.style import bar_style, layout, line_style
+
+AUROC_PERCENT = {"title": "AUROC (%)"}
+LIGHT_AT, DARKEST = 50, "#08519C"  # of a map: white at chance and below, this blue at 100 %
+DARK_FROM = 89  # from here on white text has more contrast than black
+MAP_ROW = 27  # px
+
+
+@dataclass(frozen=True)
+class AurocMap:
+    """AUROC in percent of methods (rows) on data sets (columns).
+
+    Attributes
+    ----------
+    methods, datasets : names
+    auroc : (methods, data sets), float64; NaN where a method was not run
+    texts : what stands in each place
+    best : (methods, data sets), bool
+    """
+
+    methods: list[str]
+    datasets: list[str]
+    auroc: NDArray[np.float64]
+    texts: list[list[str]]
+    best: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class EpochLine:
+    """One detector's mean AUROC in percent at each budget, with its deviations over seeds where there are any."""
+
+    detector: str
+    epochs: list[int]
+    auroc: list[float]
+    std: list[float] | None
+
+
+@dataclass(frozen=True)
+class ClassBars:
+    """One detector's AUROC in percent for each class that was normal."""
+
+    detector: str
+    classes: list[str]
+    auroc: list[float]
+
+
+@dataclass(frozen=True)
+class ProtocolBars:
+    """Mean AUROC in percent of each detector under one protocol."""
+
+    protocol: str
+    detectors: list[str]
+    auroc: list[float]
+
+
+def auroc_map_data(datasets: Sequence[str], rows: Mapping[str, Sequence[tuple[float | None, str, bool]]]) -> AurocMap:
+    """Lay methods below each other; `rows` is method -> of each data set (AUROC in [0, 1], text, whether the best)."""
+    values = [[np.nan if auroc is None else 100 * auroc for auroc, _, _ in row] for row in rows.values()]
+    return AurocMap(
+        list(rows),
+        list(datasets),
+        np.array(values, np.float64).reshape(len(rows), len(datasets)),
+        [[text for _, text, _ in row] for row in rows.values()],
+        np.array([[best for _, _, best in row] for row in rows.values()], bool).reshape(len(rows), len(datasets)),
+    )
+
+
+def auroc_map_figure(data: AurocMap, title: str) -> go.Figure:
+    """AUROC as colour and number: the darker the higher, from 50 % (chance) on; the best are bold with a star."""
+    plain = {"type": "category", "showgrid": False, "showline": False, "ticks": ""}
+    figure = go.Figure(
+        layout=layout(
+            title,
+            {"side": "top", "range": [-0.5, len(data.datasets) - 0.5], **plain},
+            {"range": [len(data.methods) - 0.5, -0.5], **plain},
+            height=80 + MAP_ROW * len(data.methods),
+        )
+    )
+    names, columns = [escape(name) for name in data.methods], [escape(name) for name in data.datasets]
+    figure.add_heatmap(
+        z=data.auroc,
+        x=columns,
+        y=names,
+        zmin=LIGHT_AT,
+        zmax=100,
+        colorscale=[[0, "#FFFFFF"], [1, DARKEST]],
+        showscale=False,
+        xgap=2,
+        ygap=2,
+        hovertemplate="%{y} on %{x}: %{z:.1f} %<extra></extra>",
+    )
+    places = [(row, column) for row in range(len(names)) for column in range(len(columns))]
+    figure.add_scatter(
+        x=[columns[column] for _, column in places],
+        y=[names[row] for row, _ in places],
+        mode="text",
+        text=[_map_text(data, row, column) for row, column in places],
+        textfont={"color": [_map_colour(data.auroc[place]) for place in places], "size": 13},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    figure.update_layout(plot_bgcolor="#EEEEEE", margin_b=8, margin_t=figure.layout.margin.t + 24)
+    return figure
+
+
+def _map_text(data: AurocMap, row: int, column: int) -> str:
+    text = escape(data.texts[row][column])
+    return f"<b>{text} ★</b>" if data.best[row, column] else text
+
+
+def _map_colour(auroc: float) -> str:
+    """White on what is dark, black on what is light, grey on what was not run."""
+    if np.isnan(auroc):
+        return "#555555"
+    return "#FFFFFF" if auroc > DARK_FROM else "#000000"
+
+
+def auroc_by_epochs_data(
+    means: Mapping[str, Mapping[int, float]], stds: Mapping[str, Mapping[int, float]] | None = None
+) -> list[EpochLine]:
+    """Lines of one data set.
+
+    Parameters
+    ----------
+    means : detector -> epoch budget -> mean AUROC in [0, 1]
+    stds : detector -> epoch budget -> deviation over seeds; a detector or budget without one has no error bar
+    """
+    lines = []
+    for detector, by_budget in means.items():
+        std = (stds or {}).get(detector, {})
+        budgets = sorted(by_budget)
+        bars = [100 * std.get(budget, 0.0) for budget in budgets] if std else None
+        lines.append(EpochLine(detector, budgets, [100 * by_budget[budget] for budget in budgets], bars))
+    return lines
+
+
+def auroc_by_epochs_figure(lines: Sequence[EpochLine], dataset: str) -> go.Figure:
+    """AUROC against epochs, one line a detector, error bars the deviation over seeds."""
+    note = ", bars: std over seeds" if any(line.std for line in lines) else ""
+    figure = go.Figure(
+        layout=layout(
+            f"Mean AUROC against epochs on {dataset}{note}",
+            {"title": "epochs", "tickvals": sorted({budget for line in lines for budget in line.epochs})},
+            AUROC_PERCENT,
+        )
+    )
+    for position, line in enumerate(lines):
+        figure.add_scatter(
+            x=line.epochs,
+            y=line.auroc,
+            error_y=None if line.std is None else {"array": line.std, "width": 4},
+            name=escape(line.detector),
+            mode="lines+markers",
+            hovertemplate="%{x} epochs: %{y:.1f} %",
+            **line_style(position),
+        )
+    return figure
+
+
+def auroc_by_class_data(values: Mapping[str, Mapping[str, float]]) -> list[ClassBars]:
+    """Bars of one data set: `values` is detector -> class -> mean AUROC in [0, 1]."""
+    return [
+        ClassBars(detector, list(by_class), [100 * auroc for auroc in by_class.values()])
+        for detector, by_class in values.items()
+    ]
+
+
+def auroc_by_class_figure(bars: Sequence[ClassBars], dataset: str) -> go.Figure:
+    """AUROC by class, bars grouped by detector; the axis starts at 50 % (chance) unless a bar is lower."""
+    lowest = min((auroc for each in bars for auroc in each.auroc), default=50.0)
+    figure = go.Figure(
+        layout=layout(
+            f"AUROC by class on {dataset}",
+            {"title": "normal class", "type": "category"},
+            AUROC_PERCENT | {"range": [0 if lowest < 50 else 50, 100]},
+            height=460,
+        )
+    )
+    for position, each in enumerate(bars):
+        figure.add_bar(
+            x=[escape(name) for name in each.classes],
+            y=each.auroc,
+            name=escape(each.detector),
+            hovertemplate="class %{x}: %{y:.1f} %",
+            **bar_style(position),
+        )
+    figure.update_layout(barmode="group", bargap=0.25)
+    return figure
+
+
+def protocols_data(values: Mapping[str, Mapping[str, float]]) -> list[ProtocolBars]:
+    """Bars of one data set: `values` is protocol -> detector -> mean AUROC in [0, 1]."""
+    return [
+        ProtocolBars(protocol, list(by_detector), [100 * auroc for auroc in by_detector.values()])
+        for protocol, by_detector in values.items()
+    ]
+
+
+def protocols_figure(bars: Sequence[ProtocolBars], title: str) -> go.Figure:
+    """Mean AUROC by detector, bars grouped by protocol; the axis as in `auroc_by_class_figure`."""
+    lowest = min((auroc for each in bars for auroc in each.auroc), default=50.0)
+    figure = go.Figure(
+        layout=layout(
+            title,
+            {"title": "detector", "type": "category"},
+            AUROC_PERCENT | {"range": [0 if lowest < 50 else 50, 100]},
+            height=460,
+        )
+    )
+    for position, each in enumerate(bars):
+        figure.add_bar(
+            x=[escape(name) for name in each.detectors],
+            y=each.auroc,
+            name=escape(each.protocol),
+            hovertemplate="%{x}: %{y:.1f} %",
+            **bar_style(position),
+        )
+    figure.update_layout(barmode="group", bargap=0.25)
+    return figure
