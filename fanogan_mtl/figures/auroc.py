@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from fanogan_mtl.figures.style import bar_style, layout, line_style
 
@@ -18,23 +16,8 @@ DARK_FROM = 89  # from here on white text has more contrast than black
 MAP_ROW = 27  # px
 
 
-@dataclass(frozen=True)
-class AurocMap:
-    """AUROC in percent of methods (rows) on data sets (columns).
-
-    Attributes
-    ----------
-    methods, datasets : names
-    auroc : (methods, data sets), float64; NaN where a method was not run
-    texts : what stands in each place
-    best : (methods, data sets), bool
-    """
-
-    methods: list[str]
-    datasets: list[str]
-    auroc: NDArray[np.float64]
-    texts: list[list[str]]
-    best: NDArray[np.bool_]
+Place = tuple[float | None, str, bool]
+"""Of one method on one data set: AUROC in [0, 1], or None where it was not run; a text; and whether it is the best."""
 
 
 @dataclass(frozen=True)
@@ -65,34 +48,20 @@ class ProtocolBars:
     auroc: list[float]
 
 
-def auroc_map_data(datasets: Sequence[str], rows: Mapping[str, Sequence[tuple[float | None, str, bool]]]) -> AurocMap:
-    """Lay methods below each other; `rows` is method -> of each data set (AUROC in [0, 1], text, whether the best)."""
-    values = [[np.nan if auroc is None else 100 * auroc for auroc, _, _ in row] for row in rows.values()]
-    return AurocMap(
-        list(rows),
-        list(datasets),
-        np.array(values, np.float64).reshape(len(rows), len(datasets)),
-        [[text for _, text, _ in row] for row in rows.values()],
-        np.array([[best for _, _, best in row] for row in rows.values()], bool).reshape(len(rows), len(datasets)),
-    )
+def auroc_map_figure(datasets: Sequence[str], rows: Mapping[str, Sequence[Place]], title: str) -> go.Figure:
+    """AUROC of methods (rows) on data sets as colour and text: the darker the higher, from 50 % (chance) on.
 
-
-def auroc_map_figure(data: AurocMap, title: str) -> go.Figure:
-    """AUROC as colour and number: the darker the higher, from 50 % (chance) on; the best are bold with a star."""
+    The best are bold with a star; what was not run is grey.
+    """
     plain = {"type": "category", "showgrid": False, "showline": False, "ticks": ""}
-    figure = go.Figure(
-        layout=layout(
-            title,
-            {"side": "top", "range": [-0.5, len(data.datasets) - 0.5], **plain},
-            {"range": [len(data.methods) - 0.5, -0.5], **plain},
-            height=80 + MAP_ROW * len(data.methods),
-        )
-    )
-    names, columns = [escape(name) for name in data.methods], [escape(name) for name in data.datasets]
+    x = {"side": "top", "range": [-0.5, len(datasets) - 0.5], **plain}
+    y = {"range": [len(rows) - 0.5, -0.5], **plain}
+    figure = go.Figure(layout=layout(title, x, y, height=80 + MAP_ROW * len(rows)))
+    columns = [escape(name) for name in datasets]
     figure.add_heatmap(
-        z=data.auroc,
+        z=[[None if auroc is None else 100 * auroc for auroc, _, _ in row] for row in rows.values()],
         x=columns,
-        y=names,
+        y=[escape(method) for method in rows],
         zmin=LIGHT_AT,
         zmax=100,
         colorscale=[[0, "#FFFFFF"], [1, DARKEST]],
@@ -101,13 +70,13 @@ def auroc_map_figure(data: AurocMap, title: str) -> go.Figure:
         ygap=2,
         hovertemplate="%{y} on %{x}: %{z:.1f} %<extra></extra>",
     )
-    places = [(row, column) for row in range(len(names)) for column in range(len(columns))]
+    places = [place for row in rows.values() for place in row]
     figure.add_scatter(
-        x=[columns[column] for _, column in places],
-        y=[names[row] for row, _ in places],
+        x=columns * len(rows),
+        y=[escape(method) for method, row in rows.items() for _ in row],
         mode="text",
-        text=[_map_text(data, row, column) for row, column in places],
-        textfont={"color": [_map_colour(data.auroc[place]) for place in places], "size": 13},
+        text=[f"<b>{escape(text)} ★</b>" if best else escape(text) for _, text, best in places],
+        textfont={"color": [_text_colour(auroc) for auroc, _, _ in places], "size": 13},
         hoverinfo="skip",
         showlegend=False,
     )
@@ -115,16 +84,11 @@ def auroc_map_figure(data: AurocMap, title: str) -> go.Figure:
     return figure
 
 
-def _map_text(data: AurocMap, row: int, column: int) -> str:
-    text = escape(data.texts[row][column])
-    return f"<b>{text} ★</b>" if data.best[row, column] else text
-
-
-def _map_colour(auroc: float) -> str:
+def _text_colour(auroc: float | None) -> str:
     """White on what is dark, black on what is light, grey on what was not run."""
-    if np.isnan(auroc):
+    if auroc is None:
         return "#555555"
-    return "#FFFFFF" if auroc > DARK_FROM else "#000000"
+    return "#FFFFFF" if 100 * auroc > DARK_FROM else "#000000"
 
 
 def auroc_by_epochs_data(

@@ -50,8 +50,8 @@ def overview_chart(evidence: Evidence) -> Chart:
     places = {
         method: [(entry.numbers.get("mean"), entry.text, entry.best) for entry in entries] for method, entries in rows
     }
-    data = figures.auroc_map_data(datasets, places)
-    figure = figures.drawn(lambda: figures.auroc_map_figure(data, "Mean AUROC (%), ★ best of its data set"), TITLE)
+    title = "Mean AUROC (%), ★ best of its data set"
+    figure = figures.drawn(lambda: figures.auroc_map_figure(datasets, places, title), title)
     return Chart(figure, TITLE, table)
 
 

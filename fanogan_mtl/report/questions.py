@@ -61,7 +61,8 @@ class Question:
     def answer(self) -> Answer:
         """Ours beside the study's."""
         question = f"{self.number}: {self.question}"
-        return Answer(question, self.verdict.word, self.verdict.sentence, self.studys, self.number.lower())
+        anchor = self.number.lower() if self.blocks else ""
+        return Answer(question, self.verdict.word, self.verdict.sentence, self.studys, anchor)
 
 
 def questions(evidence: Evidence) -> list[Question]:
@@ -85,6 +86,7 @@ def question_sections(answered: Sequence[Question]) -> list[Section]:
             each.number.lower(),
         )
         for each in answered
+        if each.blocks
     ]
 
 
