@@ -1,17 +1,23 @@
 import html
 import time
 
+import html5lib
 import plotly.graph_objects as go
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from browsing import chromium
 
 from fanogan_mtl.pages import render as kit
 from fanogan_mtl.pages.content import (
+    Answer,
+    Beside,
     Card,
     Chart,
+    Commands,
     Entry,
     Fold,
     Gallery,
+    Items,
     Page,
     Picture,
     Section,
@@ -150,6 +156,27 @@ def test_tables_have_a_caption_and_scopes_and_turn(opened):
     assert tables.nth(1).locator("th[scope=col]").all_inner_texts() == ["method", "x"]
     assert tables.nth(1).locator("th[scope=row]").all_inner_texts() == ["a", "b"]
     assert tables.nth(1).locator("td").all_inner_texts() == ["1", "2 ★"]
+
+
+@pytest.mark.parametrize("width", [400, 1200])
+def test_every_kind_of_block_is_valid_html_that_all_can_read(opened, width):
+    table = plain_table("t", "what it is", [["a", "b"], ["x", "1"]])
+    picture = Picture("data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7", "a nut")
+    cards = (Card((picture, picture), "nut.png", {"score": "1.5"}, stands_out=True), Card((), "gone.png"))
+    answer = Answer("Which is best?", "pca", "Its lead is supported.", "Others say so, too.", "more")
+    blocks = (
+        Text("plain"), Text("careful", "note"), Items(("one", "two")), Commands("Type:", ("mlflow run .",)), table,
+        Gallery((("small", cards),), small=True), Gallery((("", cards), ("none", ()))),
+        Fold("more", (Text("in it"), Chart(figure(), "numbers", plain_table("n", "of it", [["a", "b"], ["x", "1"]])))),
+    )  # fmt: skip
+    text = render(Page("t", (Section("More", blocks, "more"),), (Beside((chart(),), (answer,)),)))
+    html5lib.HTMLParser(strict=True).parse(text)
+    page = opened(text, width)
+    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    wait_until_drawn(page, 2)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    violations = Axe().run(page).response["violations"]
+    assert [each["id"] for each in violations if each["impact"] in ("serious", "critical")] == []
 
 
 def test_cards_have_their_pictures_facts_and_edge(opened):
