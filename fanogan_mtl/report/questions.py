@@ -171,7 +171,8 @@ def _transfer(evidence: Evidence) -> Question:
     else:
         result = compare(table)
         verdict = _against(result, deep, str(alone), f"{alone} alone")
-        verdict = replace(verdict, sentence=f"{verdict.sentence} {LABELS_SEEN}")
+        if verdict.word != NOT_SUPPORTED:
+            verdict = replace(verdict, sentence=f"{verdict.sentence} {LABELS_SEEN}")
         blocks += [
             _gains(evidence, str(alone), deep),
             _tests(table, result, deep, str(alone), "f-AnoGAN with and without extractors"),
@@ -235,8 +236,8 @@ def _with_marked(evidence: Evidence, verdict: Verdict) -> Verdict:
 
 def _too_few(result: Significance) -> Verdict:
     count = len(result.blocks)
-    blocks = "1 block is" if count == 1 else f"{count} blocks are"
-    return Verdict(NOT_SUPPORTED, f"{blocks} too few for a test, which needs {MIN_BLOCKS}.")
+    classes = "1 class" if count == 1 else f"{count} classes"
+    return Verdict(NOT_SUPPORTED, f"The methods share only {classes} of the data sets, and a test needs {MIN_BLOCKS}.")
 
 
 def _best_of(table: BlockTable, what: str, of: int) -> Verdict:
