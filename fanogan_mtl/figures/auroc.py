@@ -31,20 +31,11 @@ class EpochLine:
 
 
 @dataclass(frozen=True)
-class ClassBars:
-    """One detector's AUROC in percent for each class that was normal."""
+class AurocBars:
+    """AUROC in percent in several places (classes, or detectors), of one detector or one protocol."""
 
-    detector: str
-    classes: list[str]
-    auroc: list[float]
-
-
-@dataclass(frozen=True)
-class ProtocolBars:
-    """Mean AUROC in percent of each detector under one protocol."""
-
-    protocol: str
-    detectors: list[str]
+    name: str
+    places: list[str]
     auroc: list[float]
 
 
@@ -133,63 +124,31 @@ def auroc_by_epochs_figure(lines: Sequence[EpochLine], dataset: str) -> go.Figur
     return figure
 
 
-def auroc_by_class_data(values: Mapping[str, Mapping[str, float]]) -> list[ClassBars]:
-    """Bars of one data set: `values` is detector -> class -> mean AUROC in [0, 1]."""
+def auroc_bars_data(values: Mapping[str, Mapping[str, float]]) -> list[AurocBars]:
+    """Bars of one data set: `values` is detector -> class, or protocol -> detector -> mean AUROC in [0, 1]."""
     return [
-        ClassBars(detector, list(by_class), [100 * auroc for auroc in by_class.values()])
-        for detector, by_class in values.items()
+        AurocBars(name, list(by_place), [100 * auroc for auroc in by_place.values()])
+        for name, by_place in values.items()
     ]
 
 
-def auroc_by_class_figure(bars: Sequence[ClassBars], dataset: str) -> go.Figure:
-    """AUROC by class, bars grouped by detector; the axis starts at 50 % (chance) unless a bar is lower."""
+def auroc_by_class_figure(bars: Sequence[AurocBars], dataset: str) -> go.Figure:
+    """AUROC by class, bars grouped by detector."""
+    return _bars_figure(bars, f"AUROC by class on {dataset}", "normal class", "class %{x}: %{y:.1f} %")
+
+
+def protocols_figure(bars: Sequence[AurocBars], title: str) -> go.Figure:
+    """Mean AUROC by detector, bars grouped by protocol."""
+    return _bars_figure(bars, title, "detector", "%{x}: %{y:.1f} %")
+
+
+def _bars_figure(bars: Sequence[AurocBars], title: str, places: str, hover: str) -> go.Figure:
+    """Grouped bars; the axis starts at 50 % (chance) unless a bar is lower."""
     lowest = min((auroc for each in bars for auroc in each.auroc), default=50.0)
-    figure = go.Figure(
-        layout=layout(
-            f"AUROC by class on {dataset}",
-            {"title": "normal class", "type": "category"},
-            AUROC_PERCENT | {"range": [0 if lowest < 50 else 50, 100]},
-            height=460,
-        )
-    )
+    y = AUROC_PERCENT | {"range": [0 if lowest < 50 else 50, 100]}
+    figure = go.Figure(layout=layout(title, {"title": places, "type": "category"}, y, height=460))
     for position, each in enumerate(bars):
-        figure.add_bar(
-            x=[escape(name) for name in each.classes],
-            y=each.auroc,
-            name=escape(each.detector),
-            hovertemplate="class %{x}: %{y:.1f} %",
-            **bar_style(position),
-        )
-    figure.update_layout(barmode="group", bargap=0.25)
-    return figure
-
-
-def protocols_data(values: Mapping[str, Mapping[str, float]]) -> list[ProtocolBars]:
-    """Bars of one data set: `values` is protocol -> detector -> mean AUROC in [0, 1]."""
-    return [
-        ProtocolBars(protocol, list(by_detector), [100 * auroc for auroc in by_detector.values()])
-        for protocol, by_detector in values.items()
-    ]
-
-
-def protocols_figure(bars: Sequence[ProtocolBars], title: str) -> go.Figure:
-    """Mean AUROC by detector, bars grouped by protocol; the axis as in `auroc_by_class_figure`."""
-    lowest = min((auroc for each in bars for auroc in each.auroc), default=50.0)
-    figure = go.Figure(
-        layout=layout(
-            title,
-            {"title": "detector", "type": "category"},
-            AUROC_PERCENT | {"range": [0 if lowest < 50 else 50, 100]},
-            height=460,
-        )
-    )
-    for position, each in enumerate(bars):
-        figure.add_bar(
-            x=[escape(name) for name in each.detectors],
-            y=each.auroc,
-            name=escape(each.protocol),
-            hovertemplate="%{x}: %{y:.1f} %",
-            **bar_style(position),
-        )
+        x = [escape(name) for name in each.places]
+        figure.add_bar(x=x, y=each.auroc, name=escape(each.name), hovertemplate=hover, **bar_style(position))
     figure.update_layout(barmode="group", bargap=0.25)
     return figure

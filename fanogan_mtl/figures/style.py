@@ -50,6 +50,7 @@ def layout(title: str, x: dict[str, Any], y: dict[str, Any], height: int = 440) 
             "font": {"size": 15},
             "x": 0,
             "y": 1,
+            "yref": "container",
             "yanchor": "top",
             "pad": {"l": 8, "t": 8 if len(lines) == 1 else 18},  # Plotly lifts titles of several lines over the edge
         },

@@ -1,11 +1,19 @@
-"""Charts that several pages have: AUROC against epochs and by class, each with its numbers."""
+"""Charts of pages: how any is made, and those that several pages have."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+import plotly.graph_objects as go
 
 from fanogan_mtl import figures
 from fanogan_mtl.pages.content import Chart, Table, share
+
+
+def chart(label: str, make: Callable[[str], go.Figure], table: Table | None = None, title: str = "") -> Chart:
+    """Make a chart; a figure that can't be made of its title (by default the label) says so, and why, in its place."""
+    title = title or label
+    return Chart(figures.drawn(lambda: make(title), title), label, table)
 
 
 def epochs_chart(
@@ -30,11 +38,11 @@ def epochs_chart(
         for line, of in means.items()
     )
     table = Table(name, "Mean AUROC in percent at each budget.", (head, *map(str, budgets)), rows)
-    return Chart(
-        figures.drawn(lambda: figures.auroc_by_epochs_figure(figures.auroc_by_epochs_data(means, stds), title), title),
-        f"AUROC against epochs: {title}",
-        table,
-    )
+
+    def draw(title: str) -> go.Figure:
+        return figures.auroc_by_epochs_figure(figures.auroc_by_epochs_data(means, stds), title)
+
+    return chart(f"AUROC against epochs: {title}", draw, table, title)
 
 
 def classes_chart(name: str, head: str, title: str, values: Mapping[str, Mapping[str, float]]) -> Chart:
@@ -42,8 +50,8 @@ def classes_chart(name: str, head: str, title: str, values: Mapping[str, Mapping
     classes = list(dict.fromkeys(each for of in values.values() for each in of))
     rows = tuple((line, tuple(share(of.get(each)) for each in classes)) for line, of in values.items())
     table = Table(name, "AUROC in percent by normal class, last budget.", (head, *classes), rows)
-    return Chart(
-        figures.drawn(lambda: figures.auroc_by_class_figure(figures.auroc_by_class_data(values), title), title),
-        f"AUROC by class: {title}",
-        table,
-    )
+
+    def draw(title: str) -> go.Figure:
+        return figures.auroc_by_class_figure(figures.auroc_bars_data(values), title)
+
+    return chart(f"AUROC by class: {title}", draw, table, title)

@@ -14,8 +14,8 @@ import plotly.graph_objects as go
 from fanogan_mtl import figures
 from fanogan_mtl.evaluation.curves import ScoredTest
 from fanogan_mtl.evaluation.statistics import percent
-from fanogan_mtl.pages.charts import classes_chart, epochs_chart
-from fanogan_mtl.pages.content import Chart, Entry, Items, Section, Table, Text, section, share
+from fanogan_mtl.pages.charts import chart, classes_chart, epochs_chart
+from fanogan_mtl.pages.content import Entry, Items, Section, Table, Text, section, share
 from fanogan_mtl.pages.render import write_page
 from fanogan_mtl.plan.plan import PlannedComparison
 from fanogan_mtl.recording.marks import MARKED, Marks, explained
@@ -108,8 +108,8 @@ def _auroc_sections(detector: str, dataset: str, cells: Sequence[DoneCell], pair
         f"Mean over {len(last.by_class)} classes and {n_seeds} seed{'s' * (n_seeds > 1)}: "
         f"{percent(last.mean, last.std_over_classes)} at {budget} epochs, ± std over classes."
     )
-    chart = epochs_chart("by epochs", "detector", dataset, {detector: means}, {detector: stds})
-    yield Section("AUROC against epochs", (Text(text), chart))
+    lines = epochs_chart("by epochs", "detector", dataset, {detector: means}, {detector: stds})
+    yield Section("AUROC against epochs", (Text(text), lines))
     others = "and the mean is over its pairs with each held-out class" if pairs else "the others are anomalies"
     text = f"Each class in turn is normal, {others}. {budget} epochs."
     yield Section(
@@ -118,7 +118,7 @@ def _auroc_sections(detector: str, dataset: str, cells: Sequence[DoneCell], pair
 
 
 def _figure_section(heading: str, text: str, make: Callable[[str], go.Figure], title: str) -> Section:
-    return Section(heading, (Text(text), Chart(figures.drawn(partial(make, title), title), heading)))
+    return Section(heading, (Text(text), chart(heading, make, title=title)))
 
 
 def write_overview(results: Sequence[ComparisonResult], folder: Path) -> list[Path]:
@@ -165,9 +165,9 @@ def _protocols(results: Sequence[ComparisonResult]) -> Iterator[Section]:
         labels = list(dict.fromkeys(label for of_protocol in values.values() for label in of_protocol))
         rows = tuple((label, tuple(share(each.get(label), absent="-") for each in values.values())) for label in labels)
         table = Table(f"{dataset} by protocol", "Mean AUROC in percent.", ("detector", *values), rows)
-        figure = figures.drawn(partial(_protocols_figure, values, dataset), dataset)
-        chart = Chart(figure, f"Mean AUROC by protocol on {dataset}", table)
-        yield Section(f"{dataset}: protocols side by side", (Text(PROTOCOLS_NOTE), chart))
+        draw = partial(figures.protocols_figure, figures.auroc_bars_data(values))
+        bars = chart(f"Mean AUROC by protocol on {dataset}", draw, table)
+        yield Section(f"{dataset}: protocols side by side", (Text(PROTOCOLS_NOTE), bars))
 
 
 def _with_and_without(
@@ -189,10 +189,6 @@ def _pairs_table(cells: Sequence[DoneCell], budget: int) -> Table:
     means = {pair: fmean(of_seeds) for pair, of_seeds in values.items()}
     rows = tuple((name, tuple(share(means.get((name, other)), absent="") for other in anomalous)) for name in normal)
     return Table("pairs", "AUROC in percent, mean over seeds.", ("normal", *anomalous), rows)
-
-
-def _protocols_figure(values: Mapping[str, Mapping[str, float]], dataset: str) -> go.Figure:
-    return figures.protocols_figure(figures.protocols_data(values), dataset)
 
 
 def _roc(tests: Mapping[str, ScoredTest], title: str) -> go.Figure:

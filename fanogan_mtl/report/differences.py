@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from fanogan_mtl import figures
 from fanogan_mtl.evaluation.significance import ALPHA, PairedDifference, Significance, compare
+from fanogan_mtl.pages.charts import chart
 from fanogan_mtl.pages.content import NONE, Block, Chart, Entry, Fold, Row, Section, Table, Text, number, share
 from fanogan_mtl.report.evidence import Block as DataBlock
 from fanogan_mtl.report.evidence import Evidence
@@ -75,9 +77,7 @@ def differences_of(table: BlockTable, what: str, metric: str = "AUROC") -> tuple
     shown: Table | Chart = ranked
     if result.friedman:
         data = figures.critical_difference_data(result)
-        title = f"Critical difference: {what}"
-        figure = figures.drawn(lambda: figures.critical_difference_figure(data, title), title)
-        shown = Chart(figure, title, ranked)
+        shown = chart(f"Critical difference: {what}", partial(figures.critical_difference_figure, data), ranked)
     pairs = Fold(f"Every pair: {what}", (_pairs_table(result, what, metric),))
     return Text(methods_sentence(result, metric)), Text(optimism_note(result.blocks), "note"), shown, pairs
 
@@ -91,20 +91,13 @@ def _pairs_table(result: Significance, what: str, metric: str) -> Table:
 
 
 def _pair_row(pair: PairedDifference) -> Row:
-    counts = {"wins": pair.wins, "ties": pair.ties, "losses": pair.losses}
-    p = (
-        Entry(NONE)
-        if pair.p_holm is None
-        else Entry(p_text(pair.p_holm).removeprefix("p ").removeprefix("= "), {"p": pair.p_holm})
+    p = pair.p_holm
+    counts = {"wins": float(pair.wins), "ties": float(pair.ties), "losses": float(pair.losses)}
+    entries = (
+        Entry(f"{pair.wins} – {pair.ties} – {pair.losses}", counts),
+        Entry(f"{100 * pair.median_difference:+.1f}", {"difference": pair.median_difference}),
+        Entry(f"{pair.rank_biserial:+.2f} ({effect_word(pair.rank_biserial)})", {"effect": pair.rank_biserial}),
+        Entry(NONE) if p is None else Entry(p_text(p).removeprefix("p ").removeprefix("= "), {"p": p}),
+        Entry(NONE if p is None else "yes" if pair.is_supported else "no"),
     )
-    effect = f"{pair.rank_biserial:+.2f} ({effect_word(pair.rank_biserial)})"
-    return (
-        f"{pair.first} – {pair.second}",
-        (
-            Entry(f"{pair.wins} – {pair.ties} – {pair.losses}", {name: float(each) for name, each in counts.items()}),
-            Entry(f"{100 * pair.median_difference:+.1f}", {"difference": pair.median_difference}),
-            Entry(effect, {"effect": pair.rank_biserial}),
-            p,
-            Entry("yes" if pair.is_supported else "no" if pair.p_holm is not None else NONE),
-        ),
-    )
+    return f"{pair.first} – {pair.second}", entries

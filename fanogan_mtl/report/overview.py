@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from fanogan_mtl import figures
+from fanogan_mtl.pages.charts import chart
 from fanogan_mtl.pages.content import Beside, Block, Chart, Fold, Items, Row, Table, Text, best_marked, share
 from fanogan_mtl.report.commands import partial_run
 from fanogan_mtl.report.evidence import Evidence
 from fanogan_mtl.report.questions import Question
 from fanogan_mtl.report.sentences import listed
 from fanogan_mtl.report.tables import coverage, rests_on
-
-TITLE = "Mean AUROC (%) of every method"
 
 
 def opening(evidence: Evidence, answered: Sequence[Question]) -> tuple[Block, ...]:
@@ -50,9 +50,8 @@ def overview_chart(evidence: Evidence) -> Chart:
     places = {
         method: [(entry.numbers.get("mean"), entry.text, entry.best) for entry in entries] for method, entries in rows
     }
-    title = "Mean AUROC (%), ★ best of its data set"
-    figure = figures.drawn(lambda: figures.auroc_map_figure(datasets, places, title), title)
-    return Chart(figure, TITLE, table)
+    draw = partial(figures.auroc_map_figure, datasets, places)
+    return chart("Mean AUROC (%) of every method", draw, table, "Mean AUROC (%), ★ best of its data set")
 
 
 def _marked(evidence: Evidence) -> Fold | None:

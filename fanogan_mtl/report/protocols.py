@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from fanogan_mtl import figures
+from fanogan_mtl.pages.charts import chart
 from fanogan_mtl.pages.content import Block, Chart, Fold, Section, Table, best_marked, plain_table, share
 from fanogan_mtl.report.evidence import PROTOCOLS, Evidence, Result
 
@@ -61,6 +63,5 @@ def _chart(results: Sequence[Result], protocols: Sequence[str], dataset: str) ->
         f"protocols on {dataset}", "Mean AUROC in percent, mean over budgets; ★ is the best of its row.",
         ("method", *values), rows,
     )  # fmt: skip
-    title = f"Protocols on {dataset}"
-    figure = figures.drawn(lambda: figures.protocols_figure(figures.protocols_data(values), title), title)
-    return Chart(figure, title, table)
+    bars = figures.auroc_bars_data(values)
+    return chart(f"Protocols on {dataset}", partial(figures.protocols_figure, bars), table)

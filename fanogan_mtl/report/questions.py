@@ -6,7 +6,7 @@ An answer is given where a test over blocks (data set × normal class) supports 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -65,16 +65,16 @@ class Question:
         return Answer(question, self.verdict.word, self.verdict.sentence, self.studys, anchor)
 
 
+Found = tuple[Verdict, tuple[Block, ...]]
+
+
 def questions(evidence: Evidence) -> list[Question]:
     """Answer all five from the results under the main conditions and the protocol `paper`."""
-    answered = [
-        _best_detector(evidence),
-        _deep_or_shallow(evidence),
-        _several_tasks(evidence),
-        _transfer(evidence),
-        _missed(evidence),
-    ]
-    return [replace(each, verdict=_with_marked(evidence, each.verdict)) for each in answered]
+    answered = []
+    for number, question, studys, answer in _QUESTIONS:
+        verdict, blocks = answer(evidence)
+        answered.append(Question(number, question, studys, _with_marked(evidence, verdict), blocks))
+    return answered
 
 
 def question_sections(answered: Sequence[Question]) -> list[Section]:
@@ -90,7 +90,7 @@ def question_sections(answered: Sequence[Question]) -> list[Section]:
     ]
 
 
-def _best_detector(evidence: Evidence) -> Question:
+def _best_detector(evidence: Evidence) -> Found:
     deep = [name for detector in DETECTORS if (name := evidence.method(None, detector))]
     table = block_table(evidence, deep)
     verdict = _best_of(table, "deep detectors", len(DETECTORS))
@@ -106,38 +106,34 @@ def _best_detector(evidence: Evidence) -> Question:
             said = f"{verdict.sentence} A shallow baseline, {best}, has the best mean rank of all{lead}"
             verdict = replace(verdict, sentence=said)
         blocks.append(_fold(both, "deep detectors and shallow baselines"))
-    question = "Which deep unsupervised detector is best?"
-    return Question("RQ1", question, "The study names f-AnoGAN.", verdict, tuple(blocks))
+    return verdict, tuple(blocks)
 
 
-def _deep_or_shallow(evidence: Evidence) -> Question:
-    question = "Is a deep extractor better than a shallow one?"
-    studys = "The study says: deep, with residual connections; LeNet-5 is too small, and PCA beats it, but not ResNet."
+def _deep_or_shallow(evidence: Evidence) -> Found:
     shallow = evidence.method("pca", "fanogan")
     table = block_table(evidence, _hybrids(evidence))
     deep = [name for name in table if name != shallow]
     if shallow not in table or not deep:
         said = "f-AnoGAN was not run on both a deep extractor's and PCA's features of the same data."
-        return Question("RQ2", question, studys, Verdict(NOT_SUPPORTED, said))
+        return Verdict(NOT_SUPPORTED, said), ()
     result = compare(table)
     verdict = _against(result, deep, str(shallow), "PCA's features", ("Deep", "Partly deep", "Shallow"))
     blocks = (_tests(table, result, deep, str(shallow), "f-AnoGAN on extractors"),)
-    return Question("RQ2", question, studys, verdict, blocks)
+    return verdict, blocks
 
 
-def _several_tasks(evidence: Evidence) -> Question:
-    question, studys = "Can one detector serve more than one task?", "The study says yes, with an extractor."
+def _several_tasks(evidence: Evidence) -> Found:
     alone, hybrids = evidence.method(None, "fanogan"), _hybrids(evidence)
     pooled = [each for each in evidence.where(None, "fanogan", pool=True) if each.method == alone]
     if not pooled or not hybrids:
         said = "f-AnoGAN was not run on all data sets at once both with and without an extractor."
-        return Question("RQ3", question, studys, Verdict(NOT_SUPPORTED, said))
+        return Verdict(NOT_SUPPORTED, said), ()
     pool = pooled[0].dataset
     on_pool = {name: found for name in (str(alone), *hybrids) if (found := evidence.get(name, pool))}
     table = on_common_blocks({name: found.by_block() for name, found in on_pool.items()})
     if len(table) < 2:
         said = f"f-AnoGAN was run on no extractor's features of the same classes of {pool}."
-        return Question("RQ3", question, studys, Verdict(NOT_SUPPORTED, said))
+        return Verdict(NOT_SUPPORTED, said), ()
     result = compare(table)
     names = [name for name in table if name != alone]
     rows = []
@@ -155,12 +151,10 @@ def _several_tasks(evidence: Evidence) -> Question:
     )  # fmt: skip
     verdict = _against(result, names, str(alone), f"{alone} alone on {pool}")
     blocks = (kept, _tests(table, result, names, str(alone), f"f-AnoGAN on {pool}"))
-    return Question("RQ3", question, studys, verdict, blocks)
+    return verdict, blocks
 
 
-def _transfer(evidence: Evidence) -> Question:
-    question = "Does transfer learning benefit the generalisation ability?"
-    studys = "The study says yes, SVHN most; ImageNet weights vary less."
+def _transfer(evidence: Evidence) -> Found:
     alone, hybrids = evidence.method(None, "fanogan"), _hybrids(evidence)
     table = block_table(evidence, [*([alone] if alone else []), *hybrids])
     deep = [name for name in table if name != alone and not name.startswith("pca+")]
@@ -193,17 +187,15 @@ def _transfer(evidence: Evidence) -> Question:
         verdict = replace(verdict, sentence=said)
         what = "f-AnoGAN with extractors that had not seen the domain or class"
         blocks.append(_tests(unseen_table, result, names, str(alone), what))
-    return Question("RQ4", question, studys, verdict, tuple(blocks))
+    return verdict, tuple(blocks)
 
 
-def _missed(evidence: Evidence) -> Question:
-    question = "Does feature decomposition decrease the rate of missed anomalies?"
-    studys = "The study says yes, since recall is higher; its thresholds differ, so recall alone can't answer it."
+def _missed(evidence: Evidence) -> Found:
     alone, hybrids = evidence.method(None, "fanogan"), _hybrids(evidence)
     table = block_table(evidence, [*([alone] if alone else []), *hybrids], "recall_at_5_fpr")
     if alone not in table or len(table) < 2:
         said = "f-AnoGAN was not run both with and without an extractor on the same data."
-        return Question("RQ5", question, studys, Verdict(NOT_SUPPORTED, said))
+        return Verdict(NOT_SUPPORTED, said), ()
     result = compare(table)
     rows = tuple(
         (name, (share(1 - sum(of.values()) / len(of)), share(sum(of.values()) / len(of)))) for name, of in table.items()
@@ -215,7 +207,7 @@ def _missed(evidence: Evidence) -> Question:
     names = [name for name in table if name != alone]
     verdict = _against(result, names, str(alone), f"{alone} alone, with at most 5 % false alarms")
     tests = _tests(table, result, names, str(alone), "anomalies found at 5 % false alarms", "recall")
-    return Question("RQ5", question, studys, verdict, (rates, tests))
+    return verdict, (rates, tests)
 
 
 def _hybrids(evidence: Evidence) -> list[str]:
@@ -311,3 +303,27 @@ def _gains(evidence: Evidence, alone: str, hybrids: Sequence[str]) -> Table:
         rows.append((dataset, tuple(entries)))
     caption = "Mean AUROC in percent of f-AnoGAN on pixels, and points gained with each extractor; mean over budgets."
     return Table("gain by extractor", caption, ("data set", alone, *hybrids), tuple(rows))
+
+
+_QUESTIONS: tuple[tuple[str, str, str, Callable[[Evidence], Found]], ...] = (
+    ("RQ1", "Which deep unsupervised detector is best?", "The study names f-AnoGAN.", _best_detector),
+    (
+        "RQ2",
+        "Is a deep extractor better than a shallow one?",
+        "The study says: deep, with residual connections; LeNet-5 is too small, and PCA beats it, but not ResNet.",
+        _deep_or_shallow,
+    ),
+    ("RQ3", "Can one detector serve more than one task?", "The study says yes, with an extractor.", _several_tasks),
+    (
+        "RQ4",
+        "Does transfer learning benefit the generalisation ability?",
+        "The study says yes, SVHN most; ImageNet weights vary less.",
+        _transfer,
+    ),
+    (
+        "RQ5",
+        "Does feature decomposition decrease the rate of missed anomalies?",
+        "The study says yes, since recall is higher; its thresholds differ, so recall alone can't answer it.",
+        _missed,
+    ),
+)

@@ -53,24 +53,17 @@ def _blocks(evidence: Evidence, number: str) -> list[Block]:
 
 def _columns(evidence: Evidence, number: str) -> list[Column]:
     """The study's methods first, run or not; then what else was run; the shallow baselines last, run or not."""
-    pool = number in ("5.2", "5.4")
-    columns = []
+    main = [each for each in evidence.results if each.main]
+    pixels = [each for each in main if each.comparison.extractor is None]
     if number in ("5.1", "5.2"):
-        columns += [_column(evidence, None, detector) for detector in DETECTORS]
+        columns = [_column(evidence, None, detector) for detector in DETECTORS]
+        also = [each for each in pixels if each.comparison.detector in DETECTORS]
     else:
-        own = {"5.3": [name for name in EXTRACTORS if name != "pca"], "5.4": ["pca"]}[number]
-        columns += [_column(evidence, None, "fanogan"), *(_column(evidence, name, "fanogan") for name in own)]
-        found = [
-            each
-            for each in evidence.results
-            if each.main and each.is_pool == pool and each.comparison.extractor and each.comparison.protocol == "paper"
-        ]
-        if number == "5.4":
-            found = [each for each in found if each.comparison.extractor == "pca"]
-        columns += [Column(each.method, each.method, None) for each in found]
-    pixels = [each for each in evidence.results if each.main and each.comparison.extractor is None]
-    if number in ("5.1", "5.2"):
-        columns += [Column(each.method, each.method, None) for each in pixels if each.comparison.detector in DETECTORS]
+        own = ["pca"] if number == "5.4" else [name for name in EXTRACTORS if name != "pca"]
+        columns = [_column(evidence, name, "fanogan") for name in (None, *own)]
+        also = [each for each in main if each.comparison.protocol == "paper" and each.is_pool == (number == "5.4")]
+        also = [each for each in also if number != "5.4" or each.comparison.extractor == "pca"]
+    columns += [Column(each.method, each.method, None) for each in also]
     columns += [_column(evidence, None, name) for name in SHALLOW]
     columns += [Column(each.method, each.method, None) for each in pixels if each.comparison.detector not in DETECTORS]
     unique: dict[str, Column] = {}

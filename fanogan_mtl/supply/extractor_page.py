@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from fanogan_mtl import figures
-from fanogan_mtl.pages.content import Chart, Section, Text
+from fanogan_mtl.pages.charts import chart
+from fanogan_mtl.pages.content import Section, Text
 from fanogan_mtl.pages.render import write_page
 from fanogan_mtl.report.charts.extractors import (
     Trained,
@@ -39,16 +40,15 @@ def write_extractor_page(trained: Trained, folder: Path, data_dir: Path) -> list
 
 
 def _sections(trained: Trained, data_dir: Path) -> Iterator[Section]:
-    for chart in accuracy_charts(trained):
-        yield Section("Accuracy against epochs", (Text(ACCURACY), chart))
-    for chart in component_charts(trained):
+    for curves in accuracy_charts(trained):
+        yield Section("Accuracy against epochs", (Text(ACCURACY), curves))
+    for curves in component_charts(trained):
         text = "Share of the variance, and the mean squared error left, of what the components are made of."
-        yield Section("Principal components", (Text(text), chart))
+        yield Section("Principal components", (Text(text), curves))
     pool = trained.pool
     rows = learned_rows(trained, data_dir)
     counts, batch = joint_set(trained, rows)
-    title = f"Images of each class of {pool.name}"
-    counted = Chart(figures.drawn(lambda: figures.class_counts_figure(counts, pool.name), title), title)
+    counted = chart(f"Images of each class of {pool.name}", partial(figures.class_counts_figure, counts))
     yield Section("Images of each class", (Text(COUNTS), counted))
     yield Section("A joint batch", (Text("Every batch mixes all domains."), batch_chart(trained, batch)))
     shown = rows[:: -(-len(rows) // SHOWN_PROJECTED)]
@@ -58,8 +58,7 @@ def _sections(trained: Trained, data_dir: Path) -> Iterator[Section]:
     names = np.array(pool.classes)[different].tolist()
     yield Section("Features as maps", (Text("One image of each class."), maps_chart(trained, features[first], names)))
     if features.shape[1] > 1:
-        title = f"Features of {trained.title}"
         points = figures.projection_data(features, labels, pool.train.domains[shown], pool.classes, pool.domains)
-        projected = Chart(figures.drawn(lambda: figures.projection_figure(points, title), title), title)
+        projected = chart(f"Features of {trained.title}", partial(figures.projection_figure, points))
         text = "Principal components of the features of images that were learned from."
         yield Section("Features in two dimensions", (Text(text), projected))

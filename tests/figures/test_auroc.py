@@ -70,17 +70,17 @@ class TestAurocByEpochs:
 
 class TestAurocByClass:
     def test_bars_are_percent_of_each_class(self):
-        (bars,) = figures.auroc_by_class_data({"vae": {"0": 0.9, "1": 0.75}})
-        assert (bars.detector, bars.classes) == ("vae", ["0", "1"])
+        (bars,) = figures.auroc_bars_data({"vae": {"0": 0.9, "1": 0.75}})
+        assert (bars.name, bars.places) == ("vae", ["0", "1"])
         assert bars.auroc == pytest.approx([90, 75])
 
     def test_axis_starts_at_chance_unless_a_bar_is_below_it(self):
         for auroc, start in ((0.51, 50), (0.49, 0)):
-            data = figures.auroc_by_class_data({"vae": {"0": 0.9, "1": auroc}})
+            data = figures.auroc_bars_data({"vae": {"0": 0.9, "1": auroc}})
             assert figures.auroc_by_class_figure(data, "mnist").layout.yaxis.range == (start, 100)
 
     def test_digits_are_categories_not_numbers(self):
-        figure = figures.auroc_by_class_figure(figures.auroc_by_class_data({"vae": {"7": 0.9, "3": 0.8}}), "mnist")
+        figure = figures.auroc_by_class_figure(figures.auroc_bars_data({"vae": {"7": 0.9, "3": 0.8}}), "mnist")
         assert figure.layout.xaxis.type == "category"
         assert list(figure.data[0].x) == ["7", "3"]
 
@@ -89,8 +89,8 @@ class TestProtocols:
     VALUES = {"pixels": {"vae": 0.7, "pca": 0.6}, "features": {"vae": 0.9}}  # noqa: RUF012
 
     def test_bars_are_percent_of_each_detector_grouped_by_protocol(self):
-        pixels, features = figures.protocols_data(self.VALUES)
-        assert (pixels.protocol, pixels.detectors) == ("pixels", ["vae", "pca"])
+        pixels, features = figures.auroc_bars_data(self.VALUES)
+        assert (pixels.name, pixels.places) == ("pixels", ["vae", "pca"])
         assert pixels.auroc == pytest.approx([70, 60])
         figure = figures.protocols_figure([pixels, features], "t")
         assert figure.layout.barmode == "group"
@@ -102,5 +102,5 @@ class TestProtocols:
 
     def test_axis_starts_at_chance_unless_a_bar_is_below_it(self):
         for auroc, start in ((0.51, 50), (0.49, 0)):
-            data = figures.protocols_data({"pixels": {"vae": 0.9}, "features": {"vae": auroc}})
+            data = figures.auroc_bars_data({"pixels": {"vae": 0.9}, "features": {"vae": auroc}})
             assert figures.protocols_figure(data, "t").layout.yaxis.range == (start, 100)

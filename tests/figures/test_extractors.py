@@ -220,7 +220,7 @@ def test_names_are_text_not_markup():
         figures.accuracy_by_epochs_figure(accuracy, name),
         figures.projection_figure(projection, name),
         figures.roc_with_and_without_figure(roc, name),
-        figures.protocols_figure(figures.protocols_data({name: {name: 0.9}}), name),
+        figures.protocols_figure(figures.auroc_bars_data({name: {name: 0.9}}), name),
     ):
         drawn = json.dumps(figure.to_dict(), default=str)
         assert "<b>" not in drawn

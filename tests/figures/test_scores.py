@@ -38,7 +38,7 @@ def test_names_are_text_not_markup():
 
 def test_ten_curves_and_seven_groups_of_bars_differ_without_colour():
     curves = figures.roc_by_class_figure(figures.roc_by_class_data({str(n): (ANOMALY, SCORES) for n in range(10)}), "t")
-    bars = figures.auroc_by_class_figure(figures.auroc_by_class_data({str(n): {"0": 0.9} for n in range(7)}), "t")
+    bars = figures.auroc_by_class_figure(figures.auroc_bars_data({str(n): {"0": 0.9} for n in range(7)}), "t")
     assert len({(trace.line.color, trace.line.dash) for trace in curves.data[:-1]}) == 10
     assert len({trace.line.dash for trace in curves.data[:6]}) == 6
     assert len({trace.marker.pattern.shape for trace in bars.data}) == 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from fanogan_mtl import figures
 from fanogan_mtl.data.catalog import SampleSheet, sample_sheets
 from fanogan_mtl.data.dataset import Dataset, class_counts, copy_count
 from fanogan_mtl.data.specs import DatasetSpec
+from fanogan_mtl.pages.charts import chart
 from fanogan_mtl.pages.content import Block, Chart, Fold, Section, Table, Text, number
 
 
@@ -38,21 +40,18 @@ def data_charts(name: str, spec: DatasetSpec, dataset: Dataset, data_dir: Path) 
 
 def _counts_chart(name: str, dataset: Dataset, counts: Mapping[str, Mapping[str, int]]) -> Chart:
     labels = {"train": dataset.train.labels, "test": dataset.test.labels}
-    title = f"{name}: images of each class"
-    figure = figures.drawn(
-        lambda: figures.class_counts_figure(figures.class_counts_data(labels, dataset.classes), title), title
-    )
     rows = tuple(
         (each, tuple(number(counts[part][each], "{:,.0f}") for part in ("train", "test"))) for each in dataset.classes
     )
     caption = "Images of each class."
     if copies := copy_count(dataset):
         caption += f" {copies:,} of them are copies of others."
-    return Chart(figure, title, Table(f"class counts of {name}", caption, ("class", "train", "test"), rows))
+    table = Table(f"class counts of {name}", caption, ("class", "train", "test"), rows)
+    draw = partial(figures.class_counts_figure, figures.class_counts_data(labels, dataset.classes))
+    return chart(f"{name}: images of each class", draw, table)
 
 
 def _samples_chart(name: str, sheet: SampleSheet, counts: Mapping[str, Mapping[str, int]]) -> Chart:
-    figure = figures.drawn(lambda: _sample_figure(sheet), name)
     shown = sheet.raw.shape[1]
     sizes = [" × ".join(map(str, images.shape[2:4])) for images in (sheet.raw, sheet.prepared)]
     caption = (
@@ -62,13 +61,13 @@ def _samples_chart(name: str, sheet: SampleSheet, counts: Mapping[str, Mapping[s
         (each, (number(min(4, shown), "{:.0f}"), number(counts["train"][each], "{:,.0f}"))) for each in sheet.classes
     )
     table = Table(f"samples of {name}", caption, ("class", "shown", "training images"), rows)
-    return Chart(figure, f"{name}: raw and prepared", table)
+    return chart(f"{name}: raw and prepared", partial(_sample_figure, sheet), table)
 
 
-def _sample_figure(sheet: SampleSheet) -> go.Figure:
+def _sample_figure(sheet: SampleSheet, title: str) -> go.Figure:
     """Draw a set's sample sheet."""
     classes, images = sheet.raw.shape[:2]
     labels = np.repeat(np.arange(classes), images)
     raw, prepared = (array.reshape(classes * images, *array.shape[2:]) for array in (sheet.raw, sheet.prepared))
     data = figures.sample_sheet_data(raw, prepared, labels, sheet.classes)
-    return figures.sample_sheet_figure(data, sheet.name)
+    return figures.sample_sheet_figure(data, title)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import plotly.graph_objects as go
+
 from fanogan_mtl import figures
 from fanogan_mtl.evaluation.curves import roc_data
-from fanogan_mtl.pages.charts import classes_chart, epochs_chart
+from fanogan_mtl.pages.charts import chart, classes_chart, epochs_chart
 from fanogan_mtl.pages.content import Block, Chart, Fold, Section, Table, Text, best_marked, share
 from fanogan_mtl.report.evidence import Evidence, Result
 
@@ -90,9 +92,10 @@ def _roc_chart(hybrid: Result, alone: Result) -> Chart:
         entries = [share(area, marked=bool(of.marks)) for area, of in areas]
         rows.append((name, best_marked(entries)))
     title = f"{hybrid.method} and {alone.method} on {hybrid.dataset}"
-    figure = figures.drawn(
-        lambda: figures.roc_with_and_without_figure(figures.roc_with_and_without_data(tests), title), title
-    )
     caption = f"AUROC in percent by normal class, at {hybrid.budgets[-1]} epochs, seed {seed}."
     table = Table(f"ROC: {title}", caption, ("class", alone.method, hybrid.method), tuple(rows))
-    return Chart(figure, f"ROC curves of {title}", table)
+
+    def draw(title: str) -> go.Figure:
+        return figures.roc_with_and_without_figure(figures.roc_with_and_without_data(tests), title)
+
+    return chart(f"ROC curves of {title}", draw, table, title)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from fanogan_mtl import figures
@@ -18,6 +18,7 @@ from fanogan_mtl.data.specs import DatasetSpec
 from fanogan_mtl.extractors.base import Extractor, Projection
 from fanogan_mtl.figures.extractors import PcaCurves
 from fanogan_mtl.figures.images import CELL, ClassCounts, JointBatch, shrunk
+from fanogan_mtl.pages.charts import chart
 from fanogan_mtl.pages.content import Block, Chart, Entry, Fold, Section, Table, Text, number, share
 from fanogan_mtl.sweep.pretraining import images_of, learned_from
 
@@ -89,10 +90,9 @@ def joint_set(trained: Trained, rows: NDArray[np.int64]) -> tuple[ClassCounts, J
 
 def batch_chart(trained: Trained, batch: JointBatch) -> Chart:
     """Draw a joint batch."""
-    title = f"A joint batch of {trained.pool.name}"
     rows = tuple((name, (Entry(" ".join(labels)),)) for name, labels in zip(batch.rows, batch.labels, strict=True))
     table = Table("a joint batch", "Classes of the images of one training batch.", ("domain", "classes"), rows)
-    return Chart(figures.drawn(lambda: figures.joint_batch_figure(batch, title), title), title, table)
+    return chart(f"A joint batch of {trained.pool.name}", partial(figures.joint_batch_figure, batch), table)
 
 
 def accuracy_charts(trained: Trained) -> list[Chart]:
@@ -106,12 +106,8 @@ def accuracy_charts(trained: Trained) -> list[Chart]:
     rows = tuple((name, (number(best, "{:.0f}"), share(value))) for name, value in reached.items())
     caption = "Accuracy in percent at the epoch chosen by validation; the test was measured once, there."
     table = Table(f"accuracy of {trained.title}", caption, ("part", "epoch", "accuracy"), rows)
-    title = f"Accuracy: {trained.title}"
-
-    def draw() -> go.Figure:
-        return figures.accuracy_by_epochs_figure(figures.accuracy_by_epochs_data(curves, final, best), title)
-
-    return [Chart(figures.drawn(draw, title), title, table)]
+    data = figures.accuracy_by_epochs_data(curves, final, best)
+    return [chart(f"Accuracy: {trained.title}", partial(figures.accuracy_by_epochs_figure, data), table)]
 
 
 def component_charts(trained: Trained) -> list[Chart]:
@@ -127,16 +123,12 @@ def component_charts(trained: Trained) -> list[Chart]:
     )
     columns = ("components", "explained variance (%)", "mean squared error left")
     table = Table(f"components of {trained.title}", "What is kept with the first components.", columns, rows)
-    title = f"Principal components: {trained.title}"
-    return [Chart(figures.drawn(lambda: figures.pca_curves_figure(data, title), title), title, table)]
+    return [chart(f"Principal components: {trained.title}", partial(figures.pca_curves_figure, data), table)]
 
 
 def maps_chart(trained: Trained, features: NDArray[np.float32], names: Sequence[str]) -> Chart:
     """Draw features as maps, one image a row."""
     title = f"{features.shape[1]} features of an image of each class: {trained.title}"
-    figure = figures.drawn(
-        lambda: figures.feature_maps_figure(figures.feature_maps_data(features, names), title), title
-    )
     table = Table(
         f"features of {trained.title}", "Of the image shown of each class.",
         ("class", "least", "mean", "greatest", "share of zeros (%)"),
@@ -145,7 +137,8 @@ def maps_chart(trained: Trained, features: NDArray[np.float32], names: Sequence[
             for name, row in zip(names, features, strict=True)
         ),
     )  # fmt: skip
-    return Chart(figure, title, table)
+    maps = figures.feature_maps_data(features, names)
+    return chart(title, partial(figures.feature_maps_figure, maps), table)
 
 
 def _component_curves(projection: Projection) -> PcaCurves:
