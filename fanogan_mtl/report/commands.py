@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from fanogan_mtl.pages.content import Block, Commands, Section, Text
 from fanogan_mtl.report.evidence import PROTOCOLS, Evidence
@@ -19,10 +19,8 @@ def partial_run(evidence: Evidence) -> str:
             fewest = min(len(each.classes), classes.get(each.dataset, (len(each.classes), 0))[0])
             classes[each.dataset] = fewest, each.recorded.n_classes
     parts = [f"{dataset} has {some} of {all_} classes" for dataset, (some, all_) in classes.items()]
-    if missing := [name for what, _, _ in _gaps(evidence) for name in what]:
-        parts.append(
-            f"{listed(missing)} {'was' if len(missing) == 1 else 'were'} not run (the commands are at the end)"
-        )
+    if gaps := _gaps(evidence):
+        parts.append(f"{listed([what for what, _, _ in gaps])} were not run (the commands are at the end)")
     return f"A partial run: {'; '.join(parts)}." if parts else ""
 
 
@@ -34,22 +32,26 @@ def gap_section(evidence: Evidence) -> list[Section]:
     return [Section("What was not run", tuple(blocks), "not-run")] if blocks else []
 
 
-def _gaps(evidence: Evidence) -> list[tuple[list[str], str, dict[str, str]]]:
+def _gaps(evidence: Evidence) -> list[tuple[str, str, dict[str, str]]]:
     """What was not run, with the entry point and the options that run it."""
     main = [each.comparison for each in evidence.results if each.main]
-    detectors = [name for name in (*DETECTORS, *SHALLOW) if evidence.method(None, name) is None]
-    extractors = [name for name in EXTRACTORS if evidence.method(name, "fanogan") is None]
-    protocols = [name for name in PROTOCOLS if all(each.protocol != name for each in main)]
-    chosen = ",".join(dict.fromkeys(each.extractor for each in main if each.extractor)) or "resnet18"
-    gaps = [
-        (detectors, "benchmark", {"detectors": ",".join(detectors)}),
-        (extractors, "hybrid", {"extractors": ",".join(extractors)}),
-        ([f"protocol {name}" for name in protocols], "hybrid", {"extractors": chosen, "protocol": ",".join(protocols)}),
-    ]
-    return [gap for gap in gaps if gap[0]]
+    run = list(dict.fromkeys(each.extractor for each in main if each.extractor))
+    kinds = {
+        "detectors": [name for name in (*DETECTORS, *SHALLOW) if evidence.method(None, name) is None],
+        "extractors": [name for name in EXTRACTORS if evidence.method(name, "fanogan") is None],
+        "protocol": [name for name in PROTOCOLS if run and all(each.protocol != name for each in main)],
+    }
+    gaps = []
+    for option, names in kinds.items():
+        if names:
+            options = {"extractors": ",".join(run)} if option == "protocol" else {}
+            what = f"the {option.removesuffix('s')}{'s' * (len(names) > 1)} {listed(names)}"
+            entry = "benchmark" if option == "detectors" else "hybrid"
+            gaps.append((what, entry, options | {option: ",".join(names)}))
+    return gaps
 
 
-def _command(evidence: Evidence, what: Sequence[str], entry: str, options: Mapping[str, str]) -> Commands:
+def _command(evidence: Evidence, what: str, entry: str, options: Mapping[str, str]) -> Commands:
     limit, budgets = evidence.conditions
     main = [each for each in evidence.results if each.main]
     specs = dict.fromkeys("+".join(each.comparison.dataset.sources) for each in main)
@@ -57,4 +59,4 @@ def _command(evidence: Evidence, what: Sequence[str], entry: str, options: Mappi
     given = {"dataset": ",".join(specs), **options, "epochs": ",".join(map(str, budgets))}
     given |= {"seeds": ",".join(map(str, seeds))} | ({"limit": str(limit)} if limit else {})
     words = " ".join(f"-P {shlex.quote(f'{name}={value}')}" for name, value in given.items())
-    return Commands(f"To run {listed(what)}:", (f"mlflow run . -e {entry} {words}",))
+    return Commands(f"To run {what}:", (f"mlflow run . -e {entry} {words}",))

@@ -42,7 +42,8 @@ def _blocks(evidence: Evidence, number: str) -> list[Block]:
     datasets = _datasets(evidence, number)
     tables = {metric: _table(evidence, number, metric, columns, datasets) for metric in METRICS}
     blocks: list[Block] = _notes(evidence, number)
-    if not any(column.method and evidence.get(column.method, name) for column in columns for name, _ in datasets):
+    run = [each for name, _ in datasets for each in _results(evidence, name, columns) if each]
+    if not any(number in ("5.1", "5.2") or each.comparison.extractor for each in run):
         return [*blocks, Text("Ours: not run."), Fold("The study's figures", tuple(tables.values()))]
     blocks.append(tables["auroc"])
     details = [table for dataset, _ in datasets if (table := _detailed(evidence, number, dataset, columns))]
