@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from fanogan_mtl.data.usage import exclusive_lock, leftover_trash, move_to_trash
+from fanogan_mtl.text_table import text_table
 from fanogan_mtl.upkeep.stored import KINDS, Stored, list_stored, undriven_studies
 
 _DAY = 24 * 3600.0
@@ -53,7 +54,7 @@ def remove(data_dir: Path, prune: str, days: int) -> None:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         shutil.rmtree(trash, ignore_errors=True)
     if going:
-        print_table(going)
+        print_stored(going)
     click.echo(f"Removed {len(going)}, {shown_size(sum(each.size for each in going))}")
     if len(going) < len(asked):
         click.echo(f"Kept {len(asked) - len(going)} that a running process may be using")
@@ -65,13 +66,13 @@ def _is_asked_for(stored: Stored, prune: str, before: float) -> bool:
     return prune in ("all", stored.kind)
 
 
-def print_table(stored: Sequence[Stored]) -> None:
+def print_stored(stored: Sequence[Stored]) -> None:
     """Print one line per stored thing."""
-    click.echo(f"{'kind':12} {'size':>7}  {'last used':16}  what")
+    rows = [["kind", "size", "last used", "what"]]
     for each in stored:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.used))
-        click.echo(f"{each.kind:12} {shown_size(each.size):>7}  {used}  {each.name}")
-    click.echo("")
+        rows.append([each.kind, shown_size(each.size), used, each.name])
+    click.echo(f"{text_table(rows, left=(0, 2, 3))}\n")
 
 
 def with_progress(paths: Iterable[Path]) -> Iterable[Path]:
