@@ -1,4 +1,4 @@
-"""The one exception that a person's own mistake raises; how others are told: in one line, without passwords."""
+"""`UserError`, which a person's own mistake raises; and texts of any error in one line, without passwords."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def without_password(text: str) -> str:
 
 
 def one_line(error: BaseException, letters: int = 200) -> str:
-    """Tell an error in one line without passwords, cut to so many letters; an error without a text by its kind."""
+    """Give an error's text, or else its class's name, as one line of so many letters at most, without passwords."""
     text = without_password(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 
 def unshown(error: BaseException) -> str:
-    """Say in the place of a figure, or whatever else is only drawn, why it can't be."""
+    """Say why a figure can't be drawn, in its place."""
     return f"This can't be shown ({type(error).__name__}: {one_line(error)})."

@@ -1,9 +1,9 @@
 """Extractor, scaler and detector as one PyOD detector.
 
-Features are standardised one by one on the training rows before the detector sees them: squeezed into one global range
-instead, f-AnoGAN's feature term inverts the ranking of small classes (measured: AUROC 3 % on digit 8 of USPS).
-Principal components keep their scale to each other, which says how much each matters: one deviation for all of them
-(kNN on 150 components of MNIST's pixels: AUROC 94.9 %, and 88.7 % with each standardised).
+Each feature is standardised on the training rows before the detector sees it. With one global range instead, f-AnoGAN's
+feature term inverts the ranking of small classes (measured: AUROC 3 % on digit 8 of USPS).
+Principal components are divided by one deviation for all, for their relative scale says how much each matters (kNN on
+150 components of MNIST's pixels: AUROC 94.9 %, and 88.7 % with each standardised).
 """
 
 from __future__ import annotations

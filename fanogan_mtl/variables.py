@@ -1,4 +1,4 @@
-"""Environment variables that are set for a while, and then as they were."""
+"""Sets environment variables for a block of code, and restores them after it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 An autoencoder gives z: its code, the relative Euclidean distance and the cosine similarity of x and its reconstruction
 x'. An estimation network gives z's memberships in K components, from which mixture weights phi, means mu and
-covariances S of a batch follow. Trained together on normal rows to minimise
+covariances S of a batch follow. All are trained together on normal rows, to minimise
 
     mean |x - x'|^2 + energy_weight * mean E(z) + covariance_weight * sum of 1 / S_kjj
     E(z) = -log sum_k phi_k N(z; mu_k, S_k)
@@ -44,7 +44,7 @@ TUNED: dict[str, object] = {
     "covariance_weight": 0.0005,
     "output_activation": "linear",
 }
-"""Found on validation data of the sample sets; what each is worth stands above."""
+"""Found on validation data of the sample sets; `docs/detectors.md` says what each is worth."""
 
 VARIANCE_FLOOR = 1e-6  # added to every variance: a component may have one row, or rows that are all the same
 SMALLEST = 1e-12  # stands for 0 where a share is divided by or its logarithm taken
@@ -108,7 +108,7 @@ class DAGMM(DeepDetector):
     learning_rate : float
         Adam's.
     latent_dim : int
-        Width of the code; the mixture lives in two dimensions more.
+        Width of the code; the mixture has two dimensions more.
     hidden_widths : sequence of int
         Hidden layers of the encoder, input side first; the decoder mirrors them.
     estimation_widths : sequence of int

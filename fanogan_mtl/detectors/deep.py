@@ -71,7 +71,7 @@ class Preprocessing(nn.Module):
 
 
 class DeepDetector(BaseDetector):  # type: ignore[misc]
-    """Base of the deep detectors: everything but the network and its training.
+    """Base of the deep detectors: everything except the network and its training.
 
     A subclass stores its parameters in `__init__`, extends `_constraints`, and implements `_build`, `_train` and
     `_score`. Everything learned lives in `network_`, buffers included, so that its state dict is the whole detector.

@@ -11,7 +11,8 @@ minimised as well. Without, f(x) is the code, as in the paper.
 Otherwise than its authors and PyOD:
 
 - No pretraining as an autoencoder, which Ruff et al. start from: it made the ranking worse.
-- A centre coordinate at exactly 0 is moved to 0.1, too; PyOD leaves it, and zero weights would meet it.
+- A centre coordinate of exactly 0 is moved to 0.1 as well; PyOD leaves it at 0, which a network of zero weights
+  reaches.
 - The state after the last epoch counts. PyOD goes back to the epoch of the lowest loss.
 - Rows are scaled to [0, 1] as a whole, not standardised pixel by pixel. PyOD's second weight penalty (1e-6 times the
   norms) is left out; Adam's stays.
@@ -43,7 +44,7 @@ TUNED: dict[str, object] = {
     "batch_norm": True,
     "preprocessing": "gcn",
 }
-"""Found on validation data of the sample sets; what each is worth stands above."""
+"""Found on validation data of the sample sets; `docs/detectors.md` says what each is worth."""
 
 NEAREST_TO_ZERO = 0.1  # Ruff's: a centre coordinate at 0 is met by zero weights
 
@@ -96,7 +97,7 @@ class DeepSVDD(DeepDetector):
         Hidden layers of the encoder, input side first; the decoder mirrors them.
     autoencoder : bool
         As PyOD's `use_ae`: a decoder follows, and distance and reconstruction error of its output are minimised
-        together. Without it the code's distance is, as in the paper.
+        together. Without it, the distance of the code is minimised, as in the paper.
     batch_norm : bool
         Batch norm (without weights) in the encoder's hidden layers.
     dropout : float in [0, 1)

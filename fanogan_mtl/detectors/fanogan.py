@@ -1,15 +1,16 @@
 """f-AnoGAN: Schlegl et al. 2019, *f-AnoGAN: Fast unsupervised anomaly detection with generative adversarial networks*.
 
-A WGAN-GP (Gulrajani et al. 2017) learns a generator G and a critic with features f from normal rows; then an encoder E
-is trained izi_f, against the fixed G and f, to minimise what is the score, too (n pixels, n_d features):
+A WGAN-GP (Gulrajani et al. 2017) learns a generator G and a critic with features f from normal rows; then G and f stay
+fixed and an encoder E is trained (the paper's izi_f). It minimises A(x), which is also the score (n pixels, n_d
+features):
 
     A(x) = 1/n |x - G(E(x))|^2 + kappa/n_d |f(x) - f(G(E(x)))|^2
 
 Otherwise than its authors:
 
 - Fully connected networks for small images, as in the study, not convolutional residual ones.
-- Rows are standardised by one mean and one deviation and G's output is linear: a Tanh would have to fit the data's
-  range. E ends without Tanh.
+- Rows are standardised by one mean and one deviation, so G's output is linear: a Tanh can't reach values beyond 1. E
+  ends without Tanh as well.
 - The critic's and E's gradients are made by hand, equal to autograd's up to rounding.
 - E is optimised by Adam with its customary settings, 1e-3 and (0.9, 0.999).
 - E is trained afresh for each epoch budget, on random streams of its own, so that budgets are nested.
@@ -55,7 +56,7 @@ TUNED: dict[str, object] = {
     "encoder_widths": [256, 128],
     "start_at_mean": True,
 }
-"""Found on validation data of the sample sets; what each is worth stands above."""
+"""Found on validation data of the sample sets; `docs/detectors.md` says what each is worth."""
 
 
 class FAnoGANNetworks(nn.Module):

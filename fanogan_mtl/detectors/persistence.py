@@ -39,11 +39,11 @@ TRUSTED_TYPES = (
 
 
 class UnsavableDetector(UserError):
-    """A detector whose state has no form but pickle, or whose score of a new row means nothing by itself."""
+    """A detector that can only be saved by pickle, or whose score of a single new row means nothing."""
 
 
 def refuse_unservable(name: str) -> None:
-    """Raise `UnsavableDetector` in one line for a detector that can be compared, but not put into a model.
+    """Raise `UnsavableDetector` for a detector that can be compared, but not put into a model.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Any PyOD detector by class name, behind the check of `CheckedDetector`, and with what `third_party.mended` mends.
+"""Any PyOD detector by class name, checked by `CheckedDetector` and corrected by `third_party.mended`.
 
 Each class is an attribute of this module (`pyod_classes.GMM`), made on demand, so that pickle and skops find it by
-name. What still holds against one is in `third_party.caveats`.
+name. Faults that remain are in `third_party.caveats`.
 """
 
 from __future__ import annotations

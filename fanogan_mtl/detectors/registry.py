@@ -109,7 +109,7 @@ def takes(name: str, parameter: str) -> bool:
 
 
 def caveats(name: str) -> dict[str, str]:
-    """What holds against a detector, without importing it.
+    """Known faults of a detector, told without importing it.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def caveats(name: str) -> dict[str, str]:
     dict
         Mark -> one sentence for people; empty for a sound detector. The marks: `transductive` (the score of a row
         depends on the rows that it is scored with), `not repeatable`, `unreliable` (it ranks easy anomalies wrongly),
-        `unexamined` (a class of PyOD that nobody looked at).
+        `unexamined` (a class of PyOD that was not in the survey).
     """
     is_pyods = name.startswith(PYOD) and name not in OURS_INSTEAD_OF_PYOD
     return pyod_caveats(name.removeprefix(PYOD)) if is_pyods else {}

@@ -9,8 +9,8 @@
   rank the same with pixels in [0, 1] and in 0 to 255.
 - `LOF`: local outlier factor (Breunig et al. 2000). PyOD's.
 - `ECOD` (Li et al. 2022), `COPOD` (Li et al. 2020): tail probabilities under each feature's empirical distribution.
-  PyOD's formulas, but PyOD lets all rows scored together join that distribution, so that a row's score depends on its
-  company; here each row is scored as if it alone joined the training rows.
+  PyOD's formulas, but PyOD adds all rows that are scored together to that distribution, so that a row's score depends
+  on the others; here each row is added to the training rows alone.
 """
 
 from __future__ import annotations
@@ -108,16 +108,16 @@ class KNN(CheckedDetector, PyODKNN):  # type: ignore[misc]
 
 
 class IForest(CheckedDetector, PyODIForest):  # type: ignore[misc]
-    """How few random splits isolate a row.
+    """Isolation forest: the fewer random splits isolate a row, the more abnormal it is.
 
     Parameters
     ----------
     n_estimators : int
         Trees.
     max_samples : int, float in (0, 1] or "auto"
-        Training rows a tree: their number, their share, or at most 256.
+        Training rows per tree: their number, their share, or at most 256.
     max_features : int or float in (0, 1]
-        Features a tree: their number or their share.
+        Features per tree: their number or their share.
     contamination : float in (0, 0.5]
         Share of the training rows above the threshold.
     random_state : int
@@ -148,7 +148,7 @@ class IForest(CheckedDetector, PyODIForest):  # type: ignore[misc]
 
 
 class OCSVM(CheckedDetector, PyODOCSVM):  # type: ignore[misc]
-    """Distance outside a boundary around the training rows in a kernel's space.
+    """One-class support vector machine: distance outside a boundary around the training rows, in a kernel's space.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ class OCSVM(CheckedDetector, PyODOCSVM):  # type: ignore[misc]
 
 
 class LOF(CheckedDetector, PyODLOF):  # type: ignore[misc]
-    """How much sparser a row's surroundings are than its neighbours'.
+    """Local outlier factor: how much sparser the training rows lie around a row than around its neighbours.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One thread for every training and scoring: another number of threads gives other last bits."""
+"""Runs every training and scoring on one thread: with another number of threads, results differ in their last bits."""
 
 from __future__ import annotations
 

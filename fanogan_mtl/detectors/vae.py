@@ -1,7 +1,8 @@
 """VAE: Kingma and Welling 2014, *Auto-encoding variational Bayes*, with the capacity of Burgess et al. 2018,
 *Understanding disentangling in beta-VAE*, in PyOD's layout.
 
-An encoder gives mean and variance of q(z | x), a decoder g makes rows of z; trained on normal rows to minimise
+An encoder gives mean and variance of q(z | x), a decoder g makes rows of z; both are trained on normal rows, to
+minimise
 
     |x - g(z)|^2 + beta |KL(q(z | x), N(0, 1)) - capacity|,    z drawn from q(z | x)
 
@@ -9,8 +10,8 @@ and scored by |x - g(mean of q(z | x))|^2.
 
 Otherwise than PyOD:
 
-- KL is held at the capacity by its distance to it, as by Burgess et al. PyOD clamps KL to [0, capacity], so that it has
-  no gradient above (with PyOD's default of 0, nowhere).
+- The loss has the distance of KL to the capacity, as in Burgess et al. PyOD clamps KL to [0, capacity], so KL above the
+  capacity has no gradient (with PyOD's default of 0, none anywhere).
 - The score draws no noise; PyOD's differs from call to call.
 - Rows are scaled to [0, 1], which the sigmoid can reach, not standardised pixel by pixel.
 - A last batch of fewer rows is trained on, too. The score is the squared error, of which PyOD's is the root.
@@ -46,7 +47,7 @@ TUNED: dict[str, object] = {
     "weight_decay": 0.0,
     "preprocessing": "standard",
 }
-"""Found on validation data of the sample sets; what each is worth stands above."""
+"""Found on validation data of the sample sets; `docs/detectors.md` says what each is worth."""
 
 LOG_VARIANCE_RANGE = (-30.0, 20.0)  # PyOD's; beyond, its exponential overflows
 

@@ -1,7 +1,7 @@
-"""Whether a threshold raises false alarms as rarely as it is meant to.
+"""Checks whether a threshold raises false alarms as rarely as it is meant to.
 
-It is set at a quantile of training scores. Of a detector that knows its training rows better than others (PCA with few
-rows, neighbours with themselves among them), new normal rows score higher, and more of them lie above it.
+A threshold is a quantile of the training scores. Some detectors give their own training rows lower scores than new
+normal rows (PCA with few rows, nearest neighbours that count the row itself), so more of the new rows lie above it.
 """
 
 from __future__ import annotations

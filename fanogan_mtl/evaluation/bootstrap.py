@@ -1,4 +1,4 @@
-"""How far the AUROC of scored tests would move with other test images: bootstrap percentile intervals (Efron 1979)."""
+"""Bootstrap percentile intervals (Efron 1979): how far the mean AUROC would move with other test images."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _LEVEL = 0.025  # of being marked as worse than chance by accident, per comparis
 
 @dataclass(frozen=True)
 class Checks:
-    """What is measured of one cell at its last budget; its fields are plain JSON values.
+    """The measurements of one cell at its last budget; its fields are plain JSON values.
 
     Attributes
     ----------

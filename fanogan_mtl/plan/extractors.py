@@ -1,4 +1,4 @@
-"""Which extractors a person chose, and what each of them learns from."""
+"""Reads which extractors a person chose, and plans what each of them learns from."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class Pretrainings:
     def make(
         self, choice: ExtractorChoice, pool: DatasetSpec, seed: int, held_out_class: str | None = None
     ) -> Pretraining:
-        """One extractor's training on a pool of domains.
+        """Plan one extractor's training on a pool of domains.
 
         Raises
         ------
@@ -218,7 +218,7 @@ def check_unseen(
 
 
 def sentence(description: Mapping[str, Any]) -> str:
-    """One sentence on what an extractor had seen."""
+    """Say in one sentence what an extractor had seen."""
     sees = extractor_kind(description["extractor"]).sees
     domains = ", ".join(description["domains"])
     without = description["held_out_class"]

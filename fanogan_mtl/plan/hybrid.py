@@ -41,7 +41,7 @@ class HybridPlan:
 
 
 def make_hybrid_plan(options: HybridOptions, find_study: FindStudy | None = None) -> HybridPlan:
-    """Check every option, prepare the data, and lay out extractors and cells.
+    """Check every option, prepare the data, and plan extractors and cells.
 
     Raises
     ------

@@ -18,18 +18,18 @@ def option(default: str, help: str, changes_numbers: bool = True) -> Any:
     Parameters
     ----------
     default : str
-        Never empty: MLflow passes no empty parameter on.
+        Never empty, as MLflow does not pass on an empty parameter.
     help : str
         What it means, in one sentence or two, as `--help` and `docs/parameters.md` show it.
     changes_numbers : bool
-        False for an option that says how something is run, not what: the report leaves it out of the commands by
-        which a sweep is done again.
+        False for an option that says how something is run, not what; the report leaves it out of the commands that
+        repeat a sweep.
     """
     return field(default=default, metadata={"help": help, "changes_numbers": changes_numbers})
 
 
 def shown_again(options: type[Any]) -> dict[str, str]:
-    """Options that change a number, with their defaults: what a command must name to do the same again."""
+    """Options that change a number, with their defaults: a command that repeats a sweep must name these."""
     return {each.name: str(each.default) for each in fields(options) if each.metadata["changes_numbers"]}
 
 

@@ -1,4 +1,4 @@
-"""The plan of a sweep: options as typed become checked data sets, comparisons and cells, before anything is trained."""
+"""Makes the plan of a sweep: options as typed become checked data sets, comparisons and cells; nothing is trained."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Execution:
             prepare_processes()
 
     def open_workers(self) -> Workers:
-        """Workers to be used in a `with`."""
+        """Open the workers, in a `with`."""
         return Workers(self.workers, self.cluster)
 
     @property
@@ -108,9 +108,11 @@ class Plan:
 
     @property
     def cells(self) -> list[Cell]:
-        """All cells; one of each comparison first, with all checks: what is wrong or slow shows in the first minute.
+        """All cells in the order they run.
 
-        Then data set by data set, its comparisons in turn: with short cells between long ones, recording keeps pace.
+        First one of each comparison, with all checks, so that what is wrong or slow
+        shows early. Then data set by data set, its comparisons in turn: with short cells between long ones, recording
+        keeps pace.
         """
         cells = [replace(each.cells[0], untrained=True) for each in self.comparisons]
         for _, own in groupby(self.comparisons, key=lambda each: each.dataset.name):
@@ -225,7 +227,7 @@ def read_where(options: WhereOptions) -> Execution:
 
 
 def read_execution(options: BenchmarkOptions) -> Execution:
-    """Check the options that say how, not what."""
+    """Check the options that say how cells are run."""
     return replace(
         read_where(options),
         log_models=read.parse_choice("log_models", options.log_models, ("none", "best", "all")),

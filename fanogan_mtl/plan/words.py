@@ -112,7 +112,7 @@ def parse_workers(text: str) -> int:
 
 
 def parse_scheduler(text: str, data_dir: Path) -> Cluster | None:
-    """Read the address of a Dask scheduler, and see that its cluster can be used; `none` is workers of our own."""
+    """Read the address of a Dask scheduler, and check that its cluster can be used; `none` is this machine alone."""
     if text == "none":
         return None
 
@@ -123,7 +123,7 @@ def parse_scheduler(text: str, data_dir: Path) -> Cluster | None:
 
 
 def parse_data_dir(text: str) -> Path:
-    """Read the folder of prepared data (`auto`: the user's cache), and see that it can be written."""
+    """Read the folder of prepared data (`auto`: the user's cache), and check that it can be written."""
     folder = default_data_dir() if text == "auto" else Path(text).expanduser().resolve()
     try:
         try_writing(folder)
@@ -134,7 +134,7 @@ def parse_data_dir(text: str) -> Path:
 
 
 def try_writing(folder: Path) -> None:
-    """Make a folder, and write into it and remove again; raises `OSError` where that can't be done."""
+    """Make a folder, and write a file into it and remove it; raises `OSError` where that can't be done."""
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".writable-{os.getpid()}"
     probe.touch()

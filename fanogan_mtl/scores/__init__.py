@@ -1,1 +1,1 @@
-"""Images scored by a served model: which files, the table of their scores, and the pages that show them."""
+"""Scores images by a served model: finds the files, writes the table of scores, and makes the pages that show them."""

@@ -22,7 +22,7 @@ def list_images(text: str) -> dict[str, Path]:
     ----------
     text : str
         A folder, of which all files are taken (sorted; hidden ones and what systems leave there aside), or a text file
-        with one path a line, relative to its own folder. What is no image among them becomes a row with an error.
+        with one path per line, relative to its own folder. What is no image among them becomes a row with an error.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def read_image_file(path: Path) -> Pixels:
 
 
 def masks_among(names: Iterable[str]) -> set[str]:
-    """Those of a folder's files (paths relative to it) that are masks, by what they or their folders are called."""
+    """Find the masks among a folder's files (paths relative to it), by the names of files and folders."""
     folders: dict[str, set[str]] = {}
     files: dict[str, list[str]] = {}
     for name in names:

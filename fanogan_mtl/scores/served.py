@@ -1,4 +1,4 @@
-"""Models of heads out of MLflow, for entries that score with them."""
+"""Loads models from MLflow for the entries that score with them."""
 
 from __future__ import annotations
 

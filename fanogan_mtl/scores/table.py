@@ -64,7 +64,7 @@ def open_journal(output: Path, facts: Mapping[str, Any], heads: Sequence[str]) -
     output : Path
         Where the table will be.
     facts : mapping
-        What it is made of, as JSON values: another run must give the same to go on.
+        What the scores are of, as JSON values; a later run must give the same to go on.
     heads : sequence of str
         In the order of an image's rows.
 

@@ -1,4 +1,4 @@
-"""The page to try a model in a browser: an image comes in, what each head says of it comes out."""
+"""The page to try a model in a browser: a person gives an image, and sees what each head says of it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ STYLE = """
 
 
 def make_page(model: Model, name: str) -> tuple[gr.Blocks, dict[str, Any]]:
-    """Build the page, and what its launch needs to look as it should."""
+    """Build the page, and the options for its launch that give it its looks."""
     import gradio as gr
 
     names = [head.spec.name for head in model.heads]
@@ -162,7 +162,7 @@ def pictures_html(model: Model, image: Pixels, name: str) -> str:
 
 
 def drawn_digit(drawing: dict[str, Any] | None) -> Pixels | None:
-    """White strokes on black, whatever the canvas looks like; None without a stroke."""
+    """Make white strokes on black of a drawing on any canvas; None without a stroke."""
     if not drawing or not drawing["layers"]:
         return None
     strokes: Pixels = drawing["layers"][0][..., 3]

@@ -1,8 +1,8 @@
 """Where in an image an anomaly is: heat maps.
 
 A detector of pixels that reconstructs shows its residual. For the others, and for detectors on features, the map is
-made by occlusion (Zeiler and Fergus 2014): each square of a grid is painted over with the image's mean, and the square
-counts as much as the score falls.
+made by occlusion (Zeiler and Fergus 2014): each square of a grid in turn is painted over with the image's mean, and the
+square's value is how much the score falls.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads what a request holds without trusting it, and answers it."""
+"""Answers a request to a served model; its content is checked before use, as anyone may have sent it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOTHING = "there is no image in the request"
 
 
 class RequestError(MlflowException):
-    """What is wrong with a request, in one line: a 400 by MLflow's server."""
+    """A request that can't be answered: its text is one line, and MLflow's server answers 400."""
 
     def __init__(self, message: str) -> None:
         self._message = message
@@ -33,7 +33,7 @@ class RequestError(MlflowException):
 
     @property
     def message(self) -> str:
-        """The one line. MLflow's server puts the whole request before it, so what is set is dropped."""
+        """The one line; setting it does nothing, as MLflow's server would put the whole request before it."""
         return self._message
 
     @message.setter
@@ -81,7 +81,7 @@ def answer(model: Model, model_input: Any, parameters: Mapping[str, Any]) -> pd.
 
 
 def answer_table(heads: tuple[Head, ...], scores: NDArray[np.float64], threshold: float | None = None) -> pd.DataFrame:
-    """Lay out scores (images, heads) as rows, image by image; `threshold` instead of the heads' own."""
+    """Lay out scores (images, heads) as rows, image by image; `threshold` replaces the heads' own."""
     thresholds = np.array([head.threshold if threshold is None else threshold for head in heads])
     probabilities = [head.spec.calibration.probabilities(scores[:, at]) for at, head in enumerate(heads)]
     return pd.DataFrame(

@@ -73,7 +73,7 @@ def score_images(model: Model, heads: Sequence[Head], images: Iterable[Pixels]) 
 
 
 def head_scores(head: Head, rows: Rows, what: str, first: int = 0) -> NDArray[np.float64]:
-    """One head's scores of rows; an error names the row that can't be scored, the first being `what` number `first`."""
+    """Score rows by one head; an error names the row that can't be scored, where row 0 is `what` number `first`."""
     try:
         scores: NDArray[np.float64] = head.detector.decision_function(rows)
     except ValueError as error:  # scores that come out as infinity, as of pixels that training never saw
@@ -84,7 +84,7 @@ def head_scores(head: Head, rows: Rows, what: str, first: int = 0) -> NDArray[np
 
 
 def input_of(model: Model, head: Head) -> Input:
-    """What a head's rows are made of."""
+    """What a head's rows are made with: its preparation and its extractor."""
     key, preparation = head.spec.extractor, head.spec.preparation
     assert preparation is not None
     return key, preparation if key is None else extractor_preparation(preparation, model.extractors[key].input_spec)

@@ -1,1 +1,1 @@
-"""What runs need beside their cells, and what they leave: extractors, features, workers elsewhere, models."""
+"""What runs need besides their cells (extractors, features, workers elsewhere), and models made of their results."""

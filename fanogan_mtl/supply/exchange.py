@@ -1,4 +1,4 @@
-"""For workers that don't share the data folder: data and detectors travel as artifacts of a run in MLflow.
+"""Serves workers that don't share the data folder: data and detectors travel as artifacts of an MLflow run.
 
 Each worker fetches the data once, into its own data folder, and trained detectors come back the same way; nothing but
 results passes the scheduler.
@@ -64,7 +64,7 @@ class Exchange:
 
     @property
     def uri(self) -> str:
-        """The tracking server as it is reached from here."""
+        """The tracking server's address, as this process reaches it."""
         return os.environ.get("MLFLOW_TRACKING_URI", self.tracking_uri)
 
     def holds(self, extractor_keys: Iterable[str]) -> bool:
@@ -72,7 +72,7 @@ class Exchange:
         return {f"extractors/{key}" for key in extractor_keys} <= set(self.folders)
 
     def leave(self, folder: Path, name: str) -> None:
-        """Put a folder there."""
+        """Upload a folder."""
         from mlflow import MlflowClient
 
         with TemporaryDirectory() as temporary:
@@ -85,7 +85,7 @@ class Exchange:
             _patiently(lambda: MlflowClient(self.uri).log_artifact(self.run_id, str(packed), place))
 
     def take(self, name: str, folder: Path) -> None:
-        """Fetch what was put there under a name, into a folder that exists."""
+        """Download what was uploaded under a name, into a folder that exists."""
         from mlflow.artifacts import download_artifacts
 
         address = {"run_id": self.run_id, "artifact_path": f"{ROOT}/{name}.tar", "tracking_uri": self.uri}
@@ -96,7 +96,7 @@ class Exchange:
 
     @contextmanager
     def at_hand(self) -> Iterator[Path]:
-        """On a worker: while active, all data are in its own data folder."""
+        """On a worker: fetch all data into its own data folder, and use them from there while active."""
         os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
         data_dir = default_data_dir()
         for name in self.folders:
@@ -158,7 +158,7 @@ def opened_exchange(
 
 
 def cell_task(exchange: Exchange | None, execution: Execution) -> Callable[[Cell], CellResult]:
-    """Function that trains a cell on a worker, from the shared data folder or through the exchange."""
+    """Make the function that trains a cell on a worker, from the shared data folder or through the exchange."""
     if exchange:
         keeps = execution.kept_models is not None
         return partial(_cell_away, exchange=exchange, device=execution.device, keeps=keeps)
@@ -168,14 +168,14 @@ def cell_task(exchange: Exchange | None, execution: Execution) -> Callable[[Cell
 def trial_task(
     exchange: Exchange | None, execution: Execution, is_hopeless: Callable[[ReachedBudget], bool]
 ) -> Callable[[Trial], TrialResult]:
-    """Function that runs a trial on a worker."""
+    """Make the function that runs a trial on a worker."""
     if exchange:
         return partial(_trial_away, exchange=exchange, device=execution.device, is_hopeless=is_hopeless)
     return partial(run_trial, data_dir=execution.data_dir, device=execution.device, is_hopeless=is_hopeless)
 
 
 def head_task(exchange: Exchange | None, execution: Execution) -> Callable[[HeadTask], Calibration]:
-    """Function that makes a head on a worker; with an exchange, the head must be fetched from it afterwards."""
+    """Make the function that makes a head on a worker; with an exchange, the head must be fetched afterwards."""
     if exchange:
         return partial(_head_away, exchange=exchange, device=execution.device)
     return partial(make_head, data_dir=execution.data_dir, device=execution.device)

@@ -50,12 +50,12 @@ def obtain_extractors(
     execution: Execution,
     workers: Workers,
 ) -> dict[str, str]:
-    """Have every extractor in the data folder and in MLflow; train what is in neither.
+    """Bring every extractor into the data folder and into MLflow; train those that are in neither.
 
     Parameters
     ----------
     parent_id : str
-        Under whose run new ones are recorded.
+        The run under which new ones are recorded.
     pretrainings : mapping
         By key.
 
@@ -133,7 +133,7 @@ def recorded_extractors(tracking: Tracking) -> dict[str, str]:
 def fetch_extractors(tracking: Tracking, keys: Iterable[str], data_dir: Path) -> None:
     """Fetch extractors from MLflow that the data folder lacks.
 
-    One that is gone from MLflow's artifacts is told, and stays missing.
+    One whose artifacts are gone stays missing; a line says so.
     """
     for key in keys:
         if in_use(extractor_folder(data_dir, key)):

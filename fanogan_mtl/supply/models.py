@@ -45,7 +45,7 @@ from fanogan_mtl.tracking.records import Record
 
 
 def prepare_models() -> None:
-    """Import what MLflow needs to try a model, in a thread: while workers start, a sweep has nothing else to do."""
+    """Import, in a thread, what MLflow needs to try a model: a sweep has nothing else to do while its workers start."""
     Thread(target=import_module, args=("torchvision",)).start()
 
 
@@ -138,7 +138,7 @@ def make_model(
 
 
 def obtain_inputs(tracking: Tracking, heads: Sequence[ChosenHead], execution: Execution, workers: Workers) -> set[str]:
-    """Have the heads' extractors and features in the data folder; give the extractors' keys.
+    """Bring the heads' extractors and features into the data folder; give the extractors' keys.
 
     Raises
     ------
@@ -159,9 +159,8 @@ def obtain_inputs(tracking: Tracking, heads: Sequence[ChosenHead], execution: Ex
 def model_preparation(spec: DatasetSpec, data_dir: Path) -> Preparation | None:
     """How a model prepares images for the heads of a data set; None for vectors.
 
-    The members of a pool may each be prepared in their own way, and a served image doesn't say of which it is: where
-    they differ, it is only resized and recoloured. Of their depths the smallest holds: that of members without 16-bit
-    images is the largest.
+    Members of a pool may be prepared in different ways, and a served image doesn't say to which it belongs: then it is
+    only resized and recoloured. The smallest of their depths is used; members without 16-bit images have the largest.
     """
     found = [found_preparation(parse_source(text), data_dir) for text in spec.sources]
     preparations = [each for each in found if each]

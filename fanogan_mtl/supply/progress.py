@@ -84,7 +84,7 @@ class TaskProgress:
     watch : callable, optional
         Gives a text.
     done : int
-        Of the total, how many were done before.
+        How many of the total were done before.
     """
 
     def __init__(self, what: str, total: int, watch: Callable[[], str] | None = None, done: int = 0) -> None:

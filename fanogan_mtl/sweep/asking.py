@@ -20,10 +20,10 @@ def ask_submitter(channel: str, key: str, question: Any) -> Any:
     Parameters
     ----------
     channel : str
-        What `answering` gave: several processes may use one cluster.
+        What `answering` yielded; processes that share a cluster have different ones.
     key : str
-        Tells the question from others. A task that runs twice, since its worker was lost, asks twice under one key, and
-        must get the same answer: that is the answering function's duty.
+        Names the question. A task that runs twice, because its worker was lost, asks twice under one key; the answering
+        function must then answer the same.
     question : plain data
 
     Raises

@@ -41,7 +41,7 @@ EXAMPLES = 8  # test images kept with their reconstructions
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared with what: one detector in one setting on one data set, or on an extractor's features of it.
+    """What a table compares: one detector in one setting on one data set, or on an extractor's features of it.
 
     Parameters
     ----------
@@ -57,13 +57,13 @@ class Comparison:
     limit : int or None
         At most so many training and so many test images per class.
     extractor : str or None
-        Name of what made the features; the detector sees pixels without.
+        What makes the features; None where the detector sees pixels.
     learned : str or None
         Digest of how and from what the extractor learned, the seed aside.
     protocol : {"paper", "unseen-class", "unseen-domain", "logged"} or None
-        What the extractor had seen; a logged one says so itself.
+        What the extractor had seen; `logged` for an extractor out of MLflow, whose own description says it.
     common_scale : bool
-        Whether the features keep their scale to each other, as principal components do; see `Hybrid`.
+        Whether all features are divided by one deviation, as principal components are; see `Hybrid`.
     """
 
     dataset: DatasetSpec
@@ -86,7 +86,7 @@ class Comparison:
 
     @property
     def unit(self) -> str:
-        """What a row of its data is: `images`, or `rows` of a table."""
+        """What its test rows are called: `images`, or `rows` of a table."""
         return "rows" if self.dataset.holds_vectors else "images"
 
     @property
@@ -113,7 +113,7 @@ class Cell:
     anomalous_class : str or None
         The only class that counts as anomaly; all others by default.
     untrained : bool
-        Whether the checks compare with the untrained network, too: once a comparison is enough. No part of the key.
+        Whether the checks score the untrained network as well, which one cell per comparison does. Not in the key.
     """
 
     comparison: Comparison
@@ -222,7 +222,7 @@ def train_detector(cell: Cell, budget: int, data_dir: Path, device: str = "auto"
 def build_detector(
     cell: Cell, device: str = "auto", otherwise: Mapping[str, Any] = MappingProxyType({})
 ) -> BaseDetector:
-    """Make the cell's untrained detector; `otherwise` has parameters, of those that it takes, with other values."""
+    """Make the cell's untrained detector; `otherwise` replaces values of those parameters that it takes."""
     name = cell.comparison.detector
     own = {"random_state": cell.seed, "device": device, **otherwise}
     own = {parameter: value for parameter, value in own.items() if takes(name, parameter)}
@@ -233,7 +233,7 @@ def build_detector(
 
 
 def split_of(cell: Cell, data_dir: Path) -> tuple[Split, Callable[[Part], NDArray[np.float32]]]:
-    """The cell's split, and what gives the rows (n, d) of a part."""
+    """Give the cell's split, and a function that gives the rows (n, d) of a part."""
     dataset, rows_of = _data_of(cell, data_dir)
     split = one_vs_rest(dataset, cell.normal_class, cell.seed, cell.comparison.limit, cell.anomalous_class)
     if cell.extractor_key is not None:

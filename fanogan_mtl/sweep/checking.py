@@ -46,7 +46,7 @@ def check_cell(
     unmoved : detector, optional
         The same detector, unfitted, with the parameters of `UNMOVED`.
     third_party : bool
-        Whether to try if the detector scores a row by the rows beside it.
+        Whether to measure if a row's score depends on the rows scored with it.
     """
     validation, test = split.validation, split.test
     scores, tested = np.concatenate([validation_scores, test_scores]), content_hashes(test.pixels)

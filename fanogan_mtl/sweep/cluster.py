@@ -48,7 +48,7 @@ class Cluster:
 
 
 class WrongWorker(UserError):
-    """A worker that would give other results than this process."""
+    """Raised for a worker that would give other results than this process."""
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def connected(address: str) -> Iterator[Client]:
 
 
 def check_cluster(address: str, data_dir: Path, waiting: Callable[[], object] = lambda: None) -> Cluster:
-    """See that a cluster's workers give the results that this process would.
+    """Check that a cluster's workers give the results that this process would.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def check_cluster(address: str, data_dir: Path, waiting: Callable[[], object] = 
 
 
 def check_versions(worker: str, found: dict[str, str], wanted: dict[str, str]) -> None:
-    """See that a worker has the same versions.
+    """Check that a worker has the same versions.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def check_versions(worker: str, found: dict[str, str], wanted: dict[str, str]) -
 
 @dataclass(frozen=True)
 class Checked:
-    """A function for workers that may have joined after the cluster was checked."""
+    """A function that checks its worker first, as a worker may join after the cluster was checked."""
 
     function: Callable[[Any], Any]
     versions: dict[str, str]

@@ -24,7 +24,7 @@ def comparison_parameters(detector: str, chosen: Mapping[str, Any]) -> str:
 def pretraining_parameters(extractor: str, chosen: Mapping[str, Any]) -> str:
     """All parameters that an extractor depends on, as JSON: its defaults with the chosen ones over them.
 
-    Where None stands for the architecture's own number, that number is there.
+    None is replaced by the architecture's own number, where it stands for one.
     """
     parameters = make_extractor(extractor, **chosen).settled_parameters()
     plain = {name: value for name, value in parameters.items() if name not in {"random_state", "device"}}

@@ -1,4 +1,4 @@
-"""A pretraining is one extractor's training, as a cell is a detector's: what it is, what it does, what it leaves."""
+"""A pretraining is one extractor's training, as a cell is a detector's; here it is described, run and read back."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Pretraining:
 
     @cached_property
     def key(self) -> str:
-        """Digest of all that the extractor depends on: names of data sets aside, what is learned from is in it."""
+        """Digest of all that the extractor depends on: not of the data sets' names, but of the images learned from."""
         parameters = dict(json.loads(self.parameters))
         if parameters.get("weights"):
             parameters["weights"] = _file_digest(Path(parameters["weights"]).expanduser())
@@ -76,7 +76,7 @@ class Pretraining:
 
 @dataclass(frozen=True)
 class FeatureTask:
-    """Features to be computed: of one source, by one extractor, of at most so many images per class."""
+    """Features to compute: of one source's images, at most so many per class, by one extractor."""
 
     extractor_key: str
     source: DatasetSpec
@@ -194,7 +194,7 @@ def learned_from(data_dir: Path, key: str) -> NDArray[np.uint64]:
 
 
 def description_of(data_dir: Path, key: str) -> dict[str, Any]:
-    """What is known of a trained extractor."""
+    """Read the description saved with a trained extractor."""
     return read_description(extractor_folder(data_dir, key))
 
 

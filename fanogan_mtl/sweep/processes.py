@@ -1,7 +1,7 @@
-"""Worker processes of this machine: forked from one process that has imported what they need, once for all of them.
+"""Worker processes of this machine, forked from one process that has imported what they need.
 
-That process ends with the one that started it, as its children do. Dask gives it the environment they are to have only
-where it is Dask that starts it.
+That process and its children end with the process that started it. Dask sets `ENVIRONMENT` only in a process that it
+starts itself; this one is started here, with it, and the workers inherit it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ IMPORTED = [
 
 
 def prepare_processes() -> None:
-    """Start the process that imports, unless it is there; it works beside whatever the caller does next."""
+    """Start the process that imports, unless it runs already; it imports while the caller goes on."""
     import dask
     from distributed.utils import get_mp_context
 

@@ -10,7 +10,7 @@ from fanogan_mtl.sweep.result import DoneCell
 
 @dataclass(frozen=True)
 class Tested:
-    """Test rows of cells: of the one with the fewest and of the one with the most.
+    """Smallest and greatest numbers of test rows among cells.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ def rows_tested(cells: Iterable[DoneCell]) -> Tested:
 
 
 def together(several: Iterable[Tested]) -> Tested:
-    """Join what several comparisons rest on, at least one."""
+    """Join the counts of several comparisons, at least one."""
     several = list(several)
     return Tested(
         min(each.n_normal_min for each in several),

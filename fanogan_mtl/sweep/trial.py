@@ -46,7 +46,7 @@ class TrialResult:
     Attributes
     ----------
     reports : tuple of ReachedBudget
-        One a budget; of a detector without epochs, one at the last.
+        One per budget; a detector without epochs has only the last.
     pruned : bool
         Whether it was stopped before the last budget.
     seconds : float
@@ -63,7 +63,7 @@ def run_trial(trial: Trial, data_dir: Path, device: str, is_hopeless: Callable[[
     Parameters
     ----------
     is_hopeless : callable
-        Told what is reached at each budget but the last; says whether to stop there.
+        Called with what is reached at each budget except the last; says whether to stop there.
     """
     start = time.perf_counter()
     reports: list[ReachedBudget] = []

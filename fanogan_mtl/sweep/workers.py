@@ -1,4 +1,4 @@
-"""Run tasks on Dask workers: lost workers' tasks go elsewhere, failing ones are reported, the others go on."""
+"""Runs tasks on Dask workers: a lost worker's tasks run elsewhere, and a task that fails stops no other."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome(Generic[Item, Result]):
-    """One task's end: its item, and either the result or the failure; `running` holds what is worked on now."""
+    """How one task ended: its item, and either the result or the failure; `running` has the items worked on now."""
 
     item: Item
     result: Result | None
@@ -138,12 +138,12 @@ def run_tasks(
 ) -> Iterator[Outcome[Item, Result]]:
     """Apply a function to every item on the workers; yield each outcome as it comes.
 
-    With `ahead`, a worker finds its next task waiting. Without, an item is asked for when a worker is free and the
-    outcomes before it are dealt with, as where items depend on those.
+    With `ahead`, the next task waits at each worker. Without, the next item is taken only when a worker is free and the
+    caller has dealt with all outcomes so far, which is for items that depend on them.
 
     A result is handed over and forgotten at once, and only a few tasks per worker are on the cluster at a time: memory
-    does not grow with the number of items, and a worker that dies takes no finished result with it. Dask gives up a
-    task whose workers died four times, and the innocent ones that waited there: each of those runs once more, alone.
+    does not grow with the number of items, and a worker that dies takes no finished result with it. After four dead
+    workers Dask gives up a task, and with it others that only waited on those workers: each runs once more, alone.
     """
     from distributed import KilledWorker
 

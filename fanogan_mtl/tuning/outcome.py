@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def compared(
     tuning: Tuning, study: Study, best: FrozenTrial, results: Mapping[str, ComparisonResult]
 ) -> tuple[list[list[str]], str]:
-    """The table of the default and the best setting, its head first, and one sentence on it."""
+    """Make the table of the default and the best setting (its head first), and one sentence on it."""
     datasets = [each.dataset.name for each in tuning.plan.comparisons]
     head = ["setting", *tuning.space, "validation AUROC"]
     head += ["test AUROC"] if len(datasets) == 1 else [f"test {name}" for name in datasets]
@@ -45,7 +45,7 @@ def compared(
 
 
 def judged(tuning: Tuning, study: Study, best: FrozenTrial) -> tuple[PlannedComparison, ...]:
-    """The comparisons that meet the test: the default's, unless it failed, and the best's, unless it is the default."""
+    """Give the comparisons to be tested: the default's, unless it failed, and the best's, unless it is the default."""
     tuned = tuning.comparisons(best.user_attrs["parameters"], f"{STUDY}{study.study_name}")
     default = tuning.plan.comparisons if default_trial(study) else ()
     known = {each.comparison.key for each in default}

@@ -49,7 +49,7 @@ def take_over(tracking: Tracking, run_id: str, study: Study) -> None:
 
 
 def record_trial(tracking: Tracking, run_id: str, study: Study, trial: FrozenTrial) -> None:
-    """Write the run of a trial that has ended, and only then call it so."""
+    """Write the run of a trial that has ended; its status is set last."""
     stored = trial.user_attrs
     name = f"trial {trial.number}" + (" (default)" if stored.get("is_default") else "")
     state = {"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed")
@@ -71,7 +71,7 @@ def record_trial(tracking: Tracking, run_id: str, study: Study, trial: FrozenTri
 def record_best(
     tracking: Tracking, run_id: str, detector: str, parameters: Mapping[str, Any], values: Mapping[str, float]
 ) -> None:
-    """Note in a search's run which setting did best, and what it reached."""
+    """Write the best setting and the metrics it reached into a search's run."""
     tags = names.pieces(
         schema.BEST_SETTING, json.dumps({"detector": detector, "parameters": parameters}, sort_keys=True)
     )

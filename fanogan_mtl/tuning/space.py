@@ -21,7 +21,7 @@ RESERVED = {"epochs": "epochs", "random_state": "seeds", "device": "device"}  # 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both included; whole ones if both are."""
+    """Numbers from `low` to `high`, both included; whole numbers if both of these are."""
 
     low: float
     high: float

@@ -32,7 +32,7 @@ class Trials:
     cells_of : callable
         Gives a setting's cells.
     total : int
-        Trials that the study is to have, complete or pruned.
+        Trials that the search shall have in the end, complete or pruned.
     timeout : float or None
         Seconds after which no trial is begun.
 
@@ -113,7 +113,7 @@ class Trials:
 
 
 def averaged(cells: Sequence[Cell], values: Sequence[float]) -> Summary:
-    """Summarise the values of cells as a comparison's are; a class of each data set is one of its own."""
+    """Summarise the values of cells as a comparison's are; classes of different data sets are different ones."""
     several = len({cell.comparison.dataset for cell in cells}) > 1
 
     def name(cell: Cell) -> str:

@@ -85,7 +85,7 @@ class Tuning:
 
 
 def make_tuning(options: TuneOptions, tracking: Tracking | None) -> Tuning:
-    """Check every option, prepare the data, and lay out what each trial does.
+    """Check every option, prepare the data, and plan what each trial does.
 
     Raises
     ------

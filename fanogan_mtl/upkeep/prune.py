@@ -1,4 +1,4 @@
-"""Sizes of what lies in a data folder, and its removal."""
+"""Tells the sizes of what lies in a data folder, and removes it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def total_line(stored: Sequence[Stored], data_dir: Path) -> str:
 
 
 def shown_size(size: float) -> str:
-    """A number of bytes as people read it."""
+    """Write a number of bytes for people."""
     power = 0
     while size >= 999.5 and power < len(_UNITS) - 1:
         size, power = size / 1000, power + 1
@@ -41,7 +41,7 @@ def shown_size(size: float) -> str:
 
 
 def remove(data_dir: Path, prune: str, days: int) -> None:
-    """Remove what is asked for (`prune` as in `CacheOptions`) and not in use, and say what became of it."""
+    """Remove what is asked for (`prune` as in `CacheOptions`) and not in use, and print what was removed."""
     with exclusive_lock(data_dir) as in_use_since:
         stored = list_stored(data_dir, with_progress)
         asked = [each for each in stored if _is_asked_for(each, prune, time.time() - days * _DAY)]

@@ -47,7 +47,7 @@ class Kind:
     Attributes
     ----------
     pattern : str
-        Regular expression of its things' names; any others are somebody else's.
+        Regular expression of the names this software gives; other files are left alone.
     describe : callable
         Path to words.
     what : str
@@ -110,12 +110,12 @@ KINDS = {
 
 
 def list_stored(data_dir: Path, looked_at: Callable[[Iterable[Path]], Iterable[Path]] = iter) -> list[Stored]:
-    """List what is there; what vanishes meanwhile is passed over.
+    """List what is there; what another process removes meanwhile is left out.
 
     Parameters
     ----------
     looked_at : callable
-        Wraps what is gone through, for a progress bar.
+        Wraps the paths, to show a progress bar.
     """
     folders = [(kind, data_dir / kind) for kind in KINDS]
     found = [(kind, path) for kind, folder in folders for path in _children(folder)]

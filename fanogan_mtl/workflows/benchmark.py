@@ -68,7 +68,7 @@ def run_plan(
     entry : str
         The entry point's name.
     prepare : callable, optional
-        Does what cells need before they can run.
+        Obtains what cells need before they can run.
     workers : Workers, optional
         Already at work; by default, workers of its own.
     """
@@ -98,7 +98,7 @@ def run_plan(
 def train_and_log(sweep: Sweep, workers: Workers, exchange: Exchange | None) -> dict[str, ComparisonResult]:
     """Train what is not done yet, and log the models; give the results by comparison key.
 
-    Where `sweep.take_up_lost` finds something afterwards, it has to be done once more.
+    If `sweep.take_up_lost` then finds lost results, it must be called once more.
     """
     train_cells(sweep, workers, exchange)
     results = read_results(sweep.tracking, sweep.plan.comparisons, sweep.comparison_runs)

@@ -1,4 +1,4 @@
-"""Gradients of perceptrons by hand: autograd takes as long again as the products of small matrices themselves.
+"""Gradients of perceptrons by hand: with small matrices, half of autograd's time is its own bookkeeping.
 
 A perceptron here is a list of linear layers with a leaky rectifier after each but the last (slope 0: a plain one), and
 after the rectifier, where there are masks, a product with its mask (dropout). The three steps are `forward`, `backward`
@@ -18,7 +18,7 @@ ALIGNMENT = 16  # values of 4 bytes; products of matrices that start elsewhere m
 
 
 def forward(layers: Sequence[nn.Linear], rows: Tensor, slope: float, masks: Sequence[Tensor] = ()) -> list[Tensor]:
-    """What goes into every layer, and last what comes out.
+    """Give the input of every layer, and last the output.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def forward(layers: Sequence[nn.Linear], rows: Tensor, slope: float, masks: Sequ
 def backward(
     layers: Sequence[nn.Linear], values: Sequence[Tensor], signal: Tensor, slope: float, masks: Sequence[Tensor] = ()
 ) -> list[Tensor]:
-    """Gradient with regard to what each layer gives (before the rectifier), from the one with regard to the last.
+    """Give the gradient with regard to each layer's output (before the rectifier), from the last layer's.
 
     Parameters
     ----------
@@ -80,6 +80,6 @@ def flatten_parameters(network: nn.Module) -> nn.Parameter:
 
 
 def times_slope(signal: Tensor, after: Tensor, slope: float) -> Tensor:
-    """Multiply by the leaky rectifier's slope, which the sign of its output tells."""
+    """Multiply by the slope of a leaky rectifier, which follows from the sign of its output."""
     product: Tensor = torch.ops.aten.leaky_relu_backward(signal, after, slope, True)  # a fifth of the time of `where`
     return product

@@ -16,7 +16,7 @@ NARROW = 16  # in a product of fewer columns, a row's last bits may depend on it
 
 
 class Linear(nn.Linear):
-    """Linear layer that, in evaluation, gives a row the same bits wherever in the batch it stands."""
+    """Linear layer whose output for a row is, in evaluation, the same bits at any place in the batch."""
 
     def forward(self, rows: Tensor) -> Tensor:
         """Map rows (n, in_features) to (n, out_features)."""
@@ -53,7 +53,7 @@ class Dense(nn.Module):
         self.dropout = dropout
 
     def forward(self, rows: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """Map rows (n, first width) to (n, last width); without `noise` nothing is dropped."""
+        """Map rows (n, first width) to (n, last width); there is no dropout without `noise`."""
         masks = self.masks(len(rows), noise) if noise is not None else ()
         for number, (linear, norm) in enumerate(zip(self.linear, self.norm, strict=True)):
             rows = self.activation(norm(linear(rows)))

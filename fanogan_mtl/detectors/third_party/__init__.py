@@ -1,1 +1,1 @@
-"""PyOD's own detectors: what is mended of them, and what holds against those that can't be."""
+"""PyOD's own detectors: what is corrected in them, and the known faults of those that can't be."""

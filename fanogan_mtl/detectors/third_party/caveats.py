@@ -1,4 +1,4 @@
-"""What holds against a third-party detector, measured by `python -m bench.detectors_survey` on PyOD 3.6.7."""
+"""Known faults of third-party detectors, measured by `python -m bench.detectors_survey` on PyOD 3.6.7."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ON_EASY_DATA = {
 
 
 def pyod_caveats(name: str) -> dict[str, str]:
-    """What holds against a class of PyOD: mark -> one sentence; see `registry.caveats`."""
+    """Known faults of a class of PyOD: mark -> one sentence; see `registry.caveats`."""
     found = {}
     if name in BY_COMPANY:
         found[TRANSDUCTIVE] = f"pyod:{name} scores a row by the rows that it is scored with: {BY_COMPANY[name]}."

@@ -1,4 +1,4 @@
-"""Whether a detector's score of a row depends on the rows that it is scored with."""
+"""Measures whether a detector's score of a row depends on the other rows scored with it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def company_dependence(detector: Any, rows: ArrayLike, scores: ArrayLike | None 
     Returns
     -------
     float, at least 0
-        Up to `TOLERANCE` where each row has a score of its own; infinity where the detector can't score so few.
+        At most `TOLERANCE` where a row's score depends on that row alone; infinity where the detector can't score so
+        few rows.
     """
     rows = np.asarray(rows)
     chosen = np.unique(np.linspace(0, len(rows) - 1, MOST_ROWS).astype(int))

@@ -1,4 +1,4 @@
-"""What is mended of single PyOD detectors (3.6.7), each at its root; what can't be is marked in `caveats`."""
+"""Corrections of single PyOD detectors (3.6.7), as mixins; what can't be corrected is marked in `caveats`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BATCH_ROWS = 32  # matrix products round differently in batches of other sizes
 
 
 class ScoredInFixedBatches(CheckedDetector):
-    """Scores rows in batches of a fixed size: alone, a row's score differs in the last bits (AE1SVM: fails)."""
+    """Scores rows in batches of a fixed size: in PyOD, a row scored alone differs in the last bits (AE1SVM fails)."""
 
     _batch_rows: ClassVar[int | None] = BATCH_ROWS
 
@@ -33,7 +33,7 @@ class ScoredAlone(CheckedDetector):
 
 
 class StandardisesByItself(ScoredInFixedBatches):
-    """PyOD divides what is constant in training by 1e-8 or 1e-6, so that one other pixel outweighs all; here by 1."""
+    """PyOD divides a feature that is constant in training by 1e-8 or 1e-6: a new value outweighs all; here by 1."""
 
     _deviations: ClassVar[str] = "X_std"
     """PyOD's attribute with each feature's deviation."""
@@ -62,7 +62,7 @@ class LearnsWithoutAnOddRow(StandardisesByItself):
 
 
 class LearnsFromWholeBatches(StandardisesByItself):
-    """PyOD drops the last batch unless it is whole, so that with fewer rows nothing is learned."""
+    """PyOD drops a last batch that is not full, so that it learns nothing from fewer rows than one batch."""
 
     batch_size: int
 
