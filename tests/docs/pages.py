@@ -44,7 +44,7 @@ def run_page(page: Path, project: Path, folder: Path, entry: str = "benchmark") 
                 _wait_for(port)
                 continue
             command = [sys.executable, "-c", code] if language == "python" else ["bash", "-ec", code]
-            done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=250)
+            done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=800)
             assert done.returncode == 0, f"{code}\n{done.stderr}"
             printed.append(done.stdout)
     finally:

@@ -25,7 +25,7 @@ def test_the_walk_through_of_a_new_kind_of_source_works(tmp_path: Path) -> None:
     def run(*words: str) -> str:
         done = subprocess.run(
             [sys.executable, *words], cwd=project, env=environment(tmp_path), capture_output=True, text=True,
-            timeout=250, preexec_fn=one_core,
+            timeout=800, preexec_fn=one_core,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

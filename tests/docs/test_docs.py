@@ -97,7 +97,7 @@ def test_the_walk_through_of_a_new_detector_works(tmp_path: Path) -> None:
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", *words], cwd=project, env=environment(tmp_path), capture_output=True, text=True,
-            timeout=250, preexec_fn=one_core,
+            timeout=800, preexec_fn=one_core,
         )  # fmt: skip
 
     tests = run("pytest", "tests/detectors/test_contract.py", "-k", "autoencoder", "-p", "no:cacheprovider")
