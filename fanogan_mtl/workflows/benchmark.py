@@ -132,7 +132,7 @@ def print_plan(plan: Plan, tracking: Tracking, timed: bool = True) -> int:
             f"{done} done" + (f", {failed} failed" if failed else "")
         )
     so_far = f"{len(state.done)} done, {len(state.failed)} failed"
-    todo = f"{len(pending)} to train_cells"
+    todo = f"{len(pending)} to train"
     if timed:
         seconds = duration(estimate_seconds(plan, pending)) if pending else "0 s"
         todo += f", about {seconds} with {plan.execution.n_workers} workers"

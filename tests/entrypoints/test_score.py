@@ -22,7 +22,7 @@ from project_runs import mlflow_run, recorded, run_inside, script, start_script,
 from fanogan_mtl.data.images.decode import ImageError
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan.options import ScoreOptions
-from fanogan_mtl.scores import images as image_list
+from fanogan_mtl.scores import images as images_room
 from fanogan_mtl.scores.contact_sheet import MOST_IMAGES, summarise
 from fanogan_mtl.scores.table import ScoredRow, append, complete, open_journal, read_rows
 from fanogan_mtl.serving.scoring import CHUNK_IMAGES
@@ -221,7 +221,7 @@ def test_a_file_without_permission_is_an_error(tmp_path: Path, monkeypatch: pyte
 
         monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(ImageError, match="Permission denied"):
-        image_list.read_image(path)
+        images_room.read_image_file(path)
 
 
 @pytest.mark.usefixtures("in_store")
@@ -401,32 +401,32 @@ def test_every_file_of_a_folder_is_listed_but_what_systems_leave(tmp_path: Path)
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / name).write_bytes(content)
     (tmp_path / "photos/link").symlink_to(tmp_path / "photos/below")
-    listed = image_list.list_images(str(tmp_path / "photos"))
+    listed = images_room.list_images(str(tmp_path / "photos"))
     assert list(listed) == sorted([*files, "link"])
     with pytest.raises(ImageError, match="not a file"):
-        image_list.read_image(listed["link"])
+        images_room.read_image_file(listed["link"])
 
 
 def test_a_folder_without_any_image_and_a_single_image_of_any_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(UserError, match="has no image: PNG, JPEG, TIFF, BMP or WebP files are taken"):
-        image_list.list_images(str(tmp_path))
+        images_room.list_images(str(tmp_path))
     Image.new("L", (4, 4)).save(tmp_path / "photo", "PNG")
     with pytest.raises(UserError, match="is one image"):
-        image_list.list_images(str(tmp_path / "photo"))
+        images_room.list_images(str(tmp_path / "photo"))
 
 
 def test_masks_are_told_from_the_images_of_a_folder() -> None:
     images = {"a/1.png", "b c/1.jpg", "label.png", "2.png"}
     masks = {"a/1_mask.png", "mask/1.png", "ground_truth/b/deep/1.png", "b c/gt/1.png", "a_mask/1.png"}
-    assert image_list.masks_among(images | masks) == masks
-    assert image_list.masks_among({"mask/1.png", "no_mask/1.png"}) == set()
+    assert images_room.masks_among(images | masks) == masks
+    assert images_room.masks_among({"mask/1.png", "no_mask/1.png"}) == set()
 
 
 def test_names_are_one_line_of_text_whatever_their_bytes(tmp_path: Path) -> None:
     for name in (b"caf\xe9.png", b"two\nlines.png", "größe.PNG".encode()):
         (tmp_path / os.fsdecode(name)).write_bytes(b"")
-    found = image_list.list_images(str(tmp_path))
+    found = images_room.list_images(str(tmp_path))
     assert sorted(found) == ["caf\\xe9.png", "größe.PNG", "two\\nlines.png"]
     assert all(path.exists() for path in found.values())
 

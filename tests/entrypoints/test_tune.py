@@ -40,7 +40,7 @@ def tune_inside(folder: Path, **options: str) -> subprocess.CompletedProcess[str
     @contextmanager
     def answering(_: Workers, answer: Callable[[Any], Any]) -> Iterator[str]:
         with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(sweep_trial, "ask", lambda channel, key, question: answer(question))
+            inner.setattr(sweep_trial, "ask_submitter", lambda channel, key, question: answer(question))
             yield "here"
 
     with pytest.MonkeyPatch.context() as patch:
