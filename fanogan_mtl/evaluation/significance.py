@@ -1,4 +1,4 @@
-"""Tests which differences between methods are more than chance (Demšar 2006), and says so in sentences.
+"""Which differences between methods are more than chance: tests over blocks (Demšar 2006), and sentences that say so.
 
 A block is one class of one data set, on which every method has an AUROC. SciPy and scikit-posthocs do the tests.
 """

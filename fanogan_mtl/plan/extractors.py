@@ -218,7 +218,7 @@ def check_unseen(
 
 
 def sentence(description: Mapping[str, Any]) -> str:
-    """Say in one sentence what an extractor had seen."""
+    """One sentence on what an extractor had seen."""
     sees = extractor_class(description["extractor"]).sees
     domains = ", ".join(description["domains"])
     without = description["held_out_class"]

@@ -86,7 +86,7 @@ class Comparison:
 
     @property
     def unit(self) -> str:
-        """What its test rows are called: `images`, or `rows` of a table."""
+        """What a row of its data is: `images`, or `rows` of a table."""
         return "rows" if parse_source(self.dataset.sources[0]).kind == "adbench" else "images"
 
     @property

@@ -40,7 +40,7 @@ def shown_size(size: float) -> str:
 
 
 def remove(data_dir: Path, prune: str, days: int) -> None:
-    """Remove what is asked for (`prune` as in `CacheOptions`) and not in use, and print what was removed."""
+    """Remove what is asked for (`prune` as in `CacheOptions`) and not in use, and say what became of it."""
     with pruning(data_dir) as in_use_since:
         stored = list_stored(data_dir, with_progress)
         asked = [each for each in stored if _is_asked_for(each, prune, time.time() - days * _DAY)]
