@@ -11,7 +11,9 @@ from textwrap import fill
 
 import click
 
+from fanogan_mtl.data.sources.registry import REGISTRY as SOURCES
 from fanogan_mtl.evaluation.metrics import METRICS
+from fanogan_mtl.extractors.registry import REGISTRY as EXTRACTORS
 
 ROOT = Path(__file__).parents[1]
 ENTRIES = (
@@ -24,29 +26,42 @@ MADE = "made by `python -m entrypoints.project --write` of fanogan_mtl/plan/opti
 def made_files() -> dict[Path, str]:
     """Every file that is made of such a table, or has one in it, with its text."""
     commands = {entry: import_module(f"entrypoints.{entry}").main for entry in ENTRIES}
-    numbers = ROOT / "docs" / "numbers.md"
+    docs = ROOT / "docs"
     return {
         ROOT / "MLproject": project_file(commands),
-        ROOT / "docs" / "parameters.md": parameters_page(commands),
-        numbers: with_table(numbers.read_text(encoding="utf-8"), "metrics", metrics_table()),
+        docs / "parameters.md": parameters_page(commands),
+        docs / "data.md": with_table(docs / "data.md", "sources", sources_table()),
+        docs / "extractors.md": with_table(docs / "extractors.md", "extractors", extractors_table()),
+        docs / "numbers.md": with_table(docs / "numbers.md", "metrics", metrics_table()),
     }
 
 
-def with_table(page: str, name: str, table: str) -> str:
-    """Put a table between the comments `<!-- NAME -->` and `<!-- end -->` of a page."""
-    before, opening, rest = page.partition(f"<!-- {name} -->\n")
-    _, closing, after = rest.partition("<!-- end -->")
-    return f"{before}{opening}{table}\n{closing}{after}"
+def with_table(page: Path, name: str, table: str) -> str:
+    """Give a page with a table between its comments `<!-- NAME -->` and `<!-- end -->`."""
+    opening, closing = f"<!-- {name} -->\n", "<!-- end -->"
+    before, rest = page.read_text(encoding="utf-8").split(opening)
+    return before + opening + table + closing + rest.split(closing)[1]
+
+
+def sources_table() -> str:
+    """Give the docs' table of kinds of source."""
+    specs = {name: name if kind.takes is None else f"{name}:PATH" for name, kind in SOURCES.items()}
+    return _table(("source", "what it is"), [(f"`{specs[name]}`", kind.description) for name, kind in SOURCES.items()])
+
+
+def extractors_table() -> str:
+    """Give the docs' table of extractors."""
+    rows = [(f"`{name}`", kind.description, kind.sees.rstrip(",")) for name, kind in sorted(EXTRACTORS.items())]
+    return _table(("extractor", "what it is", "learns from"), rows)
 
 
 def metrics_table() -> str:
     """Give the docs' table of metrics."""
     better = {True: "higher", False: "lower", None: ""}
     rows = [
-        f"| `{name}` | {metric.unit} | {better[metric.higher_is_better]} | {_escaped(metric.meaning)} |"
-        for name, metric in METRICS.items()
+        (f"`{name}`", metric.unit, better[metric.higher_is_better], metric.meaning) for name, metric in METRICS.items()
     ]
-    return "\n".join(["| metric | unit | better | |", "|---|---|---|---|", *rows])
+    return _table(("metric", "unit", "better", "what it is"), rows)
 
 
 def project_file(commands: dict[str, click.Command]) -> str:
@@ -70,8 +85,8 @@ def parameters_page(commands: dict[str, click.Command]) -> str:
     rows = []
     for (name, meaning), own in groupby(sorted(uses, key=lambda use: order.index(use[:2])), key=lambda use: use[:2]):
         used = list(own)
-        rows.append(f"| `{name}` | {_defaults([use[2:] for use in used])} | {_listed(used)} | {_escaped(meaning)} |")
-    entries = "\n".join(f"| `{entry}` | {_escaped(str(command.help))} |" for entry, command in commands.items())
+        rows.append((f"`{name}`", _defaults([use[2:] for use in used]), _listed(used), meaning))
+    entries = [(f"`{entry}`", str(command.help)) for entry, command in commands.items()]
     return f"""<!-- {MADE} -->
 
 # Parameters
@@ -79,14 +94,8 @@ def parameters_page(commands: dict[str, click.Command]) -> str:
 Every parameter of every entry. With MLflow they are written `mlflow run . -e ENTRY -P NAME=VALUE`, without it
 `python -m entrypoints.ENTRY --NAME VALUE`; `python -m entrypoints.ENTRY --help` lists an entry's own.
 
-| entry | what it does |
-|---|---|
-{entries}
-
-| parameter | default | entries | what it means |
-|---|---|---|---|
-{chr(10).join(rows)}
-"""
+{_table(("entry", "what it does"), entries)}
+{_table(("parameter", "default", "entries", "what it means"), rows)}"""
 
 
 def _options(command: click.Command) -> list[click.Option]:
@@ -105,8 +114,10 @@ def _listed(used: Sequence[tuple[str, str, str, str]]) -> str:
     return ", ".join(entry for *_, entry in used)
 
 
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Give a table of Markdown, a line for each row."""
+    lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in (header, *rows)]
+    return "".join(f"| {line} |\n" for line in lines).replace("\n", f"\n|{'---|' * len(header)}\n", 1)
 
 
 @click.command()

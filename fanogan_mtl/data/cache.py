@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanogan_mtl.data.progress import progress
-from fanogan_mtl.data.usage import discard, mark_used, oldest_use
+from fanogan_mtl.data.usage import claim, discard, oldest_start
 from fanogan_mtl.errors import UserError
 
 CONTENTS = ".contents.json"  # of a published folder: each file's size, time stamp and digest
@@ -73,7 +73,7 @@ def published_folder(folder: Path, fill: Callable[[Path], None]) -> Path:
             raise UserError(f"can't write {folder} ({error.strerror or error}); free space or set data_dir") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    mark_used(folder, folder.parent.parent)
+    claim(folder, folder.parent.parent)
     return folder
 
 
@@ -88,7 +88,7 @@ def in_use(folder: Path) -> bool:
         Where it can't be removed.
     """
     data_dir = folder.parent.parent
-    if not mark_used(folder, data_dir):
+    if not claim(folder, data_dir):
         return False
     damage = _damage(folder)
     if damage is None:
@@ -103,7 +103,7 @@ def in_use(folder: Path) -> bool:
 
 def _sweep_abandoned(folder: Path) -> None:
     """Remove what processes left that were killed while they filled a folder."""
-    before = min(time.time() - _ABANDONED, oldest_use(folder.parent.parent))
+    before = min(time.time() - _ABANDONED, oldest_start(folder.parent.parent))
     for other in folder.parent.glob(f".{folder.name}-*"):
         with suppress(FileNotFoundError):
             if other.stat().st_mtime < before:

@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 from fanogan_mtl.data.files import ImageFiles
 from fanogan_mtl.data.images.levels import Pixels
 
+VECTOR_CLASSES = ("normal", "anomaly")
+"""Classes of every data set of vectors, in the order of their labels 0 and 1."""
+FEWEST_VECTORS = (10, 3)
+"""Rows of each of these classes that are needed, so that every part of a split has both."""
+
 _WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 
 
@@ -32,11 +37,26 @@ class RawImages:
 
 @dataclass(frozen=True)
 class RawDataset:
-    """A source before preparation; `classes` are names in the order of `class_order`."""
+    """A source of images before preparation; `classes` are names in the order of `class_order`."""
 
     classes: tuple[str, ...]
     train: RawImages
     test: RawImages
+
+
+@dataclass(frozen=True)
+class RawVectors:
+    """A source of vectors; which are trained and which are tested on, `splits` decides.
+
+    Attributes
+    ----------
+    vectors : array of shape (n, features), float32
+    labels : array of shape (n,), int64
+        Positions in `VECTOR_CLASSES`.
+    """
+
+    vectors: NDArray[np.float32]
+    labels: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -46,7 +66,7 @@ class Images:
     Attributes
     ----------
     pixels : array of shape (n, size, size) or (n, size, size, 3), uint8, or of shape (n, features), float32
-        A read-only memory map: images, or the vectors of an `adbench` file.
+        A read-only memory map: images, or vectors.
     labels : array of shape (n,), int64
         Positions in the data set's `classes`.
     domains : array of shape (n,), int64
@@ -75,7 +95,7 @@ class Dataset:
         SHA-256 of pixels, labels, class names, which image is of which domain, and how vectors are split
         (contaminated, unique); names of set and domains aside.
     classes : tuple of str
-        In the order of `class_order`; of vectors `normal` and `anomaly`.
+        In the order of `class_order`; of vectors `VECTOR_CLASSES`.
     domains : tuple of str
         The members' names; one unless it is a pool.
     train, test : Images

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanogan_mtl.data.dataset import Dataset
+from fanogan_mtl.data.draws import Rows, limited_rows
 from fanogan_mtl.data.hashing import random_ranks
-from fanogan_mtl.data.splits import held_out_rows, limited_rows
+from fanogan_mtl.data.splits import held_out_rows
 from fanogan_mtl.errors import UserError
 
 VALIDATION_SHARE = 5  # one part in five, as in the study
-
-Rows = NDArray[np.int64]
 
 
 def learnable_rows(

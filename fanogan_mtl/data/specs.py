@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from fanogan_mtl.data.sources.registry import GROUPS, PATHS, REGISTRY, SETS
 from fanogan_mtl.errors import UserError
-
-SAMPLE = ("handwritten", "optdigits", "streetdigits")
-PUBLISHED = ("mnist", "svhn", "usps")
-GROUPS = {"sample": SAMPLE, "paper": PUBLISHED}
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _NAMED = re.compile(r"(?P<name>[^:=]*)=(?P<rest>.*)", re.DOTALL)
-_FILE = re.compile(r"(?P<kind>folder|npz|adbench):(?P<rest>.*)", re.DOTALL)
-_CHOICES = ", ".join([*sorted([*SAMPLE, *PUBLISHED, *GROUPS]), "folder:PATH", "npz:PATH"]) + " or adbench:PATH"
+_WITH_PATH = re.compile(rf"(?P<kind>{'|'.join(name for name in REGISTRY if name not in SETS)}):(?P<rest>.*)", re.DOTALL)
+_CHOICES = ", ".join([*sorted([*SETS, *GROUPS]), *PATHS[:-1]]) + f" or {PATHS[-1]}"
 
 _SPLIT_WORDS = ("contaminated", "unique")
 
@@ -34,15 +31,15 @@ class Source:
     name : str
         Name of the set and of its domain in a pool.
     kind : str
-        A catalog name (`handwritten`, `mnist`, ...), `folder`, `npz` or `adbench`.
+        A name of the registry of kinds: `handwritten`, `mnist`, ..., `folder`, `npz`, `adbench`.
     path : Path or None
-        The folder, or the file of an `npz` or `adbench`, decoded.
+        The folder or file, decoded; None for a kind that is one set.
     contaminated : bool
-        Whether training keeps the anomalies of an `adbench`.
+        Whether training keeps the anomalies; of vectors alone.
     unique : bool
-        Whether copies of a row of an `adbench` stay on one side of the split.
+        Whether copies of a row stay on one side of the split; of vectors alone, as images always do.
     settings : tuple of (str, value)
-        Fields of `Preparation` that a `folder` or `npz` sets otherwise than its name does.
+        Fields of `Preparation` that are set otherwise than the name does; of images with a path alone.
     """
 
     name: str
@@ -51,6 +48,16 @@ class Source:
     contaminated: bool = False
     unique: bool = False
     settings: tuple[Setting, ...] = ()
+
+    @property
+    def place(self) -> Path | str:
+        """Where the source is, as its kind's module takes it: the path, or the name of a set."""
+        return self.kind if self.path is None else self.path
+
+    @property
+    def holds_vectors(self) -> bool:
+        """Whether it holds vectors; images otherwise."""
+        return REGISTRY[self.kind].holds == "vectors"
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,11 @@ class DatasetSpec:
 
     name: str
     sources: tuple[str, ...]
+
+    @property
+    def holds_vectors(self) -> bool:
+        """Whether it is of vectors; they are never pooled."""
+        return parse_source(self.sources[0]).holds_vectors
 
 
 def parse_datasets(text: str) -> tuple[DatasetSpec, ...]:
@@ -97,7 +109,7 @@ def parse_datasets(text: str) -> tuple[DatasetSpec, ...]:
 
 
 def parse_source(text: str) -> Source:
-    """Read the spec of one source: a catalog name, `folder:PATH`, `npz:PATH` or `adbench:PATH`, or `NAME=` before it.
+    """Read the spec of one source: the name of a set, or `KIND:PATH` with or without `NAME=` before it.
 
     Raises
     ------
@@ -108,14 +120,15 @@ def parse_source(text: str) -> Source:
     spec = named["rest"] if named else text
     if named and not _NAME.fullmatch(named["name"]):
         raise UserError(f"'{named['name']}' in '{text}' can't name a data set; use letters, digits, '_', '-' and '.'")
-    if file := _FILE.fullmatch(spec):
-        path, words, settings = _file(file["kind"], file["rest"], text)
-        name = named["name"] if named else _name_of(path, file["kind"])
-        return Source(name, file["kind"], path, "contaminated" in words, "unique" in words, settings)
+    if found := _WITH_PATH.fullmatch(spec):
+        kind = found["kind"]
+        path, words, settings = _path(kind, found["rest"], text)
+        name = named["name"] if named else _name_of(path, kind)
+        return Source(name, kind, path, "contaminated" in words, "unique" in words, settings)
     if named:
-        takers = "folder:PATH, npz:PATH and adbench:PATH"
+        takers = f"{', '.join(PATHS[:-1])} and {PATHS[-1]}"
         raise UserError(f"'{text}': only {takers} take a name, as in {named['name']}=npz:PATH")
-    if spec not in (*SAMPLE, *PUBLISHED):
+    if spec not in SETS:
         raise UserError(f"unknown data set '{spec}'; one of: {_CHOICES}")
     return Source(spec, spec)
 
@@ -152,7 +165,7 @@ def _pool(members: tuple[str, ...], item: str) -> DatasetSpec:
             raise UserError(f"'{member}' in '{item}' is a list of data sets; a pool names each, as in mnist+usps")
     sources = [parse_source(member) for member in members]
     for source in sources:
-        if source.kind == "adbench":
+        if source.holds_vectors:
             raise UserError(f"'{source.name}' in the pool '{item}' holds vectors; only images can be pooled, write a,b")
     names = [source.name for source in sources]
     for name in names:
@@ -161,24 +174,24 @@ def _pool(members: tuple[str, ...], item: str) -> DatasetSpec:
     return DatasetSpec("+".join(names), members)
 
 
-def _file(kind: str, rest: str, text: str) -> tuple[Path, tuple[str, ...], tuple[Setting, ...]]:
-    """Read what follows `npz:` and the like: the path, the words of an `adbench`, and the preparation of images."""
+def _path(kind: str, rest: str, text: str) -> tuple[Path, tuple[str, ...], tuple[Setting, ...]]:
+    """Read what follows `KIND:`: the path, how vectors are split, and how images are prepared."""
     encoded, question_mark, after = rest.partition("?")
-    vectors = kind == "adbench"
-    words = _split_words(after, text) if question_mark and vectors else ()
+    vectors = REGISTRY[kind].holds == "vectors"
+    words = _split_words(kind, after, text) if question_mark and vectors else ()
     if not encoded:
         raise UserError(f"'{text}' lacks the path; write {kind}:PATH")
     settings = _settings(after, text) if question_mark and not vectors else ()
     return Path(unquote(encoded)).expanduser(), words, settings
 
 
-def _split_words(after: str, text: str) -> tuple[str, ...]:
+def _split_words(kind: str, after: str, text: str) -> tuple[str, ...]:
     """Read how vectors are split: `contaminated`, `unique` or both."""
     words = tuple(after.split("&"))
     for word in words:
         if word not in _SPLIT_WORDS:
             raise UserError(
-                f"'{text}': adbench takes no setting but {' and '.join(_SPLIT_WORDS)} after '?', joined by &; "
+                f"'{text}': {kind} takes no setting but {' and '.join(_SPLIT_WORDS)} after '?', joined by &; "
                 "a question mark in a path is written %3F"
             )
         if words.count(word) > 1:
@@ -250,4 +263,5 @@ _SETTINGS: dict[str, tuple[Callable[[str], int | float | str], str]] = {
 
 def _name_of(path: Path, kind: str) -> str:
     """Make a name of a file's stem, or a folder's name, other characters replaced."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", path.name if kind == "folder" else path.stem).lstrip("_.-") or kind
+    name = path.name if REGISTRY[kind].takes == "folder" else path.stem
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", name).lstrip("_.-") or kind

@@ -29,15 +29,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fanogan_mtl.data.dataset import Dataset
-from fanogan_mtl.data.hashing import random_ranks
-from fanogan_mtl.data.sources.adbench import CLASSES, NEEDED
+from fanogan_mtl.data.dataset import FEWEST_VECTORS, VECTOR_CLASSES, Dataset
+from fanogan_mtl.data.draws import DrawTable, Rows, limited_rows
 from fanogan_mtl.errors import UserError
 
 FIRST_SEED = 1  # of ADBench's own runs
-_NEEDED = 6  # different training images of the normal class: 4 to train on, and one each to validate and test on
-
-Rows = NDArray[np.int64]
+_FEWEST = 6  # different training images of the normal class: 4 to train on, and one each to validate and test on
 
 
 @dataclass(frozen=True)
@@ -130,7 +127,7 @@ def choosing_parts(
     Without, and for vectors, test rows are what the split leaves over, so that it has to see them.
     """
     asked = _Asked.of(dataset, normal_class, seed, limit, anomalous_class)
-    if dataset.is_images and len(asked.others):
+    if dataset.is_images and len(asked.anomalous):
         train, validation = _of_training_images(asked)
     else:
         train, validation, _ = _split(asked)
@@ -148,7 +145,7 @@ def split_rows(
 
 @dataclass(frozen=True)
 class _Asked:
-    """The rows that a split is made of, by what they are.
+    """The rows that a split is made of, by what they count as, first of the training and then of the test images.
 
     Those aside are of classes that are neither normal nor anomalous: whether the data set's classes balance is asked of
     them too, so that a pair of classes is drawn as both are among all the others.
@@ -156,12 +153,12 @@ class _Asked:
 
     dataset: Dataset
     seed: int
-    table: _Table
-    own: Rows
-    others: Rows
+    table: DrawTable
+    normal: Rows
+    anomalous: Rows
     aside: Rows
-    own_test: Rows
-    other_test: Rows
+    normal_test: Rows
+    anomalous_test: Rows
     aside_test: Rows
 
     @classmethod
@@ -177,7 +174,7 @@ class _Asked:
             raise UserError(
                 f"class '{normal_class}' of data set '{dataset.name}' can't be the normal one; one of: {known}"
             )
-        table = _Table.of(dataset, normal_class, seed, limit)
+        table = DrawTable.of(dataset, normal_class, seed, limit)
         usable = limited_rows(dataset, limit)
         labels = table.labels[usable]
         normal = labels == dataset.classes.index(normal_class)
@@ -191,83 +188,15 @@ class _Asked:
 def _split(asked: _Asked) -> list[Rows]:
     """Rows of training, validation and test, in any order."""
     if not asked.dataset.is_images:
-        return _of_vectors(asked.table, asked.own, asked.others, asked.seed, asked.dataset.contaminated)
-    if len(asked.others):
+        return _of_vectors(asked.table, asked.normal, asked.anomalous, asked.seed, asked.dataset.contaminated)
+    if len(asked.anomalous):
         return _with_training_anomalies(asked)
-    return _without_training_anomalies(asked.table, asked.own, asked.own_test, asked.other_test)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """All images' labels, content hashes and random ranks; see `_identities`."""
-
-    subject: str  # the class, for errors
-    n_train: int
-    labels: NDArray[np.int64]
-    hashes: NDArray[np.uint64]
-    ranks: NDArray[np.uint64]
-    draws: NDArray[np.uint64]  # ranks of their own: those held out of training have the last of the others
-
-    @classmethod
-    def of(cls, dataset: Dataset, normal_class: str, seed: int, limit: int | None) -> _Table:
-        subject = f"class '{normal_class}' of data set '{dataset.name}'" + (f" with limit {limit}" if limit else "")
-        hashes = _identities(dataset)
-        labels = np.concatenate([dataset.train.labels, dataset.test.labels])
-        ranks, draws = (random_ranks(hashes, f"{purpose} {seed} {normal_class}") for purpose in ("split", "draw"))
-        return cls(subject, len(dataset.train.labels), labels, hashes, ranks, draws)
-
-    def without(self, rows: Rows, *seen: Rows) -> Rows:
-        """Leave out the rows whose content occurs in the rows seen."""
-        return rows[~np.isin(self.hashes[rows], self.hashes[np.concatenate(seen)])]
-
-    def positions(self, rows: Rows) -> tuple[Rows, int]:
-        """Give each row the position of its content in random order, and say how many different ones there are."""
-        different, positions = np.unique(self.ranks[rows], return_inverse=True)
-        return positions, len(different)
-
-    def first(self, rows: Rows, number: int) -> Rows:
-        """Draw so many rows."""
-        return rows[np.argsort(self.draws[rows], kind="stable")[:number]]
-
-    def by_class(self, rows: Rows) -> list[Rows]:
-        return [rows[self.labels[rows] == label] for label in np.unique(self.labels[rows])]
-
-    def drawn(self, normal: Rows, anomalies: Rows, aside: Rows) -> Rows:
-        """Draw k rows of every class, or up to as many as are normal where k of all would leave out more than half."""
-        classes = [normal, *self.by_class(anomalies)]
-        sizes = [min(len(rows), len(normal)) for rows in (*classes, *self.by_class(aside))]
-        balanced = 2 * len(sizes) * min(sizes) >= sum(sizes)
-        k = min(len(rows) for rows in classes) if balanced else len(normal)
-        return np.concatenate([self.first(rows, k) for rows in classes])
-
-    def fifth(self, rows: Rows) -> tuple[Rows, Rows]:
-        """Part a fifth of the different contents, at least one if there are two, from the rest."""
-        position, number = self.positions(rows)
-        n_fifth = max(number // 5, min(number - 1, 1))
-        return rows[position < n_fifth], rows[position >= n_fifth]
-
-    def lack(self, what: str) -> UserError:
-        return UserError(f"{self.subject} {what}")
-
-
-def _identities(dataset: Dataset) -> NDArray[np.uint64]:
-    """What is different for the split: contents, or of vectors each row, unless copies are to stay on one side.
-
-    A content's first row keeps its hash, so that without copies both are the same split.
-    """
-    hashes = np.concatenate([dataset.train.hashes, dataset.test.hashes])
-    if dataset.is_images or dataset.unique:
-        return hashes
-    order = np.argsort(hashes, kind="stable")
-    numbers = np.empty_like(hashes)  # of a content's rows, from 0
-    numbers[order] = np.arange(len(hashes)) - np.searchsorted(hashes[order], hashes[order])
-    different: NDArray[np.uint64] = hashes + numbers
-    return different
+    return _without_training_anomalies(asked.table, asked.normal, asked.normal_test, asked.anomalous_test)
 
 
 def held_out_rows(dataset: Dataset, normal_class: str, seed: int, limit: int | None = None) -> Rows:
     """Training images that the test of this normal class may draw on, whatever counts as its anomalies."""
-    table = _Table.of(dataset, normal_class, seed, limit)
+    table = DrawTable.of(dataset, normal_class, seed, limit)
     usable = limited_rows(dataset, limit)
     own = usable[(usable < table.n_train) & (table.labels[usable] == dataset.classes.index(normal_class))]
     position, number = table.positions(own)
@@ -283,38 +212,38 @@ def _cuts(number: int) -> tuple[int, int]:
 
 def _of_training_images(asked: _Asked) -> list[Rows]:
     """Training and validation, where other classes have training images."""
-    table, own = asked.table, asked.own
+    table, own = asked.table, asked.normal
     position, number = table.positions(own)
-    if number < _NEEDED:
-        raise table.lack(f"has {number} different training images; at least {_NEEDED} are needed")
+    if number < _FEWEST:
+        raise table.error(f"has {number} different training images; at least {_FEWEST} are needed")
     n_train, n_seen = _cuts(number)
-    validation_anomalies = table.without(asked.others, own)
+    validation_anomalies = table.without(asked.anomalous, own)
     if not len(validation_anomalies):
-        raise table.lack(
+        raise table.error(
             "has no anomaly to validate on; another class needs training images that are no copies of its own"
         )
     validation_normal = own[(position >= n_train) & (position < n_seen)]
-    validation = table.drawn(validation_normal, validation_anomalies, table.without(asked.aside, own))
+    validation = table.draw_balanced(validation_normal, validation_anomalies, table.without(asked.aside, own))
     return [own[position < n_train], validation]
 
 
 def _with_training_anomalies(asked: _Asked) -> list[Rows]:
-    table, own = asked.table, asked.own
+    table, own = asked.table, asked.normal
     train, validation = _of_training_images(asked)
-    test_anomalies = table.without(asked.other_test, train, validation)
+    test_anomalies = table.without(asked.anomalous_test, train, validation)
     if not len(test_anomalies):
-        raise table.lack("has no anomaly to test on; another class needs test images that are no training images")
+        raise table.error("has no anomaly to test on; another class needs test images that are no training images")
     position, number = table.positions(own)
     held_out = own[position >= _cuts(number)[1]]
-    test_normal = np.concatenate([held_out, table.without(asked.own_test, train, validation)])
-    test = table.drawn(test_normal, test_anomalies, table.without(asked.aside_test, train, validation))
+    test_normal = np.concatenate([held_out, table.without(asked.normal_test, train, validation)])
+    test = table.draw_balanced(test_normal, test_anomalies, table.without(asked.aside_test, train, validation))
     return [train, validation, test]
 
 
-def _without_training_anomalies(table: _Table, own: Rows, own_test: Rows, other_test: Rows) -> list[Rows]:
+def _without_training_anomalies(table: DrawTable, own: Rows, own_test: Rows, other_test: Rows) -> list[Rows]:
     _, number = table.positions(own)
     if number < 2:
-        raise table.lack(f"has {number} different training images; at least 2 are needed")
+        raise table.error(f"has {number} different training images; at least 2 are needed")
     normal = table.fifth(table.without(own_test, own))
     anomalies = [table.fifth(rows) for rows in table.by_class(table.without(other_test, own))]
     validation, test = (np.concatenate(part) for part in zip(normal, *anomalies, strict=True))
@@ -323,17 +252,17 @@ def _without_training_anomalies(table: _Table, own: Rows, own_test: Rows, other_
         is_normal = np.isin(rows, own_test)
         if not is_normal.any() or is_normal.all():
             kind = "anomaly" if is_normal.any() else "normal image"
-            raise table.lack(f"has no {kind} to {part} on; at least 2 different ones are needed among the test images")
+            raise table.error(f"has no {kind} to {part} on; at least 2 different ones are needed among the test images")
     return [own, validation, test]
 
 
-def _of_vectors(table: _Table, normal: Rows, anomalies: Rows, seed: int, contaminated: bool) -> list[Rows]:
+def _of_vectors(table: DrawTable, normal: Rows, anomalies: Rows, seed: int, contaminated: bool) -> list[Rows]:
     from sklearn.model_selection import train_test_split
 
-    for rows, name, needed in zip((normal, anomalies), CLASSES, NEEDED, strict=True):
+    for rows, name, needed in zip((normal, anomalies), VECTOR_CLASSES, FEWEST_VECTORS, strict=True):
         _, number = table.positions(rows)
         if number < needed:
-            raise table.lack(f"has {number} different {name} rows; at least {needed} are needed")
+            raise table.error(f"has {number} different {name} rows; at least {needed} are needed")
     rows = np.sort(np.concatenate([normal, anomalies]))
     seen, test = train_test_split(
         rows, test_size=0.3, shuffle=True, stratify=table.labels[rows], random_state=seed + FIRST_SEED
@@ -343,24 +272,8 @@ def _of_vectors(table: _Table, normal: Rows, anomalies: Rows, seed: int, contami
     train = table.without(seen, validation)
     train = train if contaminated else train[~np.isin(train, anomalies)]
     if len(train) < 2 or len(table.by_class(validation)) < 2:
-        raise table.lack("has too many copies among its rows to be split")
+        raise table.error("has too many copies among its rows to be split")
     return [train, validation, test]
-
-
-def limited_rows(dataset: Dataset, limit: int | None) -> Rows:
-    """Draw up to `limit` rows of every class of every domain, of the training and of the test images; None for all."""
-    if limit is None:
-        return np.arange(len(dataset.train.labels) + len(dataset.test.labels))
-    ranks = random_ranks(_identities(dataset), "limit")
-    parts = (dataset.train, dataset.test)
-    numbers = [
-        (number * len(dataset.domains) + part.domains) * len(dataset.classes) + part.labels
-        for number, part in enumerate(parts)
-    ]
-    groups = np.concatenate(numbers)
-    order = np.lexsort((ranks, groups))
-    starts = np.searchsorted(groups[order], groups[order])
-    return np.sort(order[np.arange(len(order)) - starts < limit])
 
 
 def _part(dataset: Dataset, rows: Rows, normal: int) -> Part:

@@ -1,8 +1,9 @@
-"""Who uses a data folder, so that upkeep takes nothing from a running process.
+"""Which processes use a data folder, so that pruning takes nothing from one that runs.
 
-A process that uses a folder of data has a locked file in its `.running`, as old as the process' first use of it. What
-it uses it marks as used, so whatever was last used before the oldest of these files is used by none of them. Looking
-for something and marking it are one step for whoever prunes: `.lock` is shared among those who look.
+Each process that uses a data folder keeps a locked file in its `.running`, as old as the process's first use of the
+folder. What a process uses it claims, which sets the time of last use: whatever was last used before the oldest of
+these files is in no running process's use. To look for something and to claim it is one step, as both happen under a
+shared lock on `.lock`, which pruning holds exclusively.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from typing import IO
 _TRASH = ".trash-"
 
 
-def mark_used(path: Path, data_dir: Path) -> bool:
-    """Whether something is there; if so, nobody prunes it until this process has ended."""
+def claim(path: Path, data_dir: Path) -> bool:
+    """Claim a file or folder, so that nobody prunes it until this process has ended; False if it isn't there."""
     with _shared_lock(data_dir):
         began = _register(data_dir)
         if not path.exists():
@@ -34,14 +35,16 @@ def mark_used(path: Path, data_dir: Path) -> bool:
     return True
 
 
-def oldest_use(data_dir: Path) -> float:
-    """When the first of the running processes that use the folder began to (infinity: there is none)."""
+def oldest_start(data_dir: Path) -> float:
+    """Give the time at which the oldest process that uses the folder began to; infinity if there is none."""
     return min(_running(data_dir).values(), default=math.inf)
 
 
 @contextmanager
-def pruning(data_dir: Path) -> Iterator[float]:
-    """Within, nobody looks for anything; gives when the first of the other running processes began.
+def exclusive_lock(data_dir: Path) -> Iterator[float]:
+    """Hold the data folder exclusively while pruning: no other process can claim anything.
+
+    Yields the time at which the oldest other process that uses the folder began to; infinity if there is none.
 
     Raises
     ------
@@ -55,10 +58,10 @@ def pruning(data_dir: Path) -> Iterator[float]:
         yield min(running.values(), default=math.inf)
 
 
-def throw_away(paths: list[Path], data_dir: Path) -> Path | None:
-    """Rename all of it into one folder that nobody looks at, still to be deleted; None where nothing was left.
+def move_to_trash(paths: list[Path], data_dir: Path) -> Path | None:
+    """Move files and folders into one new trash folder, which is still to be deleted; None for an empty list.
 
-    What has vanished meanwhile is passed over.
+    Moving takes no time, however much it is. What has vanished meanwhile is passed over.
     """
     if not paths:
         return None
@@ -70,20 +73,20 @@ def throw_away(paths: list[Path], data_dir: Path) -> Path | None:
 
 
 def leftover_trash(data_dir: Path) -> list[Path]:
-    """What a killed process didn't come to delete."""
+    """Trash folders that nobody has deleted, as the process that made them was killed."""
     return sorted(data_dir.glob(f"{_TRASH}*"))
 
 
 def discard(path: Path, data_dir: Path) -> None:
-    """Remove a folder, at once for all who look at it."""
-    trash = throw_away([path], data_dir)
+    """Remove a folder: it is gone for every process at once, and its files are deleted afterwards."""
+    trash = move_to_trash([path], data_dir)
     if trash is not None:
         shutil.rmtree(trash, ignore_errors=True)
 
 
 @contextmanager
 def _shared_lock(data_dir: Path) -> Iterator[None]:
-    """Keep those who prune waiting; where the lock can't be written nobody prunes, and none is needed."""
+    """Let pruning wait; where the lock can't be written nobody can prune, and none is needed."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = (data_dir / ".lock").open("a")

@@ -21,7 +21,6 @@ class Autoencoder(NetworkExtractor):
 
     own_epochs: ClassVar[int] = 10
     uses_labels: ClassVar[bool] = False
-    sees: ClassVar[str] = "training images, without their labels, of"
 
     def _build(self, n_classes: int) -> Network:
         encoder = nn.Sequential(

@@ -193,10 +193,9 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     }
     uses_labels: ClassVar[bool] = True
     """Whether the labels of the classes decide anything that is learned."""
-    sees: ClassVar[str] = "training images and class labels of"
-    """What it learns from, to be followed by the names of the domains."""
 
-    n_components: int | None
+    n_components: int | None = None
+    """So many principal components of the features instead of the features; for those that have the parameter."""
     random_state: int
     device: str
 
@@ -212,6 +211,16 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     @abstractmethod
     def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
         """Train `network_`."""
+
+    @property
+    def common_scale(self) -> bool:
+        """Whether the features keep their scale to each other, as principal components do; see `Hybrid`."""
+        return self.n_components is not None
+
+    def settled_parameters(self) -> dict[str, Any]:
+        """The parameters; where None stands for the architecture's own number, that number."""
+        parameters: dict[str, Any] = self.get_params(deep=False)
+        return parameters
 
     def check_parameters(self) -> None:
         """Raise `ValueError` that names the first parameter that is out of range."""

@@ -63,6 +63,11 @@ class NetworkExtractor(Extractor):
         self.random_state = random_state
         self.device = device
 
+    def settled_parameters(self) -> dict[str, Any]:
+        """The parameters; where None stands for the architecture's own number, that number."""
+        own = {"epochs": self.epochs or self.own_epochs, "batch_size": self.batch_size or self.own_batch_size}
+        return {**super().settled_parameters(), **own}
+
     @property
     def classifies(self) -> bool:
         """Whether there is a classifier, whose accuracy can be measured."""
@@ -81,9 +86,10 @@ class NetworkExtractor(Extractor):
             if self.uses_labels
             else Objective(_reconstruction_error, "error", "min")
         )
+        settled = self.settled_parameters()
         settings = Settings(
-            self.epochs or self.own_epochs,
-            self.batch_size or self.own_batch_size,
+            settled["epochs"],
+            settled["batch_size"],
             self.learning_rate,
             self.weight_decay,
             self.patience,

@@ -25,7 +25,6 @@ class PrincipalComponents(Extractor):
     """
 
     uses_labels: ClassVar[bool] = False
-    sees: ClassVar[str] = "training images, without their labels, of"
     _constraints: ClassVar[dict[str, list[Any]]] = {**Extractor._constraints, "n_components": [POSITIVE]}
 
     def __init__(self, n_components: int = 150, random_state: int = 0, device: str = "auto") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +12,89 @@ from fanogan_mtl.errors import UserError
 if TYPE_CHECKING:
     from fanogan_mtl.extractors.base import Extractor
 
-REGISTRY: dict[str, str] = {
-    "autoencoder": "autoencoder:Autoencoder",
-    "lenet5": "lenet:LeNet5",
-    "lenet5_3x3": "lenet:LeNet5Small",
-    "pca": "principal_components:PrincipalComponents",
-    "resnet18": "resnet:ResNet18",
-    "resnet18_frozen": "resnet:ResNet18Frozen",
-    "resnet18_imagenet": "resnet:ResNet18ImageNet",
-    "resnet18_untrained": "resnet:ResNet18Untrained",
-    "resnet50": "resnet:ResNet50",
+
+@dataclass(frozen=True)
+class ExtractorKind:
+    """What is known of an extractor before its class is imported.
+
+    Attributes
+    ----------
+    path : str
+        Module in this package and class, as `lenet:LeNet5`.
+    description : str
+        What it is, in one line of Markdown for `docs/extractors.md`.
+    sees : str
+        What it learns from, of the domains that it is given; the domains' names follow in sentences.
+    weights_of : str or None
+        The network of `torchvision.models` whose weights, from a file, its parameter `weights` takes; None takes none.
+    """
+
+    path: str
+    description: str
+    sees: str = "training images and class labels"
+    weights_of: str | None = None
+
+
+REGISTRY: dict[str, ExtractorKind] = {
+    "autoencoder": ExtractorKind(
+        "autoencoder:Autoencoder",
+        "two strided convolutions and a dense layer, trained with a decoder; 420,544 weights, 128 features",
+        sees="training images, without their labels,",
+    ),
+    "lenet5": ExtractorKind(
+        "lenet:LeNet5",
+        "LeNet-5, third convolution widened to 144, average pooling, tanh; features before both dense layers; 60,316 "
+        "weights, 144 features",
+    ),
+    "lenet5_3x3": ExtractorKind(
+        "lenet:LeNet5Small",
+        "the same idea with 3×3 kernels, padding, batch norm and ReLU (the study's further work); 93,120 weights, 2048 "
+        "features",
+    ),
+    "pca": ExtractorKind(
+        "principal_components:PrincipalComponents",
+        "principal components of the pixels, not whitened; 150 features",
+        sees="training images, without their labels,",
+    ),
+    "resnet18": ExtractorKind(
+        "resnet:ResNet18",
+        "torchvision's, its stem (7×7, stride 2, max pool) for one channel; 11.2 million weights, 512 features",
+    ),
+    "resnet18_frozen": ExtractorKind(
+        "resnet:ResNet18Frozen",
+        "torchvision's with ImageNet's weights as they come, on the original images at 224×224 RGB; 11.2 million "
+        "weights, 512 features",
+        sees="ImageNet, and at most the principal components of training images",
+        weights_of="resnet18",
+    ),
+    "resnet18_imagenet": ExtractorKind(
+        "resnet:ResNet18ImageNet",
+        "`resnet18` that starts from ImageNet's weights, the first convolution summed over RGB; 11.2 million weights, "
+        "512 features",
+        sees="ImageNet, then training images and class labels",
+        weights_of="resnet18",
+    ),
+    "resnet18_untrained": ExtractorKind(
+        "resnet:ResNet18Untrained",
+        "`resnet18` with its random weights: the study's control; 11.2 million weights, 512 features",
+        sees="nothing but mean and deviation of the training images",
+    ),
+    "resnet50": ExtractorKind("resnet:ResNet50", "as `resnet18`; 23.5 million weights, 2048 features"),
 }
-"""Name of an extractor -> module in this package and class."""
+"""Name of an extractor -> what is known of it."""
+
+
+def extractor_kind(name: str) -> ExtractorKind:
+    """What is known of an extractor; nothing is imported.
+
+    Raises
+    ------
+    UserError
+        For an unknown name.
+    """
+    if name not in REGISTRY:
+        raise UserError(f"unknown extractor {name!r}; one of: {', '.join(sorted(REGISTRY))}")
+    return REGISTRY[name]
 
 
 def extractor_class(name: str) -> type[Extractor]:
@@ -33,10 +105,7 @@ def extractor_class(name: str) -> type[Extractor]:
     UserError
         For an unknown name.
     """
-    path = REGISTRY.get(name)
-    if path is None:
-        raise UserError(f"unknown extractor {name!r}; one of: {', '.join(sorted(REGISTRY))}")
-    module, _, class_name = path.partition(":")
+    module, _, class_name = extractor_kind(name).path.partition(":")
     found: type[Extractor] = getattr(import_module(f"fanogan_mtl.extractors.{module}"), class_name)
     return found
 
@@ -74,12 +143,7 @@ def default_parameters(name: str) -> dict[str, Any]:
     return {parameter.name: parameter.default for parameter in parameters}
 
 
-def takes_originals(name: str) -> bool:
-    """Tell whether an extractor takes the original images, not the data set's prepared ones."""
-    return make_extractor(name).input_spec.original
-
-
 def registered_name(extractor: Extractor) -> str:
     """Name under which `extractor_class` finds exactly this extractor's class."""
     path = f"{type(extractor).__module__.rpartition('.')[2]}:{type(extractor).__qualname__}"
-    return next(name for name, known in REGISTRY.items() if known == path)
+    return next(name for name, known in REGISTRY.items() if known.path == path)

@@ -59,7 +59,6 @@ class ResNet18ImageNet(NetworkExtractor):
 
     own_epochs: ClassVar[int] = 5
     own_batch_size: ClassVar[int] = 32
-    sees: ClassVar[str] = "ImageNet, then training images and class labels of"
     _constraints: ClassVar[dict[str, list[Any]]] = {**NetworkExtractor._constraints, "weights": [str, None]}
 
     def __init__(
@@ -99,7 +98,6 @@ class ResNet18Untrained(Extractor):
     """
 
     uses_labels: ClassVar[bool] = False
-    sees: ClassVar[str] = "nothing but mean and deviation of the training images of"
 
     def __init__(self, n_components: int | None = None, random_state: int = 0, device: str = "auto") -> None:
         self.n_components = n_components
@@ -129,7 +127,6 @@ class ResNet18Frozen(Extractor):
     """
 
     uses_labels: ClassVar[bool] = False
-    sees: ClassVar[str] = "ImageNet, and at most the principal components of training images of"
     _constraints: ClassVar[dict[str, list[Any]]] = {
         **Extractor._constraints,
         "weights": [str, None],

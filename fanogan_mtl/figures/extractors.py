@@ -1,4 +1,4 @@
-"""Figures of feature extractors: how they learn, what they make of images, and what detectors gain by them."""
+"""Figures of feature extractors: how they learn, and what they make of images."""
 
 from __future__ import annotations
 
@@ -11,16 +11,10 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
-from fanogan_mtl.evaluation.curves import RocData, ScoredTest, roc_data
-from fanogan_mtl.evaluation.statistics import percent
-from fanogan_mtl.figures.images import GAP, Sheet, image_axes, png, sheet
-from fanogan_mtl.figures.scores import AUROC_PERCENT
-from fanogan_mtl.figures.style import COLOURS, SYMBOLS, bar_style, layout, line_style
+from fanogan_mtl.figures.images import GAP, ROW, Sheet, image_axes, png, sheet
+from fanogan_mtl.figures.style import CLASS_COLOURS, SYMBOLS, layout, line_style
 
-BATCH_COLUMNS = 16  # images of a domain that are shown
-CLASS_COLOURS = (*COLOURS, "#882255", "#999933", "#999999")  # where only colour tells classes apart, ten differ
 MAPS = {512: (1, 2, 16), 2048: (2, 4, 16)}  # features -> rows and columns of maps, and a map's side
-ROW = 48  # px of a row of images on a wide screen
 FEATURE = 3  # px of a feature's side there, at least
 
 
@@ -40,18 +34,6 @@ class AccuracyByEpochs:
     lines: list[AccuracyLine]
     final: dict[str, float]
     best_epoch: int
-
-
-@dataclass(frozen=True)
-class JointBatch(Sheet):
-    """One training batch, a row a domain.
-
-    Attributes
-    ----------
-    labels : of each row's images, the class names
-    """
-
-    labels: list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -88,23 +70,6 @@ class PcaCurves:
     components: NDArray[np.int64]
     explained: NDArray[np.float64]
     residual: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class RocPair:
-    """ROC curves of one class without and with the extractor."""
-
-    without_extractor: RocData
-    with_extractor: RocData
-
-
-@dataclass(frozen=True)
-class ProtocolBars:
-    """Mean AUROC in percent of each detector under one protocol."""
-
-    protocol: str
-    detectors: list[str]
-    auroc: list[float]
 
 
 def accuracy_by_epochs_data(
@@ -165,46 +130,6 @@ def accuracy_by_epochs_figure(data: AccuracyByEpochs, title: str) -> go.Figure:
             "xshift": -3 if late else 3, "yref": "paper", "y": 0, "yanchor": "bottom", "showarrow": False,
         }],
     )  # fmt: skip
-    return figure
-
-
-def joint_batch_data(images: NDArray[np.uint8], labels: Sequence[str], domains: Sequence[str]) -> JointBatch:
-    """Lay a training batch, one row a domain, in the order of the batch.
-
-    Parameters
-    ----------
-    images : (n, height, width) or (n, height, width, 3), uint8
-    labels, domains : of the n images, the names; a domain's images from the 17th on are left out
-    """
-    rows = list(dict.fromkeys(map(str, domains)))
-    shown = [[number for number, domain in enumerate(domains) if domain == row][:BATCH_COLUMNS] for row in rows]
-    columns = max(map(len, shown))
-    cells = np.full((len(rows), columns, *images.shape[1:]), 255, dtype=np.uint8)
-    for row, numbers in enumerate(shown):
-        cells[row, : len(numbers)] = images[numbers]
-    laid = sheet(cells, rows, [("", 1)] * columns)
-    return JointBatch(**vars(laid), labels=[[str(labels[number]) for number in numbers] for numbers in shown])
-
-
-def joint_batch_figure(data: JointBatch, title: str) -> go.Figure:
-    """Images of one training batch by domain; a pointer on one shows its class."""
-    figure = go.Figure(layout=layout(title, *image_axes(data), height=90 + ROW * len(data.rows)))
-    figure.update_layout(margin_b=8)
-    figure.add_image(source=png(data.pixels), hoverinfo="skip")
-    cells = [
-        (x, y, label)
-        for y, labels in zip(data.row_centres, data.labels, strict=True)
-        for x, label in zip(data.column_centres, labels, strict=False)
-    ]
-    figure.add_scatter(
-        x=[x for x, _, _ in cells],
-        y=[y for _, y, _ in cells],
-        hovertext=[escape(label) for _, _, label in cells],
-        hoverinfo="text",
-        mode="markers",
-        marker={"opacity": 0},
-        showlegend=False,
-    )
     return figure
 
 
@@ -366,81 +291,6 @@ def pca_curves_figure(data: PcaCurves, title: str) -> go.Figure:
             "range": [0, 1.02 * float(data.residual.max(initial=0)) or 1],
         },
     )
-    return figure
-
-
-def roc_with_and_without_data(tests: Mapping[str, Mapping[str, ScoredTest]]) -> dict[str, RocPair]:
-    """Two ROC curves of each class; `tests` is class -> `without` and `with` -> its test."""
-    return {name: RocPair(roc_data(*pair["without"]), roc_data(*pair["with"])) for name, pair in tests.items()}
-
-
-def roc_with_and_without_figure(data: Mapping[str, RocPair], title: str) -> go.Figure:
-    """ROC curves of all classes, dashed without and solid with the extractor; the legend has both AUROCs."""
-    rate = {"range": [-1, 101], "dtick": 20}
-    x, y = rate | {"title": "false-positive rate (%)"}, rate | {"title": "true-positive rate (%)"}
-    figure = go.Figure(layout=layout(title, x, y, height=460 + 20 * len(data)))
-    for position, (name, pair) in enumerate(data.items()):
-        colour = CLASS_COLOURS[position % len(CLASS_COLOURS)]
-        aurocs = f"{percent(pair.without_extractor.auroc)} → {percent(pair.with_extractor.auroc)}"
-        for curve, dash, which in (
-            (pair.without_extractor, "dash", "without"),
-            (pair.with_extractor, "solid", "with"),
-        ):
-            figure.add_scatter(
-                x=100 * curve.fpr.astype("float32"),  # a figure needs no more digits
-                y=100 * curve.tpr.astype("float32"),
-                name=f"{escape(name)}: {aurocs}",
-                mode="lines",
-                hovertemplate=f"{which}: %{{y:.1f}} % found at %{{x:.1f}} % false positives",
-                line={"color": colour, "dash": dash, "width": 2},
-                legendgroup=f"class {position}",
-                showlegend=which == "with",
-            )
-    for x_ends, dash, name, colour in (
-        ([None], "dash", "without", "#000000"),
-        ([None], "solid", "with", "#000000"),
-        ([0, 100], "solid", "chance: 50.0", "#999999"),
-    ):
-        line = {"color": colour, "dash": dash, "width": 1 if name.startswith("chance") else 2}
-        figure.add_scatter(x=x_ends, y=x_ends, mode="lines", line=line, hoverinfo="skip", name=name, legendgroup=name)
-    figure.update_layout(
-        legend={
-            "title": {"text": "AUROC (%) without → with the extractor", "side": "top"},
-            "tracegroupgap": 0,
-            "xref": "container",
-        }
-    )
-    return figure
-
-
-def protocols_data(values: Mapping[str, Mapping[str, float]]) -> list[ProtocolBars]:
-    """Bars of one data set: `values` is protocol -> detector -> mean AUROC in [0, 1]."""
-    return [
-        ProtocolBars(protocol, list(by_detector), [100 * auroc for auroc in by_detector.values()])
-        for protocol, by_detector in values.items()
-    ]
-
-
-def protocols_figure(bars: Sequence[ProtocolBars], title: str) -> go.Figure:
-    """Mean AUROC by detector, bars grouped by protocol; the axis as in `auroc_by_class_figure`."""
-    lowest = min((auroc for each in bars for auroc in each.auroc), default=50.0)
-    figure = go.Figure(
-        layout=layout(
-            title,
-            {"title": "detector", "type": "category"},
-            AUROC_PERCENT | {"range": [0 if lowest < 50 else 50, 100]},
-            height=460,
-        )
-    )
-    for position, each in enumerate(bars):
-        figure.add_bar(
-            x=[escape(name) for name in each.detectors],
-            y=each.auroc,
-            name=escape(each.protocol),
-            hovertemplate="%{x}: %{y:.1f} %",
-            **bar_style(position),
-        )
-    figure.update_layout(barmode="group", bargap=0.25)
     return figure
 
 

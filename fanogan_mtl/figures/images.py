@@ -1,4 +1,4 @@
-"""Figures of images: reconstructions, samples before and after preparation, and class counts."""
+"""Figures of images: reconstructions, samples before and after preparation, training batches, class counts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from fanogan_mtl.figures.style import bar_style, layout
 GAP = 2  # px between the images of a sheet
 CELL = 56  # px of a sample's side on the sheet, whatever its own size
 LARGEST = 128  # px of a reconstruction's side; larger images are averaged down
+ROW = 48  # px of a row of images on a wide screen
+BATCH_COLUMNS = 16  # images of a domain that are shown
 MOST_GREY_VALUES = 100_000  # as numbers in a page; a picture is a tenth of their size
 
 
@@ -38,6 +40,18 @@ class Sheet:
     row_centres: list[float]
     columns: list[str]
     column_centres: list[float]
+
+
+@dataclass(frozen=True)
+class JointBatch(Sheet):
+    """One training batch, a row a domain.
+
+    Attributes
+    ----------
+    labels : of each row's images, the class names
+    """
+
+    labels: list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -115,9 +129,49 @@ def sample_sheet_data(
 
 def sample_sheet_figure(sheet: Sheet, title: str) -> go.Figure:
     """Samples of each class, raw and prepared."""
-    figure = go.Figure(layout=layout(title, *image_axes(sheet), height=110 + 48 * len(sheet.rows)))
+    figure = go.Figure(layout=layout(title, *image_axes(sheet), height=110 + ROW * len(sheet.rows)))
     figure.add_image(source=png(sheet.pixels), hoverinfo="skip")
     figure.update_yaxes(title="class")
+    return figure
+
+
+def joint_batch_data(images: NDArray[np.uint8], labels: Sequence[str], domains: Sequence[str]) -> JointBatch:
+    """Lay a training batch, one row a domain, in the order of the batch.
+
+    Parameters
+    ----------
+    images : (n, height, width) or (n, height, width, 3), uint8
+    labels, domains : of the n images, the names; a domain's images from the 17th on are left out
+    """
+    rows = list(dict.fromkeys(map(str, domains)))
+    shown = [[number for number, domain in enumerate(domains) if domain == row][:BATCH_COLUMNS] for row in rows]
+    columns = max(map(len, shown))
+    cells = np.full((len(rows), columns, *images.shape[1:]), 255, dtype=np.uint8)
+    for row, numbers in enumerate(shown):
+        cells[row, : len(numbers)] = images[numbers]
+    laid = sheet(cells, rows, [("", 1)] * columns)
+    return JointBatch(**vars(laid), labels=[[str(labels[number]) for number in numbers] for numbers in shown])
+
+
+def joint_batch_figure(data: JointBatch, title: str) -> go.Figure:
+    """Images of one training batch by domain; a pointer on one shows its class."""
+    figure = go.Figure(layout=layout(title, *image_axes(data), height=90 + ROW * len(data.rows)))
+    figure.update_layout(margin_b=8)
+    figure.add_image(source=png(data.pixels), hoverinfo="skip")
+    cells = [
+        (x, y, label)
+        for y, labels in zip(data.row_centres, data.labels, strict=True)
+        for x, label in zip(data.column_centres, labels, strict=False)
+    ]
+    figure.add_scatter(
+        x=[x for x, _, _ in cells],
+        y=[y for _, y, _ in cells],
+        hovertext=[escape(label) for _, _, label in cells],
+        hoverinfo="text",
+        mode="markers",
+        marker={"opacity": 0},
+        showlegend=False,
+    )
     return figure
 
 

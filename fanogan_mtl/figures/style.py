@@ -8,6 +8,7 @@ from typing import Any
 
 # Okabe and Ito's colours, less the yellow, which is faint on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+CLASS_COLOURS = (*COLOURS, "#882255", "#999933", "#999999")  # where only colour tells classes apart, ten differ
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "triangle-down")
 PATTERNS = ("", "/", "\\", "x", "-", "|", "+", ".")
@@ -49,6 +50,7 @@ def layout(title: str, x: dict[str, Any], y: dict[str, Any], height: int = 440) 
             "font": {"size": 15},
             "x": 0,
             "y": 1,
+            "yref": "container",
             "yanchor": "top",
             "pad": {"l": 8, "t": 8 if len(lines) == 1 else 18},  # Plotly lifts titles of several lines over the edge
         },

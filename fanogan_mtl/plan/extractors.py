@@ -19,7 +19,7 @@ from fanogan_mtl.data.joint import hashes_tested, rows_digest, rows_without
 from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.persistence import DESCRIPTION, read_description
-from fanogan_mtl.extractors.registry import default_parameters, extractor_class, make_extractor
+from fanogan_mtl.extractors.registry import default_parameters, extractor_kind, make_extractor
 from fanogan_mtl.plan import words as read
 from fanogan_mtl.sweep.parameters import pretraining_parameters
 from fanogan_mtl.sweep.pretraining import (
@@ -196,9 +196,9 @@ def _check_weights(pretraining: Pretraining, data_dir: Path) -> None:
     """Check that the weights fit the extractor, unless it is trained already and needs none."""
     from fanogan_mtl.extractors.weights import imagenet_weights
 
-    parameters = json.loads(pretraining.parameters)
-    if "weights" in parameters and not in_use(extractor_folder(data_dir, pretraining.key)):
-        imagenet_weights("resnet18", parameters["weights"])
+    architecture = extractor_kind(pretraining.extractor).weights_of
+    if architecture is not None and not in_use(extractor_folder(data_dir, pretraining.key)):
+        imagenet_weights(architecture, json.loads(pretraining.parameters)["weights"])
 
 
 def check_unseen(
@@ -218,12 +218,12 @@ def check_unseen(
 
 
 def sentence(description: Mapping[str, Any]) -> str:
-    """One sentence on what an extractor had seen."""
-    sees = extractor_class(description["extractor"]).sees
+    """Say in one sentence what an extractor had seen."""
+    sees = extractor_kind(description["extractor"]).sees
     domains = ", ".join(description["domains"])
     without = description["held_out_class"]
     held_out = f", class {without} held out" if without is not None else ""
     return (
-        f"The extractor had seen {sees} {domains}{held_out} ({description['n_images']} images); no tested image among"
-        " them."
+        f"The extractor had seen {sees} of {domains}{held_out} ({description['n_images']} images); no tested image "
+        "among them."
     )

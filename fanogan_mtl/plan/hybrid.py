@@ -12,7 +12,7 @@ import click
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.extractors.registry import extractor_class
+from fanogan_mtl.extractors.registry import extractor_kind, make_extractor
 from fanogan_mtl.plan import words as read
 from fanogan_mtl.plan.extractors import (
     ExtractorChoice,
@@ -129,6 +129,7 @@ class _Layout:
         """Add the comparison of every detector on the features of a data set."""
         spec, dataset, classes = data
         parameters = json.loads(choice.parameters)
+        common_scale = make_extractor(choice.name, **parameters).common_scale
         of_extractor = json.dumps({**parameters, "data": "+".join(domains)})
         for detector in self.asked.detectors:
             comparison = Comparison(
@@ -141,7 +142,7 @@ class _Layout:
                 extractor=choice.name,
                 learned=learned,
                 protocol=protocol,
-                common_scale=parameters["n_components"] is not None,
+                common_scale=common_scale,
             )
             cells = tuple(
                 Cell(comparison, normal_class, seed, extractors[seed, held_out], held_out)
@@ -155,7 +156,7 @@ class _Layout:
 
 def _sentence(choice: ExtractorChoice, pool: DatasetSpec, protocol: str) -> str:
     """One sentence on what the extractor had seen of the classes that count as anomalies."""
-    of = f"{extractor_class(choice.name).sees} {', '.join(source.name for source in sources_of(pool))}"
+    of = f"{extractor_kind(choice.name).sees} of {', '.join(source.name for source in sources_of(pool))}"
     end = {
         "paper": "all classes, the anomalies' too",
         "unseen-class": "all classes but the one that counts as anomaly",

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from fanogan_mtl.data.sources.registry import GROUPS, PATHS, SETS
+
 
 def option(default: str, help: str, changes_numbers: bool = True) -> Any:
     """Declare an option.
@@ -58,8 +60,8 @@ class DatasetOptions:
 
     dataset: str = option(
         "sample",
-        "Data sets: sample, paper, mnist, svhn, usps, folder:PATH, NAME=npz:PATH, adbench:PATH, pools a+b, lists a,b; "
-        "after folder: and npz: settings such as folder:PATH?image_size=64&colour=rgb.",
+        f"Data sets: {', '.join([*GROUPS, *SETS, *PATHS])}, under a name as NAME=npz:PATH, pools a+b, lists a,b; after "
+        "a path of images settings such as ?image_size=64&colour=rgb.",
     )
 
 

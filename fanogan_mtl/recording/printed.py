@@ -12,6 +12,7 @@ from fanogan_mtl.recording.marks import MARKED, Marks, explained
 from fanogan_mtl.recording.results import ComparisonResult
 from fanogan_mtl.recording.sweep import Sweep
 from fanogan_mtl.sweep.tested import together
+from fanogan_mtl.text_table import text_table
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.views import is_server, save_view
 
@@ -43,13 +44,7 @@ def print_results(results: Sequence[ComparisonResult]) -> None:
     detectors = list(dict.fromkeys(detector for detector, _ in cells))
     rows = [["detector", *map(_shortened, datasets)]]
     rows += [[detector, *(cells.get((detector, dataset), "-") for dataset in datasets)] for detector in detectors]
-    first = max(20, *(len(row[0]) for row in rows))
-    widths = [max(14, len(head)) for head in rows[0][1:]]
-    click.echo(f"\nMean AUROC in percent at {budget} epochs, ± std over {over}:\n")
-    for name, *values in rows:
-        texts = [text.rjust(width) for text, width in zip(values, widths, strict=True)]
-        click.echo("  ".join([name.ljust(first), *texts]))
-    click.echo("")
+    click.echo(f"\nMean AUROC in percent at {budget} epochs, ± std over {over}:\n\n{text_table(rows)}\n")
     for dataset in datasets:
         own = [result for result in results if result.planned.dataset.name == dataset]
         count = together(result.tested for result in own).text(own[0].planned.comparison.unit)

@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 
 from fanogan_mtl import figures
 from fanogan_mtl.detectors.registry import detector_class, make_detector
-from fanogan_mtl.report.content import Block, Chart, Section, Table, Text, number, share
+from fanogan_mtl.pages.charts import chart
+from fanogan_mtl.pages.content import Block, Fold, Section, Table, Text, number, share
 from fanogan_mtl.report.evidence import Evidence, Result
 
 LEAST = 1e-6  # of a time that the clock could not tell from nothing
@@ -36,30 +37,23 @@ def cost_section(evidence: Evidence) -> Section:
                 max((count for each in results if (count := parameter_count(each)) is not None), default=None),
             )
     if not costs:
-        return Section("costs", "What it costs", (Text("No single data set was run under the main conditions."),))
+        return Section("What it costs", (Text("No single data set was run under the main conditions."),), "costs")
     rows = tuple(
-        (
-            method,
-            (
-                share(auroc),
-                number(fit, "{:.2f}"),
-                number(score, "{:.3f}"),
-                number(parameters, "{:,}"),
-            ),
-        )
+        (method, (share(auroc), number(fit, "{:.2f}"), number(score, "{:.3f}"), number(parameters, "{:,}")))
         for method, (auroc, fit, score, parameters) in costs.items()
     )
     columns = ("method", "AUROC (%)", "training (s a cell)", "scoring (ms an image)", "parameters")
-    blocks: list[Block] = [Text(NOTE)]
+    costs_table = Table("costs", "Costs of each method.", columns, rows)
+    blocks: list[Block] = [costs_table, Fold("What is counted", (Text(NOTE),))]
     for position, cost in ((1, "training time (s a cell)"), (2, "scoring time (ms an image)")):
         values = {method: (each[0], max(float(each[position] or 0), LEAST)) for method, each in costs.items()}
         title = f"AUROC against {cost}"
-        chart = figures.drawn(partial(_pareto, values, title, cost), title)
-        blocks.append(Chart(chart, Table(f"costs: {cost}", "Costs of each method.", columns, rows)))
-    return Section("costs", "What it costs", tuple(blocks))
+        drawn = chart(title, partial(_pareto, values, cost))
+        blocks.append(Fold(f"{title}, and which methods no other beats at the same cost", (drawn,)))
+    return Section("What it costs", tuple(blocks), "costs")
 
 
-def _pareto(values: Mapping[str, tuple[float, float]], title: str, cost: str) -> go.Figure:
+def _pareto(values: Mapping[str, tuple[float, float]], cost: str, title: str) -> go.Figure:
     return figures.pareto_figure(figures.pareto_data(values), title, cost)
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from fanogan_mtl.report.content import Report
+from fanogan_mtl.pages.content import Page
 
 COLUMNS = ("section", "table", "row", "column", "statistic", "value", "text", "best")
 
 
-def number_table(report: Report) -> pd.DataFrame:
+def number_table(report: Page) -> pd.DataFrame:
     """One row a number; `value` is in the table's unit, shares in [0, 1], and `text` what the page shows."""
     rows = [
         (section, table.name, name, column, statistic, value, entry.text, entry.best)
@@ -23,7 +23,7 @@ def number_table(report: Report) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def write_numbers(report: Report, folder: Path) -> list[Path]:
+def write_numbers(report: Page, folder: Path) -> list[Path]:
     """Write both files."""
     numbers = number_table(report)
     as_csv, as_parquet = folder / "results.csv", folder / "results.parquet"

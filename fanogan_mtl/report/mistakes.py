@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.figures.images import png, shrunk
-from fanogan_mtl.report.content import Block, Gallery, Picture, Section, Table, Text, number
+from fanogan_mtl.pages.content import Block, Card, Fold, Gallery, Picture, Section, Table, Text, number
 from fanogan_mtl.report.evidence import Evidence, Result
 from fanogan_mtl.sweep.result import DoneCell
 
@@ -44,18 +44,17 @@ def mistake_section(evidence: Evidence, datasets: Mapping[str, Dataset | None]) 
         rows.append((name, (number(alarms, f"{{:,.0f}} of {normal:,}"), number(misses, f"{{:,.0f}} of {anomalies:,}"))))
         if dataset is not None and dataset.is_images:
             pixels = (dataset.train.pixels, dataset.test.pixels)
-            galleries.append(Gallery(name, tuple(_row(cell, pixels, dataset.classes) for cell in cells[:MOST_CLASSES])))
+            shown = tuple(_row(cell, pixels, dataset.classes) for cell in cells[:MOST_CLASSES])
+            galleries.append(Fold(name, (Gallery(shown, small=True),)))
     blocks: list[Block] = [Text(TEXT)]
     missing = sorted({each.dataset for each in results if datasets.get(each.dataset) is None})
     if missing:
         blocks.append(Text(f"Without pictures, since the data isn't here as it was: {', '.join(missing)}.", "note"))
     columns = ("method and data set", "false alarms", "missed anomalies")
     caption = "Mistakes at the threshold, over all classes of the first seed, of so many normal and anomalous images."
-    return Section(
-        "mistakes",
-        "What the methods get wrong",
-        (*blocks, Table("mistakes", caption, columns, tuple(rows), folded=True), *galleries),
-    )
+    blocks.append(Fold("How many mistakes each method makes", (Table("mistakes", caption, columns, tuple(rows)),)))
+    blocks.append(Fold(f"Pictures of {len(galleries)} methods and data sets", tuple(galleries)))
+    return Section("What the methods get wrong", tuple(blocks), "mistakes")
 
 
 def _first_cells(result: Result) -> list[DoneCell]:
@@ -75,19 +74,19 @@ def _counts(cell: DoneCell) -> tuple[int, int, int, int]:
     return int((found & ~anomaly).sum()), int((~anomaly).sum()), int((~found & anomaly).sum()), int(anomaly.sum())
 
 
-def _row(cell: DoneCell, pixels: tuple[Pixels, Pixels], classes: Sequence[str]) -> tuple[str, tuple[Picture, ...]]:
+def _row(cell: DoneCell, pixels: tuple[Pixels, Pixels], classes: Sequence[str]) -> tuple[str, tuple[Card, ...]]:
     scores, anomaly, threshold = cell.result.scores[-1], cell.result.anomaly, _threshold(cell)
     order = np.argsort(scores, kind="stable")
     alarms = [place for place in order[::-1] if scores[place] > threshold and not anomaly[place]][:SHOWN]
     misses = [place for place in order if scores[place] <= threshold and anomaly[place]][:SHOWN]
-    pictures = []
+    cards = []
     for kind, places in (("false alarm", alarms), ("missed", misses)):
         for place in places:
             true_class = classes[cell.result.labels[place]]
             shown = f"{scores[place] / threshold:.2f} ×" if threshold > 0 else f"{scores[place]:.3g}"
             caption = f"{kind}: {true_class}, {shown}"
-            pictures.append(Picture(png(_image(pixels, int(cell.result.rows[place]))), caption, caption))
-    return f"{cell.normal_class} is normal", tuple(pictures)
+            cards.append(Card((Picture(png(_image(pixels, int(cell.result.rows[place]))), caption),), caption))
+    return f"{cell.normal_class} is normal", tuple(cards)
 
 
 def _image(pixels: tuple[Pixels, Pixels], row: int) -> NDArray[np.uint8]:

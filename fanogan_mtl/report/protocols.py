@@ -3,48 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from fanogan_mtl import figures
-from fanogan_mtl.report.commands import missing
-from fanogan_mtl.report.content import Block, Chart, Section, Table, best_marked, share, words
-from fanogan_mtl.report.evidence import Evidence, Result
+from fanogan_mtl.pages.charts import chart
+from fanogan_mtl.pages.content import Block, Chart, Fold, Section, Table, best_marked, plain_table, share
+from fanogan_mtl.report.evidence import PROTOCOLS, Evidence, Result
 
-PROTOCOLS = {
-    "paper": (
+EXPLAINED = (
+    ("protocol", "the extractor learned from", "honest for"),
+    (
+        "paper",
         "all classes and domains, the anomalies' too",
         "how well known classes are told apart; comparable to the study",
     ),
-    "unseen-class": (
+    (
+        "unseen-class",
         "all classes but the one that counts as anomaly",
         "anomalies of a kind that nobody has labelled before",
     ),
-    "unseen-domain": (
+    (
+        "unseen-domain",
         "all classes, in every domain but the tested one",
         "a new domain of a known task",
     ),
-}
+)
 
 
 def protocol_section(evidence: Evidence) -> Section:
-    """Compare extractors with detectors under each protocol; say which were not run."""
-    explained = Table(
-        "protocols explained",
-        "What the extractor saw, and what each protocol is honest for.",
-        ("protocol", "the extractor learned from", "honest for"),
-        tuple((name, (words(seen), words(use))) for name, (seen, use) in PROTOCOLS.items()),
-    )
-    blocks: list[Block] = [explained]
+    """Compare extractors with detectors under each protocol."""
+    caption = "What the extractor saw, and what each protocol is honest for."
+    blocks: list[Block] = [plain_table("protocols explained", caption, EXPLAINED)]
     results = [each for each in evidence.results if each.main and each.comparison.protocol in PROTOCOLS]
     run = [name for name in PROTOCOLS if any(each.comparison.protocol == name for each in results)]
-    gaps = [name for name in PROTOCOLS if name not in run]
-    extractors = dict.fromkeys(each.comparison.extractor or "" for each in results)
-    chosen = ",".join(name for name in extractors if name) or "resnet18"
-    blocks += missing(evidence, gaps, "hybrid", extractors=chosen, protocol=",".join(gaps))
     for dataset in evidence.datasets:
         of = [each for each in results if each.dataset == dataset]
-        if of:
-            blocks.append(_chart(of, run, dataset))
-    return Section("protocols", "What the extractor had seen: three protocols", tuple(blocks))
+        if of and len(run) > 1:
+            blocks.append(Fold(f"{dataset}: protocols side by side", (_chart(of, run, dataset),)))
+    return Section("What the extractor had seen: three protocols", tuple(blocks), "protocols")
 
 
 def _chart(results: Sequence[Result], protocols: Sequence[str], dataset: str) -> Chart:
@@ -67,5 +63,5 @@ def _chart(results: Sequence[Result], protocols: Sequence[str], dataset: str) ->
         f"protocols on {dataset}", "Mean AUROC in percent, mean over budgets; ★ is the best of its row.",
         ("method", *values), rows,
     )  # fmt: skip
-    title = f"Protocols on {dataset}"
-    return Chart(figures.drawn(lambda: figures.protocols_figure(figures.protocols_data(values), title), title), table)
+    bars = figures.auroc_bars_data(values)
+    return chart(f"Protocols on {dataset}", partial(figures.protocols_figure, bars), table)

@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from heapq import heappush, heappushpop
-from html import escape
 from pathlib import Path
 
 from tqdm import tqdm
 
-from fanogan_mtl.page import Section, html_page
+from fanogan_mtl.pages.content import Block, Card, Entry, Gallery, Items, Page, Picture, Table, Text, section
+from fanogan_mtl.pages.render import render
 from fanogan_mtl.scores.images import read_image_file
 from fanogan_mtl.scores.pictures import jpeg_url, overlaid, thumbnail
 from fanogan_mtl.scores.table import ScoredRow
@@ -23,23 +23,6 @@ from fanogan_mtl.serving.scoring import input_of
 MOST_IMAGES = 12  # of each head
 MOST_HEADS = 12
 MOST_ERRORS = 24
-
-STYLE = """<style>
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(12.5rem, 1fr)); gap: 0.75rem }
-.card { margin: 0; padding: 0.5rem; border: 1px solid #ddd; border-radius: 6px; break-inside: avoid; min-width: 0 }
-.anomaly { border-left: 4px solid #D55E00 }
-.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 4px }
-.pair > * { width: 100%; aspect-ratio: 1; object-fit: contain; background: #f3f3f3; border-radius: 3px }
-.gone { grid-column: 1 / 3; aspect-ratio: 2; display: grid; place-items: center; color: #666 }
-figcaption { font-size: 0.85rem; line-height: 1.4; font-variant-numeric: tabular-nums }
-.path { display: block; margin: 0.25rem 0; font-weight: 600; overflow-wrap: anywhere }
-dl { display: grid; grid-template-columns: auto auto; margin: 0 } dt { color: #555 } dd { margin: 0; text-align: right }
-li { overflow-wrap: anywhere }
-@media (max-width: 26rem) { .cards { gap: 0.5rem; grid-template-columns: 1fr 1fr } .card { padding: 0.4rem }
-  th, td { padding: 0.2rem 0.3rem } }
-</style>"""
-
-Picture = tuple[str, str]  # data URLs of an image, and of it under its heat map
 
 
 @dataclass
@@ -96,36 +79,39 @@ def contact_sheet(title: str, summary: Summary, model: Model, heads: Sequence[He
     files : mapping of str to Path
         Where the images are that the summary names.
     """
-    return html_page(title, partial(_sections, summary, model, heads, files))
-
-
-def _sections(summary: Summary, model: Model, heads: Sequence[Head], files: Mapping[str, Path]) -> list[Section]:
+    every = section("All heads", partial(_all_heads, summary, heads))
     pictures = _pictures(summary, model, heads, files)
-    sections: list[Section] = [("All heads", _overview(summary, heads), STYLE + _table(summary, heads))]
-    for head in heads[:MOST_HEADS]:
-        spec, rows = head.spec, summary.top[head.spec.name]
-        what = f"{spec.detector} on {'features' if spec.extractor else 'pixels'}, threshold {head.threshold:.4g}."
-        cards = "".join(_card(row, pictures.get((row.path, row.head))) for row in rows)
-        sections.append((f"{spec.name}: highest scores", what, f'<div class="cards">{cards}</div>'))
-    if summary.errors:
-        items = "".join(f"<li><b>{escape(row.path)}</b>: {escape(row.error)}</li>" for row in summary.first_errors)
-        more = f" The first {MOST_ERRORS}:" if summary.errors > MOST_ERRORS else ""
-        sections.append(
-            ("Not scored", f"{_count(summary.errors, 'image')} could not be read.{more}", f"<ul>{items}</ul>")
-        )
-    return sections
+    of_each = [
+        section(f"{head.spec.name}: highest scores", partial(_highest, summary, head, pictures))
+        for head in heads[:MOST_HEADS]
+    ]
+    failed = [section("Not scored", partial(_not_scored, summary))] if summary.errors else []
+    return render(Page(title, (every, *of_each, *failed)))
+
+
+def _highest(summary: Summary, head: Head, pictures: Mapping[tuple[str, str], tuple[Picture, ...]]) -> list[Block]:
+    spec = head.spec
+    what = f"{spec.detector} on {'features' if spec.extractor else 'pixels'}, threshold {head.threshold:.4g}."
+    cards = tuple(_card(row, pictures.get((row.path, row.head), ())) for row in summary.top[spec.name])
+    return [Text(what), Gallery((("", cards),))]
+
+
+def _not_scored(summary: Summary) -> list[Block]:
+    more = f" The first {MOST_ERRORS}:" if summary.errors > MOST_ERRORS else ""
+    said = Text(f"{_count(summary.errors, 'image')} could not be read.{more}")
+    return [said, Items(tuple(f"{row.path}: {row.error}" for row in summary.first_errors))]
 
 
 def _pictures(
     summary: Summary, model: Model, heads: Sequence[Head], files: Mapping[str, Path]
-) -> dict[tuple[str, str], Picture]:
-    """By path and head; one image is held at a time. One that has gone since it was scored is left out."""
+) -> dict[tuple[str, str], tuple[Picture, ...]]:
+    """An image and its heat map, by path and head; one image is held at a time, and one that has gone is left out."""
     by_name = {head.spec.name: head for head in heads}
     wanted: dict[str, list[Head]] = {}
     for rows in summary.top.values():
         for row in rows:
             wanted.setdefault(row.path, []).append(by_name[row.head])
-    pictures: dict[tuple[str, str], Picture] = {}
+    pictures: dict[tuple[str, str], tuple[Picture, ...]] = {}
     for path, own in tqdm(wanted.items(), desc="heat maps", unit="image", delay=2, leave=False):
         with suppress(Exception):  # the score is there; its picture may have gone since, or not be drawn
             image = read_image_file(files[path])
@@ -133,44 +119,31 @@ def _pictures(
                 preparation = input_of(model, head)[1]
                 shown = thumbnail(image, depth=preparation.depth)
                 over = overlaid(shown, heat_map, preparation.crop)
-                pictures[path, head.spec.name] = jpeg_url(shown), jpeg_url(over)
+                plain, under = Picture(jpeg_url(shown), "the image"), Picture(jpeg_url(over), "its heat map")
+                pictures[path, head.spec.name] = plain, under
     return pictures
 
 
-def _overview(summary: Summary, heads: Sequence[Head]) -> str:
+def _all_heads(summary: Summary, heads: Sequence[Head]) -> list[Block]:
     text = (
         f"{_count(summary.images, 'image')} scored. A head knows one class; what else it sees is an anomaly to it. "
         "Red marks where in an image the anomaly is. An orange edge: the score is above the head's threshold."
     )
     if len(heads) > MOST_HEADS:
         text += f" Images are shown for the first {MOST_HEADS} of {len(heads)} heads; the option heads chooses others."
-    return text
-
-
-def _table(summary: Summary, heads: Sequence[Head]) -> str:
-    lines = []
+    rows = []
     for head in heads:
-        name = head.spec.name
-        above = summary.anomalies[name]
+        above = summary.anomalies[head.spec.name]
         share = f"{above / summary.images:.1%}" if summary.images else ""
-        lines.append(f"<tr><td>{escape(name)}</td><td>{head.threshold:.4g}</td><td>{above:,}</td><td>{share}</td></tr>")
-    header = "<tr><th>head</th><th>threshold</th><th>above it</th><th>share</th></tr>"
-    return f"<table>{header}{''.join(lines)}</table>"
+        numbers = {"above": float(above)}
+        rows.append((head.spec.name, (Entry(f"{head.threshold:.4g}"), Entry(f"{above:,}", numbers), Entry(share))))
+    caption = "Images above each head's threshold."
+    return [Text(text), Table("heads", caption, ("head", "threshold", "above it", "share"), tuple(rows))]
 
 
-def _card(row: ScoredRow, picture: Picture | None) -> str:
-    if picture:
-        plain, over = picture
-        shown = f'<img src="{plain}" alt="the image"><img src="{over}" alt="its heat map">'
-    else:
-        shown = '<div class="gone">no picture</div>'
+def _card(row: ScoredRow, pictures: tuple[Picture, ...]) -> Card:
     facts = {"score": f"{row.score:.4g}", "threshold": f"{row.threshold:.4g}", "probability": f"{row.probability:.1%}"}
-    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items())
-    kind = "card anomaly" if row.is_anomaly else "card"
-    return (
-        f'<figure class="{kind}"><div class="pair">{shown}</div>'
-        f'<figcaption><span class="path">{escape(row.path)}</span><dl>{listed}</dl></figcaption></figure>'
-    )
+    return Card(pictures, row.path, facts, bool(row.is_anomaly))
 
 
 def _count(number: int, what: str) -> str:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import click
 
 from fanogan_mtl.data.cache import CONTENTS, default_data_dir, published_folder
-from fanogan_mtl.data.catalog import prepared_folder, sources_given
+from fanogan_mtl.data.prepared import fetched_folders, prepared_folder
 from fanogan_mtl.data.specs import Source, parse_source
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.calibration import Calibration
@@ -101,7 +101,7 @@ class Exchange:
         data_dir = default_data_dir()
         for name in self.folders:
             published_folder(data_dir / name, partial(self.take, name))
-        with sources_given(self.sources):
+        with fetched_folders(self.sources):
             yield data_dir
 
 

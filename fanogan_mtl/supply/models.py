@@ -16,7 +16,8 @@ import click
 import numpy as np
 
 from fanogan_mtl.data.cache import CONTENTS, in_use
-from fanogan_mtl.data.catalog import found_preparation, load_dataset, preparation_of, sample_sheets
+from fanogan_mtl.data.catalog import load_dataset, sample_sheets
+from fanogan_mtl.data.prepared import found_preparation
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.data.transforms import Preparation
 from fanogan_mtl.detectors.persistence import refuse_unservable
@@ -243,7 +244,7 @@ def _facts(heads: Sequence[ChosenHead], setting: str) -> ModelFacts:
 def _example(head: ChosenHead, data_dir: Path) -> np.ndarray[Any, Any]:
     """A few images or vectors as the model takes them."""
     spec = head.cell.comparison.dataset
-    if preparation_of(parse_source(spec.sources[0])) is None:
+    if spec.holds_vectors:
         return np.array(load_dataset(spec, data_dir).train.pixels[:2])
     raw: np.ndarray[Any, Any] = sample_sheets(spec, data_dir)[0].raw[:2, 0]
     return raw

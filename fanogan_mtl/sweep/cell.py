@@ -23,7 +23,7 @@ from fanogan_mtl.data.cache import digest_of
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.rows import pixel_rows
-from fanogan_mtl.data.specs import DatasetSpec, parse_source
+from fanogan_mtl.data.specs import DatasetSpec
 from fanogan_mtl.data.splits import Part, Split, choosing_parts, one_vs_rest
 from fanogan_mtl.detectors.registry import PYOD, make_detector, takes
 from fanogan_mtl.detectors.threads import one_thread
@@ -86,8 +86,8 @@ class Comparison:
 
     @property
     def unit(self) -> str:
-        """What a row of its data is: `images`, or `rows` of a table."""
-        return "rows" if parse_source(self.dataset.sources[0]).kind == "adbench" else "images"
+        """What its test rows are called: `images`, or `rows` of a table."""
+        return "rows" if self.dataset.holds_vectors else "images"
 
     @property
     def chosen(self) -> dict[str, Any]:

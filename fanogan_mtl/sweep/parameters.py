@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fanogan_mtl.detectors.registry import default_parameters
-from fanogan_mtl.extractors import registry as extractors
+from fanogan_mtl.extractors.registry import make_extractor
 from fanogan_mtl.sweep.cell import Cell, Comparison
 
 # Not in the key: the seed is the cell's, the device must not change results, epochs are the budgets.
@@ -26,10 +26,7 @@ def pretraining_parameters(extractor: str, chosen: Mapping[str, Any]) -> str:
 
     None is replaced by the architecture's own number, where it stands for one.
     """
-    parameters = {**extractors.default_parameters(extractor), **chosen}
-    for name in ("epochs", "batch_size"):
-        if name in parameters and parameters[name] is None:
-            parameters[name] = getattr(extractors.extractor_class(extractor), f"own_{name}")
+    parameters = make_extractor(extractor, **chosen).settled_parameters()
     plain = {name: value for name, value in parameters.items() if name not in {"random_state", "device"}}
     return json.dumps(plain, sort_keys=True)
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from fanogan_mtl.data.cache import digest_of, published_folder, read_array
 from fanogan_mtl.data.catalog import extractor_images, load_dataset
 from fanogan_mtl.data.dataset import Dataset
+from fanogan_mtl.data.draws import limited_rows
 from fanogan_mtl.data.joint import learnable_rows, rows_digest
 from fanogan_mtl.data.specs import DatasetSpec, sources_of
-from fanogan_mtl.data.splits import limited_rows
-from fanogan_mtl.data.usage import mark_used
+from fanogan_mtl.data.usage import claim
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.extractors.base import Extractor, InputSpec
 from fanogan_mtl.extractors.persistence import load_extractor, read_description, save_extractor
@@ -108,7 +108,7 @@ def run_pretraining(pretraining: Pretraining, data_dir: Path, device: str = "aut
         If the data are no longer those that the training was planned for.
     """
     checkpoints = checkpoint_folder(data_dir, pretraining.key)
-    mark_used(checkpoints, data_dir)  # what a training that was cut short left
+    claim(checkpoints, data_dir)  # what a training that was cut short left
 
     def fill(folder: Path) -> None:
         pool = load_dataset(pretraining.pool, data_dir)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fanogan_mtl.figures.style import layout
-from fanogan_mtl.page import Section, write_page
+from fanogan_mtl.pages.content import Block, Chart, Section, Text, plain_table
+from fanogan_mtl.pages.render import write_page
 from fanogan_mtl.tuning.study import finished
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from optuna import Study
 
 VALUE = "mean validation AUROC"
+CAPTION = "Mean AUROC in percent, each setting at the epochs that are best for it on validation data."
 LATER = "There is no such figure yet: it needs more trials that ended and that differ."
 
 
@@ -28,17 +29,17 @@ def write_tuning_page(study: Study, rows: list[list[str]], sentence: str, folder
     rows : the table of results, its head first
     sentence : what the table comes to
     """
-    sections: list[Section] = [("Default and tuned", sentence, _table(rows))]
+    table = plain_table("default and tuned", CAPTION, rows)
+    sections = [Section("Default and tuned", (Text(sentence), table))]
     files = []
     for name, (heading, paragraph, draw) in _figures().items():
         figure = _drawn(study, draw, heading)
-        sections.append((heading, paragraph, figure) if figure else (heading, LATER, ""))
+        shown: tuple[Block, ...] = (Text(paragraph), Chart(figure, heading)) if figure else (Text(LATER),)
+        sections.append(Section(heading, shown))
         if figure:
             files.append(folder / f"{name}.json")
             files[-1].write_text(figure.to_json(), encoding="utf-8", errors="replace")
-    page = folder / "study.html"
-    write_page(page, f"Study {study.study_name}", sections)
-    return [page, *files]
+    return [*write_page(folder / "study.html", f"Study {study.study_name}", lambda: sections), *files]
 
 
 def _figures() -> dict[str, tuple[str, str, Callable[[Study], go.Figure]]]:
@@ -57,7 +58,7 @@ def _figures() -> dict[str, tuple[str, str, Callable[[Study], go.Figure]]]:
         ),
         "slice": (
             "One parameter at a time",
-            "",
+            "A point is a trial.",
             lambda study: draw.plot_slice(study, target_name=VALUE),
         ),
         "parallel_coordinate": (
@@ -95,10 +96,3 @@ def _drawn(study: Study, draw: Callable[[Study], go.Figure], heading: str) -> go
     kept = {name: ours[name] for name in ("height", "font", "template", "title", "legend")}
     figure.update_layout(kept, autosize=True, width=None)
     return figure
-
-
-def _table(rows: list[list[str]]) -> str:
-    head, *body = [[escape(text) for text in row] for row in rows]
-    lines = ["".join(f"<td>{text}</td>" for text in row) for row in body]
-    top = "".join(f"<th>{text}</th>" for text in head)
-    return f"<table><tr>{top}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"

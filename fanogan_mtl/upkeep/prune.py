@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from fanogan_mtl.data.usage import leftover_trash, pruning, throw_away
+from fanogan_mtl.data.usage import exclusive_lock, leftover_trash, move_to_trash
+from fanogan_mtl.text_table import text_table
 from fanogan_mtl.upkeep.stored import KINDS, Stored, list_stored, undriven_studies
 
 _DAY = 24 * 3600.0
@@ -40,20 +41,20 @@ def shown_size(size: float) -> str:
 
 
 def remove(data_dir: Path, prune: str, days: int) -> None:
-    """Remove what is asked for (`prune` as in `CacheOptions`) and not in use, and say what became of it."""
-    with pruning(data_dir) as in_use_since:
+    """Remove what is asked for (`prune` as in `CacheOptions`) and not in use, and print what was removed."""
+    with exclusive_lock(data_dir) as in_use_since:
         stored = list_stored(data_dir, with_progress)
         asked = [each for each in stored if _is_asked_for(each, prune, time.time() - days * _DAY)]
         with undriven_studies(asked) as undriven:
             free = [each for each in asked if each.used < in_use_since]
             going = [each for each in free if each.kind != "studies" or each in undriven]
-            throw_away([path for each in going for path in each.paths], data_dir)
+            move_to_trash([path for each in going for path in each.paths], data_dir)
     for trash in leftover_trash(data_dir):  # nobody waits for the lock while this takes its time
         for path in with_progress(list(trash.iterdir())):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         shutil.rmtree(trash, ignore_errors=True)
     if going:
-        print_table(going)
+        print_stored(going)
     click.echo(f"Removed {len(going)}, {shown_size(sum(each.size for each in going))}")
     if len(going) < len(asked):
         click.echo(f"Kept {len(asked) - len(going)} that a running process may be using")
@@ -65,13 +66,13 @@ def _is_asked_for(stored: Stored, prune: str, before: float) -> bool:
     return prune in ("all", stored.kind)
 
 
-def print_table(stored: Sequence[Stored]) -> None:
+def print_stored(stored: Sequence[Stored]) -> None:
     """Print one line per stored thing."""
-    click.echo(f"{'kind':12} {'size':>7}  {'last used':16}  what")
+    rows = [["kind", "size", "last used", "what"]]
     for each in stored:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.used))
-        click.echo(f"{each.kind:12} {shown_size(each.size):>7}  {used}  {each.name}")
-    click.echo("")
+        rows.append([each.kind, shown_size(each.size), used, each.name])
+    click.echo(f"{text_table(rows, left=(0, 2, 3))}\n")
 
 
 def with_progress(paths: Iterable[Path]) -> Iterable[Path]:

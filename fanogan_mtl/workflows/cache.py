@@ -10,7 +10,7 @@ from fanogan_mtl.data.cache import default_data_dir
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan import words as read
 from fanogan_mtl.plan.options import CacheOptions
-from fanogan_mtl.upkeep.prune import print_table, remove, total_line, with_progress
+from fanogan_mtl.upkeep.prune import print_stored, remove, total_line, with_progress
 from fanogan_mtl.upkeep.stored import KINDS, list_stored
 
 
@@ -34,7 +34,7 @@ def cache(options: CacheOptions) -> int:
         raise UserError(f"data_dir {str(data_dir)!r}: there is no such folder; a first run makes it")
     if prune == "none":
         stored = list_stored(data_dir, with_progress)
-        print_table(stored)
+        print_stored(stored)
         click.echo(total_line(stored, data_dir))
         return 0
     try:

@@ -22,6 +22,7 @@ from fanogan_mtl.recording.state import data_input
 from fanogan_mtl.supply.extractors import obtain_extractors
 from fanogan_mtl.sweep.pretraining import Pretraining, description_of
 from fanogan_mtl.sweep.workers import Workers
+from fanogan_mtl.text_table import text_table
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 
@@ -94,10 +95,7 @@ def _print(descriptions: Sequence[tuple[Pretraining, dict[str, Any]]], runs: dic
         texts = ["-" if value is None else percent(value) for value in (accuracy, *tests)]
         name = pretraining.extractor + (f" (seed {pretraining.seed})" if pretraining.seed else "")
         rows.append([name, str(each["n_features_out"]), str(best or "-"), *texts, runs[pretraining.key]])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     click.echo("\nAccuracy in percent; the epoch was chosen on validation data, the test measured once:\n")
-    for name, *values in rows:
-        cells = [value.rjust(width) for value, width in zip(values, widths[1:], strict=True)]
-        click.echo("  ".join([name.ljust(widths[0]), *cells]))
+    click.echo(text_table(rows))
     click.echo("\nCurves, weights and figures (extractor.html) are in these runs")
     click.echo(f"Look at them: {uri if uri.startswith('http') else f'mlflow ui --backend-store-uri {uri}'}")

@@ -10,6 +10,8 @@ import click
 from tqdm import tqdm
 
 from fanogan_mtl.errors import UserError
+from fanogan_mtl.pages.content import Page
+from fanogan_mtl.pages.render import render
 from fanogan_mtl.plan import words as read
 from fanogan_mtl.plan.options import ReportOptions
 from fanogan_mtl.recording.entry_run import entry_run
@@ -23,9 +25,7 @@ from fanogan_mtl.recording.evidence import (
     trained_extractors,
 )
 from fanogan_mtl.report.compose import Material, compose
-from fanogan_mtl.report.content import Report
 from fanogan_mtl.report.export import write_numbers
-from fanogan_mtl.report.page import render
 from fanogan_mtl.supply.extractors import fetch_extractors
 from fanogan_mtl.tracking import records, schema
 from fanogan_mtl.tracking.connection import Tracking, connect
@@ -62,7 +62,7 @@ def report(options: ReportOptions, tracking: Tracking | None = None) -> int:
     return 0
 
 
-def write_report(made: Report, folder: Path) -> list[Path]:
+def write_report(made: Page, folder: Path) -> list[Path]:
     """Write the page and the tables; each file appears whole or not at all."""
     try:
         with TemporaryDirectory(dir=folder, prefix=".") as temporary:
@@ -82,7 +82,7 @@ def _output_folder(text: str) -> Path:
     return folder
 
 
-def _compose(tracking: Tracking, found: Found, runs: Sequence[ComparisonRun], data_dir: Path) -> Report:
+def _compose(tracking: Tracking, found: Found, runs: Sequence[ComparisonRun], data_dir: Path) -> Page:
     fetch_extractors(tracking, main_extractors(found).values(), data_dir)
     trained = trained_extractors(found, data_dir)
     material = Material(found.datasets, trained, origins(tracking, runs), data_dir)

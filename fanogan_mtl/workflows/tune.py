@@ -23,12 +23,13 @@ from fanogan_mtl.supply.exchange import Exchange, opened_exchange, trial_task
 from fanogan_mtl.supply.progress import TaskProgress
 from fanogan_mtl.sweep.trial import ask_whether_hopeless
 from fanogan_mtl.sweep.workers import Workers
+from fanogan_mtl.text_table import text_table
 from fanogan_mtl.tracking import records, schema
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.tuning.outcome import compared, judged, metrics_reached
-from fanogan_mtl.tuning.page import write_tuning_page
+from fanogan_mtl.tuning.page import CAPTION, write_tuning_page
 from fanogan_mtl.tuning.runs import record_best, record_trial, study_tags, take_over
 from fanogan_mtl.tuning.study import (
     best_trial,
@@ -121,7 +122,7 @@ def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOpt
         sweep.close(status) if sweep else records.finish(tracking, run_id, status)
         raise
     sweep.close("FAILED" if sweep.failed else "FINISHED")
-    _print_table(rows)
+    click.echo(f"\n{CAPTION.removesuffix('.')}:\n\n{text_table(rows)}")
     print_marks([(each.planned.dataset.name, each.planned.setting, each.marks) for each in results.values()])
     click.echo(f"\n{sentence}\nUse it: -P detector_params={STUDY}{study.study_name}")
     print_failures(sweep)
@@ -152,14 +153,6 @@ def run_trials(
                 else:
                     progress.update(())
     return trials
-
-
-def _print_table(rows: list[list[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    click.echo("\nMean AUROC in percent, each setting at the epochs that are best for it on validation data:\n")
-    for first, *others in rows:
-        texts = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
-        click.echo("  ".join([first.ljust(widths[0]), *texts]))
 
 
 def _best_so_far(study: Study) -> str:

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fanogan_mtl.data import cache, catalog
-from fanogan_mtl.data.catalog import load_dataset, load_raw, preparation_of, sample_sheets
+from fanogan_mtl.data import cache, prepared
+from fanogan_mtl.data.catalog import load_dataset, sample_sheets
 from fanogan_mtl.data.dataset import Dataset, class_counts
 from fanogan_mtl.data.hashing import content_hashes
+from fanogan_mtl.data.prepared import load_raw, preparation_of
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets, parse_source
 from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.errors import UserError
@@ -93,8 +94,8 @@ def test_a_pool_is_its_members_one_after_the_other(npz_file: WriteNpz, tmp_path:
 def test_preparing_twice_costs_nothing(npz_file: WriteNpz, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     spec = spec_of(f"usps=npz:{npz_file('a.npz')}+npz:{npz_file('b.npz')}")
     first = load_dataset(spec, tmp_path)
-    for name in ("load_raw", "prepare_images", "write_entry"):
-        monkeypatch.setattr(catalog, name, None)
+    for name in ("load_raw", "prepare_set", "write_entry"):
+        monkeypatch.setattr(prepared, name, None)
     again = load_dataset(spec, tmp_path)
     assert again.digest == first.digest
     assert_equal(first, again)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from toy_datasets import balanced_dataset, make_images
 
 from fanogan_mtl.data.dataset import Dataset, Images
+from fanogan_mtl.data.draws import limited_rows
 from fanogan_mtl.data.joint import JointSampler, hashes_tested, learnable_rows, rows_digest, stratified_split
-from fanogan_mtl.data.splits import held_out_rows, limited_rows, one_vs_rest, split_rows
+from fanogan_mtl.data.splits import held_out_rows, one_vs_rest, split_rows
 from fanogan_mtl.errors import UserError
 
 Integers = NDArray[np.int64]

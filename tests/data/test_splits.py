@@ -14,9 +14,10 @@ from toy_datasets import balanced_dataset, make_dataset, make_images, make_vecto
 
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.dataset import Dataset
+from fanogan_mtl.data.draws import limited_rows
 from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.data.specs import parse_datasets
-from fanogan_mtl.data.splits import Part, Split, choosing_parts, limited_rows, one_vs_rest, split_rows
+from fanogan_mtl.data.splits import Part, Split, choosing_parts, one_vs_rest, split_rows
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.sanity import copies
 

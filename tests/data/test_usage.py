@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fanogan_mtl.data import usage
-from fanogan_mtl.data.usage import discard, leftover_trash, mark_used, pruning, throw_away
+from fanogan_mtl.data.usage import claim, discard, exclusive_lock, leftover_trash, move_to_trash
 
 SWEEP = """
 import sys, time
@@ -41,10 +41,10 @@ KEPT = "Kept 3 that a running process may be using"
 USER = """
 import sys
 from pathlib import Path
-from fanogan_mtl.data.usage import mark_used
+from fanogan_mtl.data.usage import claim
 
 print("looking", flush=True)
-print(mark_used(Path(sys.argv[2]), Path(sys.argv[1])), flush=True)
+print(claim(Path(sys.argv[2]), Path(sys.argv[1])), flush=True)
 sys.stdin.readline()
 """
 
@@ -63,7 +63,7 @@ def user_of(path: Path, data_dir: Path) -> subprocess.Popen[str]:
 
 
 def prunable(path: Path, data_dir: Path) -> bool:
-    with pruning(data_dir) as since:
+    with exclusive_lock(data_dir) as since:
         return path.stat().st_mtime < since
 
 
@@ -97,12 +97,12 @@ def test_two_sweeps_prepare_and_use_what_a_third_process_prunes_all_the_time(tmp
 def test_who_looks_while_others_prune_waits_and_then_finds_nothing(tmp_path: Path) -> None:
     entry = tmp_path / "entry"
     entry.mkdir()
-    with pruning(tmp_path):
+    with exclusive_lock(tmp_path):
         process = python(USER, tmp_path, entry)
         assert process.stdout is not None
         assert process.stdout.readline() == "looking\n"
         time.sleep(0.5)
-        throw_away([entry], tmp_path)
+        move_to_trash([entry], tmp_path)
     assert process.communicate("end\n")[0] == "False\n"
 
 
@@ -130,17 +130,17 @@ def test_a_clock_that_is_set_back_takes_nothing_from_a_process(tmp_path: Path, m
     assert prunable(path, tmp_path)
     process.communicate("end\n")
     monkeypatch.setattr(usage.time, "time", lambda: 1e9)  # 2001
-    assert mark_used(path, tmp_path)
-    assert path.stat().st_mtime >= usage.oldest_use(tmp_path) > 1e9
+    assert claim(path, tmp_path)
+    assert path.stat().st_mtime >= usage.oldest_start(tmp_path) > 1e9
 
 
 def test_nothing_is_marked_where_nothing_is(tmp_path: Path) -> None:
-    assert not mark_used(tmp_path / "nothing", tmp_path)
+    assert not claim(tmp_path / "nothing", tmp_path)
 
 
 def test_a_folder_goes_at_once_and_what_has_vanished_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "entry").mkdir()
-    trash = throw_away([tmp_path / "vanished", tmp_path / "entry"], tmp_path)
+    trash = move_to_trash([tmp_path / "vanished", tmp_path / "entry"], tmp_path)
     assert trash is not None
     assert not (tmp_path / "entry").exists()
     assert leftover_trash(tmp_path) == [trash]

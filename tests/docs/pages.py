@@ -18,6 +18,11 @@ from project_runs import environment, recorded
 PORT = "5001"  # what the pages say
 
 
+def blocks(page: Path, language: str) -> list[str]:
+    """The blocks of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
 def run_page(page: Path, project: Path, folder: Path, entry: str = "benchmark") -> list[str]:
     """Run the python and bash blocks of a page in a copy of the project; give what each printed.
 
@@ -39,7 +44,7 @@ def run_page(page: Path, project: Path, folder: Path, entry: str = "benchmark") 
                 _wait_for(port)
                 continue
             command = [sys.executable, "-c", code] if language == "python" else ["bash", "-ec", code]
-            done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=250)
+            done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=800)
             assert done.returncode == 0, f"{code}\n{done.stderr}"
             printed.append(done.stdout)
     finally:

@@ -9,16 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pages import blocks
 from project_runs import ROOT, environment, furnish, one_core
 
 from entrypoints import project
-from fanogan_mtl.extractors import REGISTRY
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
 def test_the_python_api_page_runs(tmp_path: Path) -> None:
@@ -46,7 +42,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
-def test_files_made_of_the_options_are_up_to_date() -> None:
+def test_what_is_made_of_the_code_is_up_to_date() -> None:
     for path, text in project.made_files().items():
         assert path.read_text() == text, f"{path.name} is out of date: run python -m entrypoints.project --write"
 
@@ -62,12 +58,6 @@ def test_mlflow_reads_every_entry_with_its_defaults() -> None:
         }
         assert all(isinstance(value["default"], str) and value["default"] for value in entry["parameters"].values())
         assert all(f"--{option.name} {{{option.name}}}" in entry["command"] for option in command.params)
-
-
-def test_the_extractors_page_names_every_extractor() -> None:
-    page = (ROOT / "docs" / "extractors.md").read_text()
-    for name in REGISTRY:
-        assert f"| `{name}` |" in page
 
 
 def test_the_sites_navigation_has_every_page() -> None:
@@ -107,7 +97,7 @@ def test_the_walk_through_of_a_new_detector_works(tmp_path: Path) -> None:
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", *words], cwd=project, env=environment(tmp_path), capture_output=True, text=True,
-            timeout=250, preexec_fn=one_core,
+            timeout=800, preexec_fn=one_core,
         )  # fmt: skip
 
     tests = run("pytest", "tests/detectors/test_contract.py", "-k", "autoencoder", "-p", "no:cacheprovider")

@@ -24,7 +24,7 @@ def answers(text: str) -> pd.DataFrame:
     return pd.DataFrame(json.loads(text)["predictions"])
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_own_images_go_from_a_folder_to_a_service(project: Path, tmp_path: Path) -> None:
     printed = run_page(DOCS / "own-images.md", project, tmp_path)
     pictures = [Image.open(file) for file in (project / "digits").rglob("*.jpg")]
@@ -43,7 +43,7 @@ def test_own_images_go_from_a_folder_to_a_service(project: Path, tmp_path: Path)
     assert "data:image/" in (project / "digits-scores.html").read_text()
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_the_serving_page(project: Path, tmp_path: Path) -> None:
     small = ["--dataset", "optdigits", "--classes", "0,8", "--limit", "60", "--epochs", "2", "--detectors", "vae"]
     assert run_inside(tmp_path, "benchmark", *small).returncode == 0

@@ -27,7 +27,7 @@ from project_runs import (
     wait_for_line,
 )
 
-from fanogan_mtl.data.catalog import load_raw
+from fanogan_mtl.data.prepared import load_raw
 from fanogan_mtl.data.specs import parse_source
 from fanogan_mtl.sweep.result import CellResult
 

@@ -23,9 +23,9 @@ OLD = time.time() - 40 * 24 * 3600
 USE = """
 import sys
 from pathlib import Path
-from fanogan_mtl.data.usage import mark_used
+from fanogan_mtl.data.usage import claim
 
-assert mark_used(Path(sys.argv[2]), Path(sys.argv[1]))
+assert claim(Path(sys.argv[2]), Path(sys.argv[1]))
 print("used", flush=True)
 sys.stdin.readline()
 """

@@ -12,8 +12,9 @@ import torch
 import torchvision
 from project_runs import environment, furnish, mlflow_run, recorded, run_inside, script_here, uri
 
-from fanogan_mtl.data.catalog import load_dataset, load_raw
+from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.joint import hashes_tested
+from fanogan_mtl.data.prepared import load_raw
 from fanogan_mtl.data.specs import parse_datasets, parse_source
 from fanogan_mtl.extractors.persistence import load_extractor
 from fanogan_mtl.sweep.result import CellResult

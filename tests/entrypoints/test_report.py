@@ -70,7 +70,7 @@ def test_the_page_holds_what_mlflow_holds(folder: Path) -> None:
     assert re.search(
         "mlflow run . -e benchmark -P dataset=optdigits,handwritten -P detectors=fanogan,pca .*limit=60", page
     )
-    assert "Not supported: 4 blocks are too few" in page
+    assert "The methods share only 4 classes of the data sets" in page
 
 
 def test_again_nothing_is_done_twice(folder: Path) -> None:

@@ -133,7 +133,7 @@ def test_the_page_shows_each_heads_highest_scores(scores: Path) -> None:
     for head in HEADS:
         section = page.partition(f"<h2>{head}: highest scores</h2>")[2].partition("</section>")[0]
         best = table[table["head"] == head].sort_values("score", ascending=False, kind="stable").head(MOST_IMAGES)
-        shown = [part.partition("</span>")[0] for part in section.split('<span class="path">')[1:]]
+        shown = [part.partition("</span>")[0] for part in section.split('<span class="name">')[1:]]
         assert shown == best["path"].tolist()
     assert "http" not in page
     assert "src=" in page
@@ -184,7 +184,7 @@ def test_what_can_not_be_read_is_a_row_and_the_others_are_scored(
     for row in others:
         assert row["score"] == expected[f"part 0/{names[row['path']].name}", row["head"]]
     page = (tmp_path / "out.html").read_text()
-    assert "z, &quot;quoted&quot;.png" in page
+    assert "z, &#34;quoted&#34;.png" in page
     assert "5 images could not be read" in page
     run = max(score_runs(store), key=lambda run: run.info.start_time)
     assert run.data.metrics == {"images": 2, "errors": 5}

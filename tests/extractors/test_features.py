@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from quick_extractors import DOMAINS, LABELS, NAMES, TRAINED, images_for, quick
+from quick_extractors import DOMAINS, LABELS, NAMES, SHRINKING, TRAINED, images_for, quick
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -25,7 +26,7 @@ from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.data.joint import stratified_split
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.extractors import make_extractor, training
+from fanogan_mtl.extractors import REGISTRY, make_extractor, training
 from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.extractors.persistence import save_extractor
 from fanogan_mtl.extractors.registry import default_parameters, extractor_class, registered_name
@@ -37,6 +38,7 @@ CLASSIFIERS = [name for name in TRAINED if name not in LABEL_FREE]
 
 every = pytest.mark.parametrize("name", NAMES)
 every_label_free = pytest.mark.parametrize("name", LABEL_FREE)
+every_shrinking = pytest.mark.parametrize("name", SHRINKING)
 every_classifier = pytest.mark.parametrize("name", CLASSIFIERS)
 
 
@@ -132,7 +134,7 @@ def without_components(extractor: Extractor) -> Extractor:
     return plain
 
 
-@every
+@every_shrinking
 def test_components_are_so_many_in_decreasing_variance_and_another_seed_gives_other_features(
     name: str, fitted: Fitted, weights_file: Path
 ) -> None:
@@ -148,7 +150,7 @@ def test_components_are_so_many_in_decreasing_variance_and_another_seed_gives_ot
     np.testing.assert_allclose(projection.explained_variance, variances, rtol=1e-3)
     np.testing.assert_allclose(projection.total_variance, full[training].var(axis=0, ddof=1).sum(), rtol=1e-3)
     others = without_components(fitted(name)).transform(images)
-    assert (full != others).any() == (name != "resnet18_frozen")  # whose weights come from a file
+    assert (full != others).any() == (name in TRAINED or REGISTRY[name].weights_of is None)
 
 
 @pytest.mark.parametrize("name", ["autoencoder", "lenet5", "lenet5_3x3", "resnet18_untrained"])
@@ -171,6 +173,13 @@ def test_more_components_than_images_or_features_are_refused(name: str, weights_
 
 
 @every
+def test_the_registry_says_of_an_extractor_what_holds(name: str) -> None:
+    kind = REGISTRY[name]
+    assert ("class labels" in kind.sees) == extractor_class(name).uses_labels
+    assert (kind.weights_of is not None) == ("weights" in default_parameters(name))
+
+
+@every
 def test_parameters_are_stored_cloned_and_set(name: str, weights_file: Path) -> None:
     extractor = quick(name, weights_file, random_state=3)
     copied = clone(extractor)
@@ -184,9 +193,14 @@ def test_parameters_are_stored_cloned_and_set(name: str, weights_file: Path) -> 
         copied.set_params(no_such=1)
 
 
-@every
 @pytest.mark.parametrize(
-    ("parameter", "value"), [("random_state", -1), ("n_components", 0), ("device", "tpu"), ("random_state", 0.5)]
+    ("name", "parameter", "value"),
+    [
+        (name, parameter, value)
+        for name in NAMES
+        for parameter, value in (("random_state", -1), ("n_components", 0), ("device", "tpu"), ("random_state", 0.5))
+        if parameter in default_parameters(name)
+    ],
 )
 def test_parameter_out_of_range_is_named(name: str, parameter: str, value: Any, weights_file: Path) -> None:
     with pytest.raises(UserError, match=f"^extractor {name}: The '{parameter}' parameter") as caught:
@@ -226,9 +240,10 @@ def test_read_only_images_are_transformed_as_others_and_left_as_they_are(name: s
 def test_other_images_are_refused(name: str, weights_file: Path, fitted: Fitted) -> None:
     images = images_for(name)
     one, unfitted = images[0], quick(name, weights_file)
+    wanted = re.escape(f"(n, {', '.join(map(str, images.shape[1:]))})")
     for wrong in (images / np.float32(255), images.astype(np.int64), images[:, 1:], images[..., None], one, 5, None):
         for refuse in (fitted(name).transform, lambda wrong: unfitted.fit(wrong, LABELS)):
-            with pytest.raises(ValueError, match=r"takes uint8 images \(n, (28, 28|32, 32, 3)\), not "):
+            with pytest.raises(ValueError, match=f"takes uint8 images {wanted}, not "):
                 refuse(wrong)
     with pytest.raises(ValueError, match="fit needs at least one"):
         unfitted.fit(images[:0], LABELS[:0])
@@ -253,8 +268,9 @@ def test_labels_are_needed_where_they_are_learned_from(name: str, weights_file: 
 @every_label_free
 def test_label_free_extractors_ignore_the_labels(name: str, weights_file: Path) -> None:
     images = images_for(name)
+    few = {"n_components": 3} if name in SHRINKING else {}
     features = [
-        quick(name, weights_file, n_components=3).fit(images, y, DOMAINS).transform(new_images(name))
+        quick(name, weights_file, **few).fit(images, y, DOMAINS).transform(new_images(name))
         for y in (LABELS, np.random.default_rng(3).permutation(LABELS), None)
     ]
     np.testing.assert_array_equal(features[1], features[0])

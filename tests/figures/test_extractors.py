@@ -65,42 +65,6 @@ class TestAccuracyByEpochs:
         assert figures.accuracy_by_epochs_figure(data, "resnet").layout.xaxis.dtick == dtick
 
 
-class TestJointBatch:
-    LABELS = ("7", "a<b", "7", "3")
-    DOMAINS = ("usps", "mnist", "usps", "usps")
-
-    def test_images_stand_in_the_row_of_their_domain_in_the_order_of_the_batch(self):
-        images = np.arange(1, 5, dtype=np.uint8)[:, None, None] * np.ones((4, 28, 28), dtype=np.uint8)
-        data = figures.joint_batch_data(images, self.LABELS, self.DOMAINS)
-        assert data.rows == ["usps", "mnist"]
-        np.testing.assert_array_equal(data.pixels[14::30, 14::30], [[1, 3, 4], [2, 255, 255]])
-        assert data.labels == [["7", "7", "3"], ["a<b"]]
-
-    def test_a_row_has_at_most_sixteen_images(self):
-        images = RANDOM.integers(0, 256, (40, 28, 28), dtype=np.uint8)
-        data = figures.joint_batch_data(images, ["0"] * 40, ["usps"] * 20 + ["mnist"] * 20)
-        assert data.pixels.shape == (2 * 28 + 2, 16 * 28 + 15 * 2)
-        assert [len(labels) for labels in data.labels] == [16, 16]
-        np.testing.assert_array_equal(data.pixels[30:, -28:], images[35])
-
-    @pytest.mark.parametrize("shape", [(28, 28), (32, 20, 3)])
-    def test_figure_holds_the_very_pixels_grey_or_in_colour(self, shape):
-        images = RANDOM.integers(0, 256, (4, *shape), dtype=np.uint8)
-        data = figures.joint_batch_data(images, self.LABELS, self.DOMAINS)
-        np.testing.assert_array_equal(data.pixels[: shape[0], : shape[1]], images[0])
-        np.testing.assert_array_equal(shown_pixels(figures.joint_batch_figure(data, "t")), data.pixels)
-
-    def test_pointer_finds_the_class_in_the_middle_of_each_image(self):
-        data = figures.joint_batch_data(np.zeros((4, 28, 28), dtype=np.uint8), self.LABELS, self.DOMAINS)
-        found = figures.joint_batch_figure(data, "t").data[1]
-        assert list(zip(found.x, found.y, found.hovertext, strict=True)) == [
-            (13.5, 13.5, "7"),
-            (43.5, 13.5, "7"),
-            (73.5, 13.5, "3"),
-            (13.5, 43.5, "a&lt;b"),
-        ]
-
-
 class TestFeatureMaps:
     def test_512_features_are_two_maps_side_by_side(self):
         features = np.stack([np.arange(512), np.arange(512)[::-1]]).astype(np.float32)
@@ -246,71 +210,6 @@ class TestPcaCurves:
         assert figure.layout.yaxis2.range == (0, 1)
 
 
-class TestRocWithAndWithout:
-    DATA = figures.roc_with_and_without_data({
-        "3": {"without": (ANOMALY, SCORES), "with": (ANOMALY, BETTER)},
-        "5": {"with": (ANOMALY, ANOMALY), "without": (ANOMALY, SCORES)},
-    })  # fmt: skip
-    FIGURE = figures.roc_with_and_without_figure(DATA, "fanogan")
-
-    def test_legend_has_each_class_once_with_its_auroc_without_and_with(self):
-        three = self.DATA["3"]
-        assert three.without_extractor.auroc < three.with_extractor.auroc
-        without = f"{100 * three.without_extractor.auroc:.1f}"
-        listed = [trace.name for trace in self.FIGURE.data if trace.showlegend is not False]
-        assert listed == [
-            f"3: {without} → {100 * three.with_extractor.auroc:.1f}",
-            f"5: {without} → 100.0",
-            "without",
-            "with",
-            "chance: 50.0",
-        ]
-        assert "without → with" in self.FIGURE.layout.legend.title.text
-
-    def test_a_class_has_one_colour_dashed_without_and_solid_with(self):
-        colours = set()
-        for name, dashed, solid in zip("35", self.FIGURE.data[:4:2], self.FIGURE.data[1:4:2], strict=True):
-            assert (dashed.line.dash, solid.line.dash) == ("dash", "solid")
-            assert dashed.line.color == solid.line.color
-            assert dashed.legendgroup == solid.legendgroup
-            colours.add(solid.line.color)
-            pair = self.DATA[name]
-            for trace, curve in ((dashed, pair.without_extractor), (solid, pair.with_extractor)):
-                np.testing.assert_allclose(trace.x, 100 * curve.fpr, rtol=1e-6)
-                np.testing.assert_allclose(trace.y, 100 * curve.tpr, rtol=1e-6)
-        assert len(colours) == 2
-
-    def test_the_legend_explains_the_dashes_as_they_are_drawn(self):
-        keys = {trace.name: trace.line.dash for trace in self.FIGURE.data[4:]}
-        assert (keys["without"], keys["with"]) == ("dash", "solid")
-
-    def test_ten_classes_have_ten_colours(self):
-        tests = {str(n): {"without": (ANOMALY, SCORES), "with": (ANOMALY, BETTER)} for n in range(10)}
-        figure = figures.roc_with_and_without_figure(figures.roc_with_and_without_data(tests), "t")
-        assert len({trace.line.color for trace in figure.data[:20]}) == 10
-
-
-class TestProtocols:
-    VALUES = {"pixels": {"vae": 0.7, "pca": 0.6}, "features": {"vae": 0.9}}  # noqa: RUF012
-
-    def test_bars_are_percent_of_each_detector_grouped_by_protocol(self):
-        pixels, features = figures.protocols_data(self.VALUES)
-        assert (pixels.protocol, pixels.detectors) == ("pixels", ["vae", "pca"])
-        assert pixels.auroc == pytest.approx([70, 60])
-        figure = figures.protocols_figure([pixels, features], "t")
-        assert figure.layout.barmode == "group"
-        assert [(trace.name, list(trace.x), list(trace.y)) for trace in figure.data] == [
-            ("pixels", ["vae", "pca"], pixels.auroc),
-            ("features", ["vae"], features.auroc),
-        ]
-        assert figure.layout.yaxis.title.text == "AUROC (%)"
-
-    def test_axis_starts_at_chance_unless_a_bar_is_below_it(self):
-        for auroc, start in ((0.51, 50), (0.49, 0)):
-            data = figures.protocols_data({"pixels": {"vae": 0.9}, "features": {"vae": auroc}})
-            assert figures.protocols_figure(data, "t").layout.yaxis.range == (start, 100)
-
-
 def test_names_are_text_not_markup():
     name, text = "a<b>&c", "a&lt;b&gt;&amp;c"
     zeros = np.zeros(3, dtype=np.int64)
@@ -321,7 +220,7 @@ def test_names_are_text_not_markup():
         figures.accuracy_by_epochs_figure(accuracy, name),
         figures.projection_figure(projection, name),
         figures.roc_with_and_without_figure(roc, name),
-        figures.protocols_figure(figures.protocols_data({name: {name: 0.9}}), name),
+        figures.protocols_figure(figures.auroc_bars_data({name: {name: 0.9}}), name),
     ):
         drawn = json.dumps(figure.to_dict(), default=str)
         assert "<b>" not in drawn

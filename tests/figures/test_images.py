@@ -3,6 +3,7 @@ from io import BytesIO
 
 import numpy as np
 import plotly.graph_objects as go
+import pytest
 from PIL import Image
 
 from fanogan_mtl import figures
@@ -95,3 +96,44 @@ class TestClassCounts:
         figure = figures.class_counts_figure(data, "images by class")
         assert [(trace.name, list(trace.y)) for trace in figure.data] == [("train", [1, 0, 2]), ("test", [0, 1, 0])]
         assert figure.layout.xaxis.type == "category"
+
+
+class TestJointBatch:
+    LABELS = ("7", "a<b", "7", "3")
+    DOMAINS = ("usps", "mnist", "usps", "usps")
+
+    def test_images_stand_in_the_row_of_their_domain_in_the_order_of_the_batch(self):
+        images = np.arange(1, 5, dtype=np.uint8)[:, None, None] * np.ones((4, 28, 28), dtype=np.uint8)
+        data = figures.joint_batch_data(images, self.LABELS, self.DOMAINS)
+        assert data.rows == ["usps", "mnist"]
+        np.testing.assert_array_equal(data.pixels[14::30, 14::30], [[1, 3, 4], [2, 255, 255]])
+        assert data.labels == [["7", "7", "3"], ["a<b"]]
+
+    def test_a_row_has_at_most_sixteen_images(self):
+        images = RANDOM.integers(0, 256, (40, 28, 28), dtype=np.uint8)
+        data = figures.joint_batch_data(images, ["0"] * 40, ["usps"] * 20 + ["mnist"] * 20)
+        assert data.pixels.shape == (2 * 28 + 2, 16 * 28 + 15 * 2)
+        assert [len(labels) for labels in data.labels] == [16, 16]
+        np.testing.assert_array_equal(data.pixels[30:, -28:], images[35])
+
+    @pytest.mark.parametrize("shape", [(28, 28), (32, 20, 3)])
+    def test_figure_holds_the_very_pixels_grey_or_in_colour(self, shape):
+        images = RANDOM.integers(0, 256, (4, *shape), dtype=np.uint8)
+        data = figures.joint_batch_data(images, self.LABELS, self.DOMAINS)
+        np.testing.assert_array_equal(data.pixels[: shape[0], : shape[1]], images[0])
+        np.testing.assert_array_equal(shown_pixels(figures.joint_batch_figure(data, "t")), data.pixels)
+
+    def test_pointer_finds_the_class_in_the_middle_of_each_image(self):
+        data = figures.joint_batch_data(np.zeros((4, 28, 28), dtype=np.uint8), self.LABELS, self.DOMAINS)
+        found = figures.joint_batch_figure(data, "t").data[1]
+        assert list(zip(found.x, found.y, found.hovertext, strict=True)) == [
+            (13.5, 13.5, "7"),
+            (43.5, 13.5, "7"),
+            (73.5, 13.5, "3"),
+            (13.5, 43.5, "a&lt;b"),
+        ]
+
+
+def shown_pixels(figure):
+    source = figure.data[0].source
+    return np.asarray(Image.open(BytesIO(b64decode(source.removeprefix("data:image/png;base64,")))))

@@ -64,5 +64,5 @@ def test_a_sweep_ends_well_whatever_cannot_be_drawn(
     runs = recorded(tmp_path)
     assert {run.info.status for run in [*runs.sweeps, *runs.comparisons, *runs.cells]} == {"FINISHED"}
     page = Path(runs.comparisons[0].info.artifact_uri) / "figures.html"
-    assert page.read_text().count("This can&#x27;t be shown (ZeroDivisionError: Too many bins).") >= 1
+    assert "(ZeroDivisionError:" in page.read_text()
     assert page.read_text().count('<div class="figure"') >= 2

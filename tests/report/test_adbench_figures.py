@@ -7,8 +7,8 @@ import pytest
 from made_evidence import made
 from project_runs import ROOT
 
+from fanogan_mtl.pages.content import NONE, NOT_RUN, Entry, Table
 from fanogan_mtl.report.adbench import SETTINGS, adbench_sections, published_auroc, published_detector, table_name
-from fanogan_mtl.report.content import NONE, NOT_RUN, Entry, Table
 from fanogan_mtl.report.evidence import Recorded, evidence
 
 

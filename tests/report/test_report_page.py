@@ -11,21 +11,22 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsing import chromium
 from made_evidence import made
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
+from playwright.sync_api import Page as Opened
 
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.specs import parse_datasets
+from fanogan_mtl.pages.content import NOT_RUN, Answer, Chart, Fold, Gallery, Page, Text
+from fanogan_mtl.pages.render import render
 from fanogan_mtl.report.compose import Material, compose
-from fanogan_mtl.report.content import Chart, Report, Table, Text
 from fanogan_mtl.report.evidence import Recorded, evidence
 from fanogan_mtl.report.export import write_numbers
-from fanogan_mtl.report.page import render
 from fanogan_mtl.report.provenance import Origin
 
 EVIL = "</script><script>document.title = 'broken out'</script>"
 
 
-def composed(recorded: list[Recorded], data_dir: Path, shown: str = "optdigits") -> Report:
+def composed(recorded: list[Recorded], data_dir: Path, shown: str = "optdigits") -> Page:
     (spec,) = parse_datasets(shown)
     found = evidence(recorded)
     datasets = {name: (spec, load_dataset(spec, data_dir) if name == shown else None) for name in found.datasets}
@@ -34,7 +35,7 @@ def composed(recorded: list[Recorded], data_dir: Path, shown: str = "optdigits")
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Report:
+def full(tmp_path_factory: pytest.TempPathFactory) -> Page:
     sets = ("optdigits", "handwritten", "optdigits+handwritten")
     recorded = [
         made(name, data, quality) for data in sets for name, quality in (("fanogan", 1), ("vae", 2), ("pca", 3))
@@ -45,7 +46,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 @pytest.fixture(scope="module")
-def partial(tmp_path_factory: pytest.TempPathFactory) -> Report:
+def partial(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return composed([made("vae", "optdigits", classes=("3", "8"))], tmp_path_factory.mktemp("data"))
 
 
@@ -77,22 +78,23 @@ def test_in_a_browser(name: str, width: int, browser: Browser, tmp_path: Path, r
     page.on("console", lambda message: complaints.append(message.text))
     page.on("request", lambda sent: asked.append(sent.url) if not sent.url.startswith("data:") else None)
     page.goto((tmp_path / "report.html").as_uri())
-    charts = sum(isinstance(block, Chart) for section in report.sections for block in section.blocks)
+    charts = sum(isinstance(block, Chart) for _, block in report.blocks())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     drawn = "document.querySelectorAll('.figure .main-svg').length >= document.querySelectorAll('.figure').length"
     page.wait_for_function(drawn, timeout=800_000)
     assert page.locator(".figure").count() == charts > 0
     assert _empty_figures(page) == []
     assert page.title() == report.title
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert _running_out(page) == []
     violations = Axe().run(page).response["violations"]
     assert [each["id"] for each in violations if each["impact"] in ("serious", "critical")] == []
     assert (complaints, asked) == ([], [(tmp_path / "report.html").as_uri()])
     context.close()
 
 
-def _empty_figures(page: Page) -> list[str]:
+def _empty_figures(page: Opened) -> list[str]:
     """Titles of figures with a trace that has no point, or without any trace."""
     titles: list[str] = page.evaluate(
         """[...document.querySelectorAll('.figure')].filter(place => {
@@ -104,7 +106,37 @@ def _empty_figures(page: Page) -> list[str]:
     return titles
 
 
-def test_a_partial_sweep_has_no_empty_table_no_nan_and_no_claim(partial: Report) -> None:
+def _running_out(page: Opened) -> list[str]:
+    """Captions of tables that are wider than the window and don't scroll in a box within it."""
+    captions: list[str] = page.evaluate(
+        """[...document.querySelectorAll('table')].filter(table => {
+             const box = table.parentElement, edge = box.getBoundingClientRect().right;
+             const scrolls = getComputedStyle(box).overflowX === 'auto' && box.tabIndex === 0;
+             return edge > innerWidth || (table.scrollWidth > box.clientWidth && !scrolls);
+           }).map(table => table.caption.textContent)"""
+    )
+    return captions
+
+
+def test_the_first_screen_is_the_figure_with_the_answers_beside_it(
+    full: Page, browser: Browser, tmp_path: Path
+) -> None:
+    (tmp_path / "report.html").write_text(render(full), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.goto((tmp_path / "report.html").as_uri())
+    figure = page.locator(".figure").first.bounding_box()
+    answers = [each.bounding_box() for each in page.locator(".answer").all()]
+    assert figure is not None
+    assert len(answers) == 5
+    for each in answers:
+        assert each is not None
+        assert each["x"] > figure["x"] + figure["width"]
+        assert each["y"] + each["height"] < 900
+    assert page.evaluate("document.documentElement.scrollHeight") < 12_000
+    page.close()
+
+
+def test_a_partial_sweep_has_no_empty_table_no_nan_and_no_claim(partial: Page) -> None:
     tables = [table for _, table in partial.tables()]
     assert all(
         table.rows and all(len(entries) == len(table.columns) - 1 for _, entries in table.rows) for table in tables
@@ -112,13 +144,18 @@ def test_a_partial_sweep_has_no_empty_table_no_nan_and_no_claim(partial: Report)
     text = render(partial).split('<script type="text/plain"')[0].lower()
     assert ">nan" not in text
     assert " nan " not in text
-    answers = [block.text for block in partial.summary if isinstance(block, Text) and block.kind == "answer"]
+    answers = [block for _, block in partial.blocks() if isinstance(block, Answer)]
     assert len(answers) == 5
-    assert all(answer.startswith("Not supported") for answer in answers)
+    assert all(answer.verdict == "Not supported" for answer in answers)
+    said = [block.text for block in partial.opening if isinstance(block, Text) and "partial run" in block.text]
+    assert len(said) == 1
+    assert "optdigits has 2 of 4 classes" in said[0]
+    assert not any(entry.text == NOT_RUN for table in tables for _, entries in table.rows for entry in entries)
+    assert not any(section.anchor.startswith("rq") for section in partial.sections)  # nothing but the answer is known
     assert "is supported" not in text.replace("not supported", "")
 
 
-def test_every_number_of_every_table_is_in_the_files(full: Report, tmp_path: Path) -> None:
+def test_every_number_of_every_table_is_in_the_files(full: Page, tmp_path: Path) -> None:
     as_csv, as_parquet = write_numbers(full, tmp_path)
     numbers = pd.read_csv(as_csv)
     pd.testing.assert_frame_equal(numbers, pd.read_parquet(as_parquet), check_dtype=False)
@@ -136,7 +173,7 @@ def test_every_number_of_every_table_is_in_the_files(full: Report, tmp_path: Pat
     assert len(set(names)) == len(names)
 
 
-def test_what_a_table_shows_is_what_it_holds(full: Report) -> None:
+def test_what_a_table_shows_is_what_it_holds(full: Page) -> None:
     for _, table in full.tables():
         for _, entries in table.rows:
             for entry in entries:
@@ -144,17 +181,17 @@ def test_what_a_table_shows_is_what_it_holds(full: Report) -> None:
                     assert entry.text.split(" ")[0] == f"{100 * entry.numbers['mean']:.1f}"
 
 
-def test_mistakes_are_the_most_confident_ones(full: Report) -> None:
+def test_mistakes_are_the_most_confident_ones(full: Page) -> None:
     (section,) = [each for each in full.sections if each.anchor == "mistakes"]
-    galleries = [block for block in section.blocks if not isinstance(block, (Table, Text))]
-    shown = {gallery.title: gallery.rows for gallery in galleries}
+    folds = [block for _, block in Page("", (section,)).blocks() if isinstance(block, Fold)]
+    shown = {fold.title: each.rows for fold in folds for each in fold.blocks if isinstance(each, Gallery)}
     assert set(shown) == {name for name in shown if "optdigits" in name and "pooled" not in name}
     recorded = made("vae", "optdigits", 2)
     cell = recorded.cells[0]
     threshold = cell.result.metrics[4]["threshold"]
     scores = cell.result.scores[-1]
     lowest = sorted(scores[cell.result.anomaly & (scores <= threshold)])[:3]
-    captions = [picture.caption for picture in dict(shown["vae on optdigits"])["0 is normal"]]
+    captions = [card.caption for card in dict(shown["vae on optdigits"])["0 is normal"]]
     missed = [caption for caption in captions if caption.startswith("missed")]
     assert [caption.split(", ")[1] for caption in missed] == [f"{score / threshold:.2f} ×" for score in lowest]
 

@@ -12,9 +12,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from fanogan_mtl.data.catalog import load_dataset
+from fanogan_mtl.data.draws import limited_rows
 from fanogan_mtl.data.joint import learnable_rows, rows_digest
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets, sources_of
-from fanogan_mtl.data.splits import limited_rows, split_rows
+from fanogan_mtl.data.splits import split_rows
 from fanogan_mtl.extractors.persistence import load_extractor
 from fanogan_mtl.sweep.cell import (
     Cell,

@@ -10,11 +10,12 @@ from full_disk import files_of_at_most
 from torchvision.models import resnet18
 from toy_folders import mixed_pictures, write
 
-from fanogan_mtl.data.catalog import extractor_images, load_dataset, load_raw, preparation_of
+from fanogan_mtl.data.catalog import extractor_images, load_dataset
+from fanogan_mtl.data.draws import limited_rows
 from fanogan_mtl.data.files import prepare_images
 from fanogan_mtl.data.joint import learnable_rows, rows_digest
+from fanogan_mtl.data.prepared import load_raw, preparation_of
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets, parse_source
-from fanogan_mtl.data.splits import limited_rows
 from fanogan_mtl.data.transforms import Preparation, extractor_preparation
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.base import InputSpec

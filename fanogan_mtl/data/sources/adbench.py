@@ -8,27 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fanogan_mtl.data.sources.archive import read_arrays
+from fanogan_mtl.data.dataset import FEWEST_VECTORS, VECTOR_CLASSES, RawVectors
+from fanogan_mtl.data.sources.archive import archive_fingerprint, read_arrays
 from fanogan_mtl.errors import UserError
-
-CLASSES = ("normal", "anomaly")  # by the number that y calls them
-NEEDED = (10, 3)  # rows of each class, so that every part of a split has both
 
 _LOST = 0.01  # of a column's deviation: the most that rounding to float32 may change a value by
 _NOISE = 1e-12  # of a column's size: a deviation below is the rounding of float64 itself
 _LABELS = "0 (normal) and 1 (anomaly)"
 
 
-def load_adbench(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def load(path: Path, data_dir: Path) -> RawVectors:
     """Load `X` and `y` from an npz file; nothing in it is ever unpickled.
 
     `X` is (n, features) real numbers, `y` (n,) with 0 for normal and 1 for anomaly.
-
-    Returns
-    -------
-    vectors : array of shape (n, features), float32
-    labels : array of shape (n,), int64
-        Positions in `CLASSES`.
 
     Raises
     ------
@@ -39,11 +31,16 @@ def load_adbench(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     features, labels = read_arrays(path, ("X", "y"), "adbench")
     vectors = _vectors(features, f"X in {path}")
     _check_labels(labels, f"y in {path}", len(vectors))
-    for number, (name, needed) in enumerate(zip(CLASSES, NEEDED, strict=True)):
+    for number, (name, needed) in enumerate(zip(VECTOR_CLASSES, FEWEST_VECTORS, strict=True)):
         rows = int((labels == number).sum())
         if rows < needed:
             raise UserError(f"y in {path} has {rows} rows of {number} ({name}); at least {needed} are needed to split")
-    return vectors, labels.astype(np.int64)
+    return RawVectors(vectors, labels.astype(np.int64))
+
+
+def fingerprint(path: Path, data_dir: Path) -> list[str]:
+    """Digest of the file's bytes."""
+    return archive_fingerprint(path, "adbench", data_dir)
 
 
 def _vectors(features: NDArray[Any], where: str) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fanogan_mtl.data.cache import file_digest
 from fanogan_mtl.errors import UserError
 
 _BROKEN = (OSError, EOFError, ValueError, MemoryError, zipfile.BadZipFile, zlib.error, NotImplementedError)
@@ -28,6 +29,12 @@ def check_archive(path: Path, kind: str) -> None:
         raise UserError(f"can't open {path} ({reason}); check the path after {kind}:") from None
     if not is_npz:
         raise UserError(f"{path} is not an npz file; write it with numpy.savez_compressed")
+
+
+def archive_fingerprint(path: Path, kind: str, data_dir: Path) -> list[str]:
+    """Digest of the bytes of an npz file; `UserError` as `check_archive` for what is none."""
+    check_archive(path, kind)
+    return [file_digest(path, data_dir)]
 
 
 def read_arrays(path: Path, names: Sequence[str], kind: str) -> list[NDArray[Any]]:

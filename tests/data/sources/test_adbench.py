@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from traps import Trap
 
-from fanogan_mtl.data import catalog
-from fanogan_mtl.data.catalog import load_dataset, preparation_of, sample_sheets
+from fanogan_mtl.data.catalog import load_dataset, sample_sheets
 from fanogan_mtl.data.dataset import Dataset, class_counts, copy_count
 from fanogan_mtl.data.hashing import content_hashes
+from fanogan_mtl.data.prepared import preparation_of
 from fanogan_mtl.data.rows import pixel_rows
-from fanogan_mtl.data.sources.adbench import load_adbench
+from fanogan_mtl.data.sources import adbench
 from fanogan_mtl.data.specs import parse_datasets, parse_source
 from fanogan_mtl.data.splits import one_vs_rest
 from fanogan_mtl.errors import UserError
@@ -36,14 +36,14 @@ def load(text: str, data_dir: Path) -> Dataset:
 @pytest.mark.parametrize("kind", [np.float64, np.float16, np.int8, np.uint64, bool])
 def test_features_become_float32(adbench_file: WriteNpz, kind: type):
     features = (np.abs(X) * 2).astype(kind)
-    vectors, _ = load_adbench(adbench_file(X=features))
+    vectors = adbench.load(adbench_file(X=features), Path()).vectors
     assert vectors.dtype == np.float32
     np.testing.assert_array_equal(vectors, features.astype(np.float32))
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.uint8, bool, float])
 def test_labels_of_any_kind_are_zero_and_one(adbench_file: WriteNpz, kind: type):
-    _, labels = load_adbench(adbench_file(y=Y.astype(kind)))
+    labels = adbench.load(adbench_file(y=Y.astype(kind)), Path()).labels
     assert labels.dtype == np.int64
     assert labels.tolist() == Y.tolist()
 
@@ -53,12 +53,12 @@ def test_labels_of_any_kind_are_zero_and_one(adbench_file: WriteNpz, kind: type)
     [np.full(120, 0.1), np.full(120, 0.1) + np.arange(120) * 1e-17, np.arange(120) * 1e7 + 2**31, X[:, 0] * 1e-30],
 )
 def test_columns_that_float32_holds_well_enough_are_taken(adbench_file: WriteNpz, column: np.ndarray):
-    vectors, _ = load_adbench(adbench_file(X=np.column_stack([X, column])))
+    vectors = adbench.load(adbench_file(X=np.column_stack([X, column])), Path()).vectors
     np.testing.assert_array_equal(vectors[:, 5], column.astype(np.float32))
 
 
 def test_equal_vectors_are_copies_whatever_the_sign_of_zero(adbench_file: WriteNpz):
-    vectors, _ = load_adbench(adbench_file(X=np.where(np.arange(120)[:, None] < 60, 0.0, -0.0) * X))
+    vectors = adbench.load(adbench_file(X=np.where(np.arange(120)[:, None] < 60, 0.0, -0.0) * X), Path()).vectors
     assert len(set(content_hashes(vectors).tolist())) == 1
 
 
@@ -191,7 +191,7 @@ def test_the_second_load_reads_what_the_first_wrote(
     path = adbench_file()
     first = load(f"adbench:{path}", tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(catalog, "load_adbench", None)
+        patch.setattr(adbench, "load", None)
         again = load(f"adbench:{path}", tmp_path)
         contaminated = load(f"x=adbench:{path}?contaminated", tmp_path)  # the same vectors need no second copy
     assert again.digest == first.digest
@@ -239,6 +239,6 @@ def test_copies_of_real_vectors_are_counted(real_data: Path, tmp_path: Path, nam
 
 def one_line_error(path: Path) -> str:
     with pytest.raises(UserError) as caught:
-        load_adbench(path)
+        adbench.load(path, Path())
     assert "\n" not in str(caught.value)
     return str(caught.value)

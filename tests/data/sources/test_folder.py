@@ -12,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_folders import encoded, mixed_pictures, picture, write
 
-from fanogan_mtl.data import cache, catalog, files
-from fanogan_mtl.data.catalog import extractor_images, load_dataset, load_raw, preparation_of, sample_sheets
+from fanogan_mtl.data import cache, files, prepared
+from fanogan_mtl.data.catalog import extractor_images, load_dataset, sample_sheets
 from fanogan_mtl.data.dataset import RawDataset, class_counts, class_order
 from fanogan_mtl.data.files import prepare_images, read_image
 from fanogan_mtl.data.hashing import content_hashes
-from fanogan_mtl.data.sources.folder import list_folder, load_folder
+from fanogan_mtl.data.prepared import load_raw, preparation_of
+from fanogan_mtl.data.sources import folder
+from fanogan_mtl.data.sources.folder import list_folder, load
 from fanogan_mtl.data.specs import parse_datasets, parse_source
 from fanogan_mtl.data.splits import one_vs_rest
 from fanogan_mtl.data.transforms import Preparation, prepare
@@ -58,7 +60,7 @@ def test_images_are_found_by_suffix_at_any_depth_and_in_order(tmp_path: Path):
             "train/.DS_Store": b"", "train/.cache/x.png": b"", "train/readme.txt": b"", "other/x/1.png": b"no image",
         },
     )  # fmt: skip
-    assert names(load_folder(root, tmp_path / "data"), root) == {
+    assert names(load(root, tmp_path / "data"), root) == {
         "train": [
             ("train/bolt/1.png", "bolt"), ("train/nut/a/deep/er.jpeg", "nut"), ("train/nut/b.JPG", "nut"),
             ("train/nut/c.Png", "nut"),
@@ -71,7 +73,7 @@ def test_classes_are_sorted_naturally_and_links_are_followed(tmp_path: Path):
     folders = {f"{part}/{name}": 1 for part in ("train", "test") for name in ("10", "9", "part 10", "part 9", "Ärger")}
     root = write(tmp_path / "parts", mixed_pictures(folders))
     (root / "train" / "link").symlink_to(root / "train" / "9")
-    assert load_folder(root, tmp_path / "data").classes == ("9", "10", "link", "part 9", "part 10", "Ärger")
+    assert load(root, tmp_path / "data").classes == ("9", "10", "link", "part 9", "part 10", "Ärger")
 
 
 def test_class_order_keeps_numbers_as_numbers():
@@ -119,7 +121,7 @@ def test_a_class_in_the_test_alone_is_an_anomaly(tmp_path: Path):
 def test_a_folder_without_parts_is_split_by_content(tmp_path: Path):
     pictures = mixed_pictures({"nut": 10, "bolt": 10, "cog": 1})
     root = write(tmp_path / "parts", pictures)
-    raw = load_folder(root, tmp_path / "data")
+    raw = load(root, tmp_path / "data")
     counts = {part: np.bincount(images.labels).tolist() for part, images in (("train", raw.train), ("test", raw.test))}
     assert counts == {"train": [8, 0, 8], "test": [2, 1, 2]}
     contents = {path.read_bytes() for path in raw.train.images.paths}
@@ -127,7 +129,7 @@ def test_a_folder_without_parts_is_split_by_content(tmp_path: Path):
         f"{name.partition('/')[0]}/{number:03}{name[-4:]}": content
         for number, (name, content) in enumerate(reversed(pictures.items()))
     })  # fmt: skip
-    assert {path.read_bytes() for path in load_folder(renamed, tmp_path / "data").train.images.paths} == contents
+    assert {path.read_bytes() for path in load(renamed, tmp_path / "data").train.images.paths} == contents
     samples = load_dataset(spec_of(f"folder:{root}"), tmp_path / "data")
     assert samples.normal_classes == ("bolt", "nut")
 
@@ -158,7 +160,7 @@ def test_what_is_no_image_of_a_class_changes_nothing(parts: Path, tmp_path: Path
     spec = spec_of(f"folder:{parts}")
     before = load_dataset(spec, tmp_path / "data").digest
     write(parts, {"train/nut/readme.txt": b"", "ground_truth/nut/1.png": b"", "train/nut/.x.png": b""})
-    monkeypatch.setattr(catalog, "write_entry", None)
+    monkeypatch.setattr(prepared, "write_entry", None)
     assert load_dataset(spec, tmp_path / "data").digest == before
     moved = shutil.copytree(parts, tmp_path / "moved")
     assert load_dataset(spec_of(f"folder:{moved}"), tmp_path / "data").digest == before
@@ -319,13 +321,13 @@ def test_a_folder_that_changes_while_it_is_prepared_is_not_kept(
     parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def load_and_change(path: Path, data_dir: Path) -> RawDataset:
-        raw = load_folder(path, data_dir)
+        raw = load(path, data_dir)
         write(path, {"train/nut/0.jpg": picture(99)})
         return raw
 
     spec = spec_of(f"folder:{parts}")
     with monkeypatch.context() as patch:
-        patch.setattr(catalog, "load_folder", load_and_change)
+        patch.setattr(folder, "load", load_and_change)
         with pytest.raises(UserError, match="data set 'parts' changed while it was read; start the same command again"):
             load_dataset(spec, tmp_path / "data")
     assert not list((tmp_path / "data").glob("prepared/*"))
@@ -348,4 +350,4 @@ def test_a_flat_folder_of_single_images_has_nothing_to_train_on(tmp_path: Path):
     root = write(tmp_path / "parts", mixed_pictures({"nut": 1, "bolt": 1}))
     assert list_folder(root).n_train is None
     with pytest.raises(UserError, match=f"{root} has too few images to train on"):
-        load_folder(root, tmp_path)
+        load(root, tmp_path)

@@ -13,7 +13,7 @@ from PIL import Image
 from toy_folders import encoded, picture, write
 
 from fanogan_mtl.data.catalog import load_dataset
-from fanogan_mtl.data.sources.folder import list_folder, load_folder
+from fanogan_mtl.data.sources.folder import list_folder, load
 from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.errors import UserError
 
@@ -131,8 +131,8 @@ def test_what_is_left_out_is_said_once_in_a_line(tmp_path: Path, capsys: pytest.
 def test_masks_are_no_images_and_change_nothing(tmp_path: Path):
     plain = pictures({"good": 8, "crack": 8})
     masks = pictures({"mask": 8, "crack/ground_truth": 4, "crack/000_mask.png": 1})
-    with_masks = load_folder(write(tmp_path / "with", plain | masks), tmp_path / "data")
-    without = load_folder(write(tmp_path / "without", plain), tmp_path / "data")
+    with_masks = load(write(tmp_path / "with", plain | masks), tmp_path / "data")
+    without = load(write(tmp_path / "without", plain), tmp_path / "data")
     for part in ("train", "test"):
         with_part, without_part = getattr(with_masks, part), getattr(without, part)
         np.testing.assert_array_equal(with_part.images.hashes, without_part.images.hashes)

@@ -9,25 +9,25 @@ import numpy as np
 import pytest
 from traps import Trap
 
-from fanogan_mtl.data.sources.npz import load_npz
+from fanogan_mtl.data.sources import npz
 from fanogan_mtl.errors import UserError
 
 WriteNpz = Callable[..., Path]
 GREY = np.zeros((60, 4, 4), np.uint8)
 
 
-def test_classes_are_sorted_as_numbers_and_labels_are_their_positions(npz_file: WriteNpz):
+def test_classes_are_sorted_as_numbers_and_labels_are_their_positions(npz_file: WriteNpz, tmp_path: Path):
     y_train = np.array([10, 2, -1] * 20)
-    raw = load_npz(npz_file(y_train=y_train, y_test=np.full(30, 11, np.uint64)))
+    raw = npz.load(npz_file(y_train=y_train, y_test=np.full(30, 11, np.uint64)), tmp_path)
     assert raw.classes == ("-1", "2", "10", "11")
     assert raw.train.labels[:3].tolist() == [2, 1, 0]
     assert set(raw.test.labels.tolist()) == {3}
     assert raw.train.labels.dtype == np.int64
 
 
-def test_images_come_as_they_are(npz_file: WriteNpz):
+def test_images_come_as_they_are(npz_file: WriteNpz, tmp_path: Path):
     images = np.arange(60 * 6 * 5 * 3, dtype=np.uint32).astype(np.uint8).reshape(60, 6, 5, 3)
-    np.testing.assert_array_equal(load_npz(npz_file(x_train=images)).train.images, images)
+    np.testing.assert_array_equal(npz.load(npz_file(x_train=images), tmp_path).train.images, images)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,6 @@ def test_members_that_are_no_arrays(tmp_path: Path, member: bytes | None):
 
 def one_line_error(path: Path) -> str:
     with pytest.raises(UserError) as caught:
-        load_npz(path)
+        npz.load(path, path.parent)
     assert "\n" not in str(caught.value)
     return str(caught.value)

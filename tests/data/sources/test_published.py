@@ -16,7 +16,6 @@ from scipy.io import savemat
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.dataset import RawDataset
 from fanogan_mtl.data.sources import published
-from fanogan_mtl.data.sources.published import load_published
 from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.errors import UserError
 
@@ -81,7 +80,7 @@ SHAPES: dict[str, tuple[int, tuple[int, ...]]] = {"mnist": (28, ()), "svhn": (32
 @pytest.mark.parametrize("name", WRITERS)
 def test_original_files_are_read_as_they_are(name: str, tmp_path: Path):
     WRITERS[name](tmp_path)
-    raw: RawDataset = load_published(name, tmp_path)
+    raw: RawDataset = published.load(name, tmp_path)
     assert raw.classes == tuple("0123456789")
     for part, images in (("train", raw.train), ("test", raw.test)):
         np.testing.assert_array_equal(images.images, images_of(part, *SHAPES[name]))
@@ -114,11 +113,11 @@ def test_offline_and_absent_is_one_line_that_says_what_to_do(name: str, tmp_path
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_damaged_file_is_one_line(name: str, tmp_path: Path):
     folder = WRITERS[name](tmp_path)
-    load_published(name, tmp_path)
+    published.load(name, tmp_path)
     for file in folder.iterdir():
         file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(UserError, match=f"the files of '{name}' in .* are damaged .*; delete them") as caught:
-        load_published(name, tmp_path)
+        published.load(name, tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -129,5 +128,5 @@ def test_a_download_that_fails_half_way_leaves_nothing(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(published, "_open", half)
     with pytest.raises(UserError, match="Error downloading Tried here, got: nothing"):
-        load_published("usps", tmp_path)
+        published.load("usps", tmp_path)
     assert list((tmp_path / "torchvision").iterdir()) == []

@@ -11,13 +11,13 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.dataset import RawDataset
-from fanogan_mtl.data.sources.streetdigits import streetdigits
+from fanogan_mtl.data.sources import streetdigits
 from fanogan_mtl.data.specs import parse_datasets
 
 
 @pytest.fixture(scope="module")
 def raw() -> RawDataset:
-    return streetdigits()
+    return streetdigits.load("streetdigits", Path())
 
 
 def test_sizes_and_balance(raw: RawDataset):
@@ -31,7 +31,8 @@ def test_sizes_and_balance(raw: RawDataset):
 
 def test_every_process_draws_the_same(raw: RawDataset):
     code = (
-        "import hashlib; from fanogan_mtl.data.sources.streetdigits import streetdigits; raw = streetdigits();"
+        "import hashlib; from pathlib import Path; from fanogan_mtl.data.sources import streetdigits;"
+        "raw = streetdigits.load('streetdigits', Path());"
         "print(hashlib.sha256(raw.train.images.tobytes() + raw.test.images.tobytes()).hexdigest())"
     )
     other = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
