@@ -220,8 +220,7 @@ def write(tracking: Tracking, run_id: str, record: Record) -> None:
 
 
 def record_cell(tracking: Tracking, comparison_id: str, name: str, record: Record, failed: bool = False) -> str:
-    """Write a whole cell, and set it to FINISHED or FAILED last, so that one that a crash cut short never counts as
-    done."""
+    """Write a whole cell, and set its status last: a cell that a crash cut short never counts as done."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     run = _create_run(tracking, name, {schema.LEVEL: "cell", **record.tags, schema.PARENT: comparison_id})
