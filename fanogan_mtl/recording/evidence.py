@@ -1,4 +1,4 @@
-"""What a report rests on, read from MLflow: the comparisons asked for, their cells, data, extractors and commands."""
+"""Reads what a report is made from out of MLflow: comparisons, their cells, data, extractors and commands."""
 
 from __future__ import annotations
 
