@@ -45,10 +45,10 @@ def digest_of(value: Any) -> str:
 
 
 def published_folder(folder: Path, fill: Callable[[Path], None]) -> Path:
-    """Return the folder, `data_dir/KIND/KEY`, filled at once if it isn't there or is damaged.
+    """Return the folder `data_dir/KIND/KEY`; it is filled first if it isn't there or is damaged.
 
     It is filled under a temporary name beside it and then renamed: a process that dies leaves no half of it, and of two
-    that fill it at the same time one wins. It is in use until this process ends.
+    processes that fill it at the same time one wins. It counts as in use until this process ends.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def read_array(folder: Path, name: str) -> NDArray[Any]:
 
 
 def file_digest(path: Path, data_dir: Path) -> str:
-    """SHA-256 of a file's bytes; remembered in `data_dir` until the file is written, replaced or changed in any way."""
+    """SHA-256 of a file's bytes; kept in `data_dir` and used again as long as the file hasn't changed."""
     return file_digests(path.parent, [path.name], data_dir)[0]
 
 

@@ -65,7 +65,7 @@ def load_dataset(spec: DatasetSpec, data_dir: Path) -> Dataset:
 
 
 def sample_sheets(spec: DatasetSpec, data_dir: Path) -> tuple[SampleSheet, ...]:
-    """Return up to eight training images of each class, raw and prepared: one sheet a member, none of vectors."""
+    """Return up to eight training images of each class, raw and prepared: one sheet per member, none of vectors."""
     sheets = []
     for source in map(parse_source, spec.sources):
         if preparation_of(source) is None:

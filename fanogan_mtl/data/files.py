@@ -1,4 +1,4 @@
-"""Images that stay in their files until they are needed: of any sizes, grey and colour mixed."""
+"""Images that stay in their files until they are needed: of any size, grey and colour mixed."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def image_hashes(images: Pixels | ImageFiles) -> NDArray[np.uint64]:
 
 
 def prepare_images(images: Pixels | ImageFiles, preparation: Preparation) -> NDArray[np.uint8]:
-    """Prepare images as `prepare` does, be they an array or files; of files only the results are held."""
+    """Prepare images as `prepare` does, from an array or from files; files are decoded one by one."""
     return prepare_set(images, preparation).pixels
 
 

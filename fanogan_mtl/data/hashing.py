@@ -29,8 +29,8 @@ def content_hashes(images: NDArray[np.uint8 | np.uint16] | NDArray[np.float32]) 
 def random_ranks(hashes: NDArray[np.uint64], purpose: str) -> NDArray[np.uint64]:
     """Give each image a random rank that depends on its content and the purpose alone.
 
-    Sorting by rank shuffles the images. Copies share a rank, and an image's rank stays when others come, go or move:
-    so a draw from one class can't depend on another class's images or on the order of a file.
+    Sorting by rank shuffles the images. Copies share a rank, and an image keeps its rank when others are added, removed
+    or moved: so a draw from one class can't depend on another class's images or on the order of a file.
 
     Parameters
     ----------

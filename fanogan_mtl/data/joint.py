@@ -1,4 +1,4 @@
-"""The joint data set: what feature extractors learn from, all domains at once, and no image that is tested later."""
+"""The joint data set that feature extractors learn from: all domains at once, without images that are tested later."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def learnable_rows(
 def rows_without(
     pool: Dataset, kept_out: NDArray[np.uint64], limit: int | None = None, held_out_class: str | None = None
 ) -> Rows:
-    """As `learnable_rows`, with the content hashes of all that is kept out."""
+    """As `learnable_rows`, given the content hashes of all images that are left out."""
     if held_out_class is not None and held_out_class not in pool.classes:
         raise UserError(f"data set '{pool.name}' has no class '{held_out_class}'; one of: {', '.join(pool.classes)}")
     rows = limited_rows(pool, limit)
@@ -115,7 +115,7 @@ class JointSampler:
     ----------
     labels, domains : int arrays of shape (n,)
     batch_size : int
-        Images of a batch; a last batch of one image is left out, for it has no batch statistics.
+        Images per batch; a last batch of one image is left out, for it has no batch statistics.
     seed : int
         With the epoch (see `set_epoch`) it decides every draw, so that a resumed training sees the same batches.
     """

@@ -1,4 +1,4 @@
-"""A progress bar for whatever takes longer than a person waits."""
+"""A progress bar for loops that take longer than two seconds."""
 
 from __future__ import annotations
 

@@ -7,13 +7,14 @@
 | `test` | k of the other half and the class's test images | k test images of each other class |
 
 k is the number of normal images there, or the size of the smallest other class if that is less: with ten classes there
-are exactly nine anomalies to a normal image. Where classes differ so much in size that k of each would leave out more
+are exactly nine anomalies per normal image. Where classes differ so much in size that k of each would leave out more
 than half, a part has all its normal images and up to as many of each other class, and metrics weigh the classes
 alike. Percentages count different images, and copies go with their original.
 Where no training image is anomalous, `train` is all of the class's training images, and a fifth of each class's test
 images is `validation` and leaves the test.
 
-Who chooses (a hyperparameter, say) asks for `choosing_parts`, which hands out `train` and `validation` alone. Where the
+Code that chooses something (a hyperparameter, say) calls `choosing_parts`, which gives `train` and `validation` alone.
+Where the
 data have training anomalies, as the digit sets do, it reads nothing of the test images.
 
 Vectors are split as ADBench does, row for row: `test` is the 30 % that scikit-learn's stratified `train_test_split`

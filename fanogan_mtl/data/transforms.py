@@ -30,8 +30,8 @@ class Preparation:
     contrast, sharpness : float
         Factors as in torchvision's `adjust_contrast` and `adjust_sharpness`; 1 changes nothing.
     depth : int or None
-        Bits that 16-bit images use, 8 to 16; None where nobody has looked, which is taken as 16. 8-bit images are what
-        they are.
+        Bits that 16-bit images use, 8 to 16; None where it was not determined, which is taken as 16. It changes no
+        8-bit image.
     """
 
     image_size: int = 28

@@ -80,7 +80,7 @@ class Sample:
 
 
 class Normalisation(nn.Module):
-    """Zero mean and unit variance by one mean and one deviation a channel, of values in [0, 1]."""
+    """Zero mean and unit variance by one mean and one deviation per channel, of values in [0, 1]."""
 
     mean: Tensor
     std: Tensor
@@ -181,7 +181,7 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     classes_ : array
         The different values of `y`.
     history_ : list of dict
-        For those that train: what was measured, an entry an epoch (see `training.train`).
+        For those that train: what was measured, one entry per epoch (see `training.train`).
     best_epoch_ : int
         The epoch whose weights were taken, by validation; 0 for those that don't train.
     """

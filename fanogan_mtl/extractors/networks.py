@@ -14,7 +14,7 @@ from fanogan_mtl.extractors.base import POSITIVE, Extractor, Network, Sample
 
 
 class NetworkExtractor(Extractor):
-    """A network that learns to tell the classes apart, on all domains at once, and then loses its last layer.
+    """A network that learns to classify the images of all domains; its features are what its last layer takes.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ def save_extractor(extractor: Extractor, folder: Path, facts: dict[str, Any] | N
     Parameters
     ----------
     facts : dict, optional
-        What else is to be known of it, as JSON values; `read_description` gives it back.
+        Further facts, as JSON values, that `read_description` gives back.
     """
     import torch
     from safetensors.torch import save_file

@@ -85,7 +85,7 @@ REGISTRY: dict[str, ExtractorKind] = {
 
 
 def extractor_kind(name: str) -> ExtractorKind:
-    """What is known of an extractor; nothing is imported.
+    """Give what is known of an extractor without importing its class.
 
     Raises
     ------

@@ -1,4 +1,5 @@
-"""How networks are trained: with Lightning, batches of all domains mixed, the best epoch chosen on validation data.
+"""Trains an extractor's network with Lightning: batches mix all domains, and the best epoch is chosen on validation
+data.
 
 A training that was killed goes on from its last finished epoch to the same weights: batches are a function of seed and
 epoch, nothing else is drawn, and the optimiser, its schedule, early stopping and the history lie in the checkpoint.
@@ -90,8 +91,8 @@ def train(
     -------
     history : list of dict
         For each epoch `loss` and the objective's mean as `<name>_train` and `<name>_validation`, and for every domain
-        as `<name>_train_<domain>` and `<name>_validation_<domain>`. The training part's is measured while it
-        trains.
+        as `<name>_train_<domain>` and `<name>_validation_<domain>`. The values of the training part are measured while
+        it trains.
     best_epoch : int
         From 1.
 

@@ -1,4 +1,4 @@
-"""ImageNet weights: torchvision's download, or a file."""
+"""Reads ImageNet weights, from torchvision's download or from a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plotly figures. For each, one function makes plain data of arrays and one makes the figure of that data."""
+"""Plotly figures. For each of them, one function turns arrays into plain data, and another draws the figure from it."""
 
 from fanogan_mtl.figures.auroc import (
     auroc_bars_data,

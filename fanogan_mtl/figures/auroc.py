@@ -102,7 +102,7 @@ def auroc_by_epochs_data(
 
 
 def auroc_by_epochs_figure(lines: Sequence[EpochLine], dataset: str) -> go.Figure:
-    """AUROC against epochs, one line a detector, error bars the deviation over seeds."""
+    """AUROC against epochs, one line per detector, with error bars for the deviation over seeds."""
     note = ", bars: std over seeds" if any(line.std for line in lines) else ""
     figure = go.Figure(
         layout=layout(

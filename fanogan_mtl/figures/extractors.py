@@ -134,10 +134,10 @@ def accuracy_by_epochs_figure(data: AccuracyByEpochs, title: str) -> go.Figure:
 
 
 def feature_maps_data(features: NDArray[np.float32], labels: Sequence[str]) -> Sheet:
-    """Lay each image's features as square maps, one row an image.
+    """Lay each image's features as square maps, one row per image.
 
-    512 features are two maps of 16 x 16 side by side, 2048 are two rows of four; any other number is the smallest
-    square that holds it, what is left of it white.
+    512 features are two maps of 16 x 16 side by side, 2048 are two rows of four; any other number is laid into the
+    smallest square that holds it, and the rest is white.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def feature_maps_data(features: NDArray[np.float32], labels: Sequence[str]) -> S
 
 
 def feature_maps_figure(data: Sheet, title: str) -> go.Figure:
-    """Features of one image a row, as grey values."""
+    """Features as grey values, one row per image."""
     x, y = image_axes(data)
     x |= {"title": "black: an image's least feature<br>white: its greatest", "side": "bottom"}
     height = max(FEATURE * len(data.pixels), ROW * len(data.rows))
@@ -199,7 +199,7 @@ def projection_data(
 
 
 def projection_figure(data: Projection, title: str) -> go.Figure:
-    """Features on two axes, a class a colour and a domain a symbol; a click on a class hides it in every domain."""
+    """Features on two axes, one colour per class and one symbol per domain; a click on a class hides it everywhere."""
     x, y = (
         {"title": f"{which} component ({share:.1f} % of variance)"}
         for which, share in zip(("first", "second"), data.variance, strict=True)

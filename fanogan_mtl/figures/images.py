@@ -44,7 +44,7 @@ class Sheet:
 
 @dataclass(frozen=True)
 class JointBatch(Sheet):
-    """One training batch, a row a domain.
+    """One training batch, one row per domain.
 
     Attributes
     ----------
@@ -136,7 +136,7 @@ def sample_sheet_figure(sheet: Sheet, title: str) -> go.Figure:
 
 
 def joint_batch_data(images: NDArray[np.uint8], labels: Sequence[str], domains: Sequence[str]) -> JointBatch:
-    """Lay a training batch, one row a domain, in the order of the batch.
+    """Lay a training batch, one row per domain, in the order of the batch.
 
     Parameters
     ----------

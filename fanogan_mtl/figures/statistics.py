@@ -34,7 +34,7 @@ class CriticalDifferences:
 
 @dataclass(frozen=True)
 class CostPoint:
-    """One method's AUROC in percent at its cost; on the front if none is as good and as cheap, and better in one."""
+    """One method's AUROC in percent and its cost; on the front if no other is as good and cheap, and better in one."""
 
     method: str
     cost: float
@@ -136,8 +136,8 @@ def pareto_data(values: Mapping[str, tuple[float, float]]) -> list[CostPoint]:
 def pareto_figure(points: Sequence[CostPoint], title: str, cost: str) -> go.Figure:
     """AUROC against a cost on a logarithmic axis; numbers lead from points to the legend.
 
-    Points on the Pareto front are filled, and a line runs along it: below the line and to its right is what another
-    method does as well at the same cost.
+    Points on the Pareto front are filled, and a line runs along it: for a method below or to the right of the line
+    there is another that is as good at the same cost or less.
 
     Parameters
     ----------

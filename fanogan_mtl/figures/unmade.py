@@ -1,4 +1,4 @@
-"""Figures that can't be made: nothing that is only drawn may stop what has been measured."""
+"""Replaces a figure that can't be made by the reason: an error in drawing must not lose what was measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fanogan_mtl.figures.style import TITLE_LETTERS, layout
 
 
 def drawn(make: Callable[[], go.Figure], title: str) -> go.Figure:
-    """Make a figure, whatever comes of it: one that can't be made says so, and why, in its place."""
+    """Make a figure; one that can't be made is replaced by a text that says why."""
     try:
         return make()
     except Exception as error:

@@ -1,1 +1,1 @@
-"""The page kit: what a page holds, and how that becomes one HTML file that needs nothing but itself."""
+"""The page kit: the parts of a page, and how they become one self-contained HTML file."""

@@ -1,4 +1,4 @@
-"""Charts of pages: how any is made, and those that several pages have."""
+"""Makes charts for pages, among them those that several pages have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fanogan_mtl.pages.content import Chart, Table, share
 
 
 def chart(label: str, make: Callable[[str], go.Figure], table: Table | None = None, title: str = "") -> Chart:
-    """Make a chart; a figure that can't be made of its title (by default the label) says so, and why, in its place."""
+    """Make a chart; a figure that can't be made is replaced by its title (by default the label) and the reason."""
     title = title or label
     return Chart(figures.drawn(lambda: make(title), title), label, table)
 

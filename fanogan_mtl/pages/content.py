@@ -94,7 +94,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Answer:
-    """A question with what it comes to: one word, and a sentence; `beside` is what others say."""
+    """A question with its answer: one word, and a sentence; `beside` is what others say."""
 
     question: str
     verdict: str
@@ -206,7 +206,7 @@ def _within(blocks: Iterable[Block]) -> Iterator[Block]:
 
 
 def section(title: str, make: Callable[[], Iterable[Block]], anchor: str = "") -> Section:
-    """Make a section; one that can't be made says so, and why, in its place."""
+    """Make a section; one that can't be made is replaced by the reason."""
     try:
         return Section(title, tuple(make()), anchor)
     except Exception as error:

@@ -40,7 +40,7 @@ def entry_run(
     options : dataclass
         The options as typed: they become the run's parameters.
     data_dir : Path, optional
-        Where others see that this process is alive; a killed one's run is ended by the next process.
+        Where other processes see that this one is alive; the run of one that was killed is ended by the next process.
 
     Yields
     ------

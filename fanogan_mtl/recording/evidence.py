@@ -1,4 +1,4 @@
-"""What a report rests on, read from MLflow: the comparisons asked for, their cells, data, extractors and commands."""
+"""Reads what a report is made from out of MLflow: comparisons, their cells, data, extractors and commands."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _why_nothing(tracking: Tracking, run_id: str) -> str:
 
 
 def report_key(runs: Iterable[ComparisonRun]) -> str:
-    """Digest of all that a report shows: which comparisons, and when each changed last; and of the code's version."""
+    """Digest of what a report depends on: its comparisons, when each last changed, and the code's version."""
     tags = environment_tags("cpu")
     facts = [sorted((run.run_id, run.status, run.ended) for run in runs), tags.get("git_state", "")]
     return digest_of([*facts, tags["version.fanogan-mtl"]])
@@ -90,7 +90,7 @@ class Found:
 
 
 def read_evidence(tracking: Tracking, runs: Sequence[ComparisonRun], data_dir: Path) -> Found:
-    """Read what those comparisons came to; what can't be read is left out with one line.
+    """Read the results of those comparisons; one that can't be read is left out with one line.
 
     Raises
     ------

@@ -18,7 +18,7 @@ Marks = Mapping[str, str]
 
 
 def find_marks(detector: str, cells: Sequence[DoneCell], failures: Mapping[str, str], n_cells: int) -> dict[str, str]:
-    """Find what is to be said of a comparison.
+    """Find the marks of a comparison.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def mark_tags(marks: Marks, seen: str) -> dict[str, str]:
 
 
 def rank(marks: Marks, validation_auroc: float) -> tuple[int, float]:
-    """What winners are chosen by, the greatest: fewest marks, then the validation AUROC."""
+    """Sort key by which winners are chosen, the greatest wins: fewest marks, then the validation AUROC."""
     return -len(marks), validation_auroc
 
 

@@ -49,7 +49,7 @@ class ComparisonResult:
 
     @property
     def rank(self) -> tuple[int, float]:
-        """What winners are chosen by, the greatest: fewest marks, then the validation AUROC."""
+        """Sort key by which winners are chosen, the greatest wins: fewest marks, then the validation AUROC."""
         return rank(self.marks, self.validation_auroc)
 
 

@@ -54,8 +54,8 @@ class State:
 def read_state(tracking: Tracking, plan: Plan) -> State:
     """Find the plan's comparisons and cells among the experiment's runs.
 
-    A finished cell is taken at its run's word, as reading ten thousand results takes minutes: that one is gone shows
-    where it is needed, and with `retry`, which reads them all.
+    A cell counts as finished if its run says so: reading ten thousand results would take minutes. A result that is gone
+    is noticed where it is needed, or with `retry`, which reads them all.
     """
     found = reversed(records.find_comparisons(tracking))  # of one that was begun twice the first stays
     runs = {run.key: run for run in found}
@@ -93,7 +93,7 @@ class Finished:
     newest : int
         When the newest ended, in milliseconds.
     lost : list of CellRun
-        Those that can't be among `cells`, as their result is gone from the artifact store, or damaged.
+        Those whose result is gone from the artifact store, or damaged, and which are therefore not in `cells`.
     """
 
     cells: list[DoneCell]
@@ -119,7 +119,7 @@ def finished_cells(tracking: Tracking, comparison: Comparison) -> Finished:
 
 
 def told_lost(runs: Sequence[CellRun]) -> str:
-    """Name cells whose results are gone, for a line that says what comes of it."""
+    """Say which results of cells are gone."""
     first = f"{runs[0].name} (run {runs[0].run_id})"
     more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
     return f"the result of {first}{more} is gone from MLflow's artifacts, or damaged"
@@ -162,7 +162,7 @@ def spec_tags(comparison: Comparison) -> dict[str, str]:
 
 
 def changed_spec(run: ComparisonRun, comparison: Comparison) -> dict[str, str]:
-    """The tags by which a comparison is read back, where they say otherwise: they are those of what ran first."""
+    """Give the tags that `comparison_of` reads, where those of a run say something else than the comparison does."""
     wanted = spec_tags(comparison)
     return {} if all(run.tag(name) == value for name, value in wanted.items()) else wanted
 

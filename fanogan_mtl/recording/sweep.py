@@ -61,8 +61,8 @@ class Sweep:
     ) -> Sweep:
         """Begin or resume a sweep.
 
-        What processes left that have died is sent to MLflow, leftovers of cells are deleted, and the plan's comparisons
-        that are recorded already become this sweep's, too.
+        Results that dead processes left are sent to MLflow, unfinished runs of cells are deleted, and comparisons of
+        the plan that are recorded already become this sweep's as well.
 
         Parameters
         ----------
@@ -121,7 +121,8 @@ class Sweep:
             self._outbox.then(partial(self._complete, self._planned[key]))
 
     def record(self, cell: Cell, result: CellResult | None, failure: Failure | None) -> None:
-        """Take a cell that has ended: it is on disk now, and in MLflow soon; after its comparison's last, that too.
+        """Take a cell that has ended: it is on disk when this returns, and in MLflow soon, with its comparison after
+        the last.
 
         Raises
         ------
@@ -179,7 +180,7 @@ class Sweep:
 
     @property
     def news(self) -> str:
-        """What there is to say of the tracking server: nothing, unless it is away."""
+        """A note for the progress line while the tracking server is away; else empty."""
         if not self._outbox.away_for:
             return ""
         return f"the tracking server is away for {self._outbox.away_for:.0f} s: {self._outbox.waiting} results wait"

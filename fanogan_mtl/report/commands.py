@@ -1,4 +1,4 @@
-"""What of the study these runs lack: one line that says so, and the commands that run it."""
+"""Tells which parts of the study were not run: one line that says so, and the commands that run them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fanogan_mtl.report.sentences import listed
 
 
 def partial_run(evidence: Evidence) -> str:
-    """Say in one line what was left out; nothing where nothing was."""
+    """Say in one line what was not run; empty where all was."""
     classes: dict[str, tuple[int, int]] = {}
     for each in evidence.results:
         if each.main and each.recorded.n_classes and len(each.classes) < each.recorded.n_classes:
@@ -25,7 +25,7 @@ def partial_run(evidence: Evidence) -> str:
 
 
 def gap_section(evidence: Evidence) -> list[Section]:
-    """Give the commands that run what is missing on the same data under the same conditions, if anything is."""
+    """Give the commands that run what is missing, under the same conditions; no section if nothing is."""
     blocks: list[Block] = [_command(evidence, *gap) for gap in _gaps(evidence)]
     if any("resnet18_imagenet" in what for what, _, _ in _gaps(evidence)):
         blocks.append(Text("ImageNet weights are downloaded, or read from a file by -P weights=FILE."))

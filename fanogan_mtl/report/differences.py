@@ -1,4 +1,4 @@
-"""Which differences between methods the blocks support: tests, the diagram of mean ranks, and a table of every pair."""
+"""Shows which differences between methods the blocks support: tests, a diagram of mean ranks, a table of all pairs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def block_table(evidence: Evidence, methods: Sequence[str], metric: str = "auroc
 
 
 def on_common_blocks(tables: BlockTable) -> BlockTable:
-    """Methods that can be compared: all of them, or where they share no block the first alone."""
+    """Give the methods that can be compared: all, or only the first where they share no block."""
     shared = set.intersection(*map(set, tables.values())) if tables else set()
     return tables if shared else dict(list(tables.items())[:1])
 

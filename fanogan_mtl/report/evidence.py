@@ -1,4 +1,4 @@
-"""What a report rests on: the recorded comparisons, told apart by name, and their numbers."""
+"""The results that a report is made from: the recorded comparisons, each under a name of its own, and their numbers."""
 
 from __future__ import annotations
 

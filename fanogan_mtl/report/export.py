@@ -12,7 +12,7 @@ COLUMNS = ("section", "table", "row", "column", "statistic", "value", "text", "b
 
 
 def number_table(report: Page) -> pd.DataFrame:
-    """One row a number; `value` is in the table's unit, shares in [0, 1], and `text` what the page shows."""
+    """One row per number; `value` is in the table's unit, shares in [0, 1], and `text` what the page shows."""
     rows = [
         (section, table.name, name, column, statistic, value, entry.text, entry.best)
         for section, table in report.tables()

@@ -1,4 +1,4 @@
-"""Error analysis: what each method is most confidently wrong about, as images."""
+"""Error analysis: the images that each method is most confidently wrong about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report opens with: every method on every data set in one figure, with the five answers beside it."""
+"""The report's first screen: one figure of every method on every data set, with the five answers beside it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def overview_chart(evidence: Evidence) -> Chart:
 
 
 def _marked(evidence: Evidence) -> Fold | None:
-    """Explain the marks, a line a data set and mark with all methods that have it."""
+    """Explain the marks: one line per data set and mark, with all methods that have it."""
     methods: dict[tuple[str, str, str], list[str]] = {}
     for each in evidence.results:
         for mark, sentence in each.marks.items():

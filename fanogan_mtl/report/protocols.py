@@ -1,4 +1,4 @@
-"""The three protocols side by side, and what each is honest for."""
+"""The results under the three protocols side by side, and what each protocol can fairly be used to say."""
 
 from __future__ import annotations
 

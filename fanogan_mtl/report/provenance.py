@@ -22,7 +22,7 @@ FACTS = ("commit", "seeds", "device", "processor", "cores", "versions")
 
 
 def provenance_section(evidence: Evidence, origins: Sequence[Origin]) -> Section:
-    """Say how each number comes about again."""
+    """Say how to get each number again."""
     text = (
         "The same command at the same commit, on the same kind of processor with the same versions, gives the same "
         "numbers to the last bit, times aside. Every number on this page is in results.csv and results.parquet beside "

@@ -78,7 +78,7 @@ def questions(evidence: Evidence) -> list[Question]:
 
 
 def question_sections(answered: Sequence[Question]) -> list[Section]:
-    """One section a question that something was found out about."""
+    """Make one section per question that something was found out about."""
     return [
         Section(
             f"{each.number}: {each.question}",
@@ -283,7 +283,7 @@ def _fold(table: BlockTable, what: str) -> Fold:
 def _tests(
     table: BlockTable, result: Significance, names: Sequence[str], base: str, what: str, metric: str = "AUROC"
 ) -> Fold:
-    """Fold the tests away: one sentence a method against a base, and the tests of all."""
+    """Fold the tests away: one sentence per method against a base, and the tests of all."""
     pairs = Items(tuple(pair_sentence(pair_of(result, name, base), metric) for name in names))
     return Fold(f"The tests behind it: {what}", (pairs, *differences_of(table, what, metric)))
 

@@ -1,4 +1,4 @@
-"""What tests over blocks come to, in English."""
+"""English sentences for the results of tests over blocks."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def _notes(evidence: Evidence, number: str) -> list[Block]:
 
 
 def coverage(results: Sequence[Result]) -> str:
-    """Say on what our side rests."""
+    """Say which trainings our figures rest on."""
     if not results:
         return "Ours: not run."
     cells = sum(len(each.cells) for each in results)
@@ -217,7 +217,7 @@ def coverage(results: Sequence[Result]) -> str:
     limit, budgets = results[0].comparison.limit, results[0].budgets
     epochs = f"{', '.join(map(str, budgets))} epochs"
     trained = f"{cells} trainings of {epochs} with seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
-    limited = f", on at most {limit} images a class" if limit else ""
+    limited = f", on at most {limit} images per class" if limit else ""
     deviation = "± is the deviation over seeds." if len(seeds) > 1 else "There is one seed, hence no ± over seeds."
     return f"{trained}{limited}. {deviation}"
 

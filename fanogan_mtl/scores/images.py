@@ -35,7 +35,7 @@ def list_images(text: str) -> dict[str, Path]:
         Where there is no such folder or list, or no image in it.
     """
     if text == "none":
-        raise UserError("input: which images? Give a folder, or a text file with one path a line")
+        raise UserError("input: which images? Give a folder, or a text file with one path per line")
     path = Path(text).expanduser()
     try:
         if path.is_dir():
@@ -43,16 +43,16 @@ def list_images(text: str) -> dict[str, Path]:
             if not any(name.lower().endswith(SUFFIXES) or _holds_image(found[name]) for name in found):
                 raise UserError(f"input {text!r} has no image: {READ} files are taken")
         elif path.is_file() and (path.suffix.lower() in SUFFIXES or holds_image(str(path))):
-            raise UserError(f"input {text!r} is one image: give its folder, or a text file with one path a line")
+            raise UserError(f"input {text!r} is one image: give its folder, or a text file with one path per line")
         else:
             found = {_shown(line): path.parent / line for line in _lines(path)}
     except FileNotFoundError:
-        raise UserError(f"input {text!r} is not there: give a folder, or a text file with one path a line") from None
+        raise UserError(f"input {text!r} is not there: give a folder, or a text file with one path per line") from None
     except OSError as error:
         where = error.filename or text
         raise UserError(f"input: can't read {str(where)!r} ({error.strerror}): make it readable") from None
     if not found:
-        raise UserError(f"input {text!r} names no image: write one path a line")
+        raise UserError(f"input {text!r} names no image: write one path per line")
     return found
 
 
@@ -114,7 +114,7 @@ def _holds_image(path: Path) -> bool:
 def _lines(path: Path) -> list[str]:
     text = path.read_bytes().removeprefix(b"\xef\xbb\xbf")  # the mark with which some editors begin UTF-8
     if b"\0" in text:
-        raise UserError(f"input {str(path)!r} is no text: give a folder, or a text file with one path a line")
+        raise UserError(f"input {str(path)!r} is no text: give a folder, or a text file with one path per line")
     lines = [os.fsdecode(line.strip()) for line in text.splitlines()]
     return [line for line in lines if line]
 

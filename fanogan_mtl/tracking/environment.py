@@ -1,4 +1,4 @@
-"""What a run ran on: versions, commit and hardware, as tags."""
+"""Makes the tags that say what a run ran on: versions, commit and hardware."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal of a process that records: cells that it has, and MLflow has not yet, safe on disk.
+"""The journal of a process that records a sweep: keeps on disk the cells that MLflow does not have yet.
 
 `FOLDER/NAME.jsonl` says which run the process drives, and has a line for each cell that waits or has been sent; a
 cell's files wait in `FOLDER/NAME/`. The process keeps the journal locked, so another one can tell that it has died, and
@@ -57,7 +57,8 @@ class Journal:
     run_id : str
         The run that the process drives.
     waiting : dict
-        Cells that are not sent, by key, the oldest first: where their lines are, for memory isn't where they wait.
+        Position in the file of each cell that is not sent yet, by key, the oldest first; the cells themselves stay on
+        disk.
     """
 
     def __init__(self, path: Path, file: FileIO, run_id: str, waiting: dict[str, Line]) -> None:
@@ -108,7 +109,7 @@ class Journal:
         shutil.rmtree(self._folder(key), ignore_errors=True)
 
     def close(self) -> None:
-        """Let go; a journal in which nothing waits is removed."""
+        """Unlock the journal; it is removed if no cell waits in it."""
         if not self.waiting:
             self._path.unlink(missing_ok=True)
             shutil.rmtree(self._path.with_suffix(""), ignore_errors=True)
@@ -132,7 +133,7 @@ class Journal:
 
 
 def new_journal(folder: Path, run_id: str) -> Journal:
-    """Open a journal of one's own.
+    """Open a new journal for this process.
 
     Raises
     ------

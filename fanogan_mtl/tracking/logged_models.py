@@ -120,7 +120,7 @@ def find_version(tracking: Tracking, name: str, key: str) -> ModelVersion | None
 
 
 def register_model(tracking: Tracking, uri: str, name: str, alias: str, key: str, text: str) -> tuple[str, bool]:
-    """Make a logged model a version of a registered one, and give it an alias; what was half done is completed.
+    """Make a logged model a version of a registered one, and give it an alias; completes what an interrupted call left.
 
     Parameters
     ----------

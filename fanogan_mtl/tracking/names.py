@@ -1,7 +1,8 @@
 """Names and texts as MLflow and its databases take them: every one that is sent goes through here.
 
-SQLite keeps what is too long for a column, PostgreSQL and MySQL refuse it, and each kind of name has letters that
-MLflow refuses. A text that doesn't fit is cut, and ends in `…`; a name that doesn't is changed, and ends in a digest
+A text too long for its column is kept by SQLite, but refused by PostgreSQL and MySQL; and for each kind of name there
+are letters that MLflow refuses. A text that doesn't fit is cut, and ends in `…`; a name that doesn't is changed, and
+ends in a digest
 of what it was, so that two names never become one.
 """
 
@@ -61,8 +62,8 @@ def model_name(label: str) -> str:
 def dataset_key(name: str, digest: str, source: str) -> tuple[str, str]:
     """Name and digest by which MLflow tells data sets apart: the digest is of the content, and of where it lies.
 
-    MLflow keeps for ever the source that it saw first with a name and a digest: without the place, runs after a file
-    has moved would show where it was. A set that has no place, as `mnist`, keeps its content's digest.
+    MLflow keeps for ever the source it saw first with a name and a digest: if the digest didn't depend on the place,
+    runs after a file has moved would show its old one. A set without a place, as `mnist`, has its content's digest.
     """
     if "/" in source:
         place = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -71,7 +72,7 @@ def dataset_key(name: str, digest: str, source: str) -> tuple[str, str]:
 
 
 def pieces(name: str, value: str) -> dict[str, str]:
-    """A text that is read back, as tags of which each fits: `NAME`, `NAME.1`, ..."""
+    """Cut a text that is read back later into tags that fit: `NAME`, `NAME.1`, ..."""
     parts = [value[start : start + TAG] for start in range(0, max(1, len(value)), TAG)]
     return {f"{name}.{number}" if number else name: part for number, part in enumerate(parts)}
 

@@ -1,4 +1,4 @@
-"""What is on its way to MLflow: sent by a thread of its own, in order, again and again while the server is away.
+"""Sends cells to MLflow from a thread of its own, in order, and tries again while the server is away.
 
 Two processes may record the same cell or begin the same comparison. MLflow can't refuse the second, so whoever
 completes a comparison deletes the duplicates by a fixed rule: the oldest run of a comparison is kept, and the run of a
@@ -38,7 +38,7 @@ class ServerAway(UserError):
 
 
 class Outbox:
-    """Sends cells, and does what is to be done after them.
+    """Sends cells, and then runs the jobs that wait for them.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class Outbox:
         self.then(partial(self._send, cell.key))
 
     def then(self, job: Job) -> None:
-        """Do something when all before it is done; it may be begun several times.
+        """Run a job when everything before it is done; if the server goes away meanwhile, it begins again.
 
         Raises
         ------
@@ -183,7 +183,7 @@ class Outbox:
 
 
 def send(tracking: Tracking, cell: CellRecord, comparison_runs: dict[str, str], again: bool) -> None:
-    """Record a cell; `again`, if it may have been before, look whether it was."""
+    """Record a cell; with `again` it may have been recorded before, so look first."""
     if again and any(run.status in schema.ENDED for run in records.find_cells(tracking, cell_key=cell.key)):
         return
     run_id = comparison_run(tracking, cell.comparison, comparison_runs)
@@ -233,14 +233,14 @@ def journal_folder(tracking: Tracking, data_dir: Path) -> Path:
 
 @contextmanager
 def own_journal(tracking: Tracking, data_dir: Path, run_id: str) -> Iterator[None]:
-    """Within, others know that this process drives a run; after an error they look whether the run was ended."""
+    """While active, a journal tells others that this process drives a run; after an error they end a run left open."""
     journal = new_journal(journal_folder(tracking, data_dir), run_id)
     yield
     journal.close()
 
 
 def recover(tracking: Tracking, data_dir: Path, tell: Callable[[str], object]) -> None:
-    """Send what processes left that have died, and end their runs as KILLED."""
+    """Send what dead processes left in their journals, and end their runs as KILLED."""
     for journal in abandoned_journals(journal_folder(tracking, data_dir)):
         try:
             if journal.waiting:
@@ -262,7 +262,7 @@ def recover(tracking: Tracking, data_dir: Path, tell: Callable[[str], object]) -
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether it is the server or its store that failed, not what was asked of it."""
+    """Whether an error is a failure of the server or its store, and not of the request."""
     status = _http_status(error)
     if status is not None:
         return status >= 500 or status == 429
@@ -270,7 +270,7 @@ def is_away(error: BaseException) -> bool:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether a server has said no."""
+    """Whether an error is the server's refusal of the request."""
     status = _http_status(error)
     return status is not None and status < 500
 

@@ -1,7 +1,7 @@
 """Runs as records: found by key, written in few calls, complete or absent.
 
-Three levels: a *sweep*, under it its *comparisons*, under each its *cells*. A comparison and a cell have a key and one
-run in their experiment; whoever needs the same again finds it.
+Three levels: a *sweep*, under it its *comparisons*, under each its *cells*. A comparison and a cell have a key, and one
+run per experiment: a sweep that needs one of that key uses the run that is there.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def _storable_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def join_sweep(tracking: Tracking, comparison: schema.ComparisonRun, sweep_id: str) -> None:
-    """Note in a comparison that a later sweep shares it."""
+    """Note in a comparison's run that a later sweep shares it."""
     sweeps = [run_id for run_id in comparison.sweeps if run_id != sweep_id]
     tracking.client.set_tag(comparison.run_id, schema.SWEEPS, ",".join([*sweeps, sweep_id][-SWEEPS_KEPT:]))
 
@@ -220,7 +220,7 @@ def write(tracking: Tracking, run_id: str, record: Record) -> None:
 
 
 def record_cell(tracking: Tracking, comparison_id: str, name: str, record: Record, failed: bool = False) -> str:
-    """Write a whole cell, and only then call it FINISHED or FAILED: what a crash cut short is never taken as done."""
+    """Write a whole cell, and set its status last: a cell that a crash cut short never counts as done."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     run = _create_run(tracking, name, {schema.LEVEL: "cell", **record.tags, schema.PARENT: comparison_id})
@@ -298,7 +298,7 @@ def history(tracking: Tracking, run_id: str, name: str) -> dict[int, float]:
 
 
 def reopen(tracking: Tracking, run_id: str) -> None:
-    """Say that a run goes on."""
+    """Set a run back to RUNNING."""
     tracking.client.update_run(run_id, status="RUNNING")
 
 

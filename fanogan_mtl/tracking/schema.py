@@ -110,7 +110,7 @@ class SweepRun(ReadRun):
 
     @property
     def entry(self) -> str:
-        """Which of them; runs of before there was a tag have it at the beginning of their name."""
+        """The entry's name: a tag; runs that earlier versions made have it only as the first word of their name."""
         return self.tag(ENTRY) or self.name.partition(" ")[0]
 
     @property

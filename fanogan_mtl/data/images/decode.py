@@ -1,7 +1,7 @@
 """Bytes of an image file to pixels, without trusting them: the same code for training and serving.
 
-What bears on no pixel (text, colour profiles, EXIF but for the orientation) is left out before Pillow sees a file, so
-that it can't be a reason to refuse one.
+What changes no pixel (text, colour profiles, EXIF except the orientation) is removed before Pillow sees a file, so that
+it can't make Pillow refuse one.
 """
 
 from __future__ import annotations

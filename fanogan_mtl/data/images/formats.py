@@ -1,4 +1,4 @@
-"""Which files are images: by their suffix where it is a usual one, by their first bytes otherwise."""
+"""Tells which files are images: by a usual suffix, and otherwise by their first bytes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def suffix_of(name: str) -> str:
 
 
 def holds_image(path: str) -> bool:
-    """Whether a regular file of any name begins as an image; a camera's raw format doesn't count.
+    """Whether a regular file of any name begins like an image; camera raw formats don't count.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""What is wrong with an image."""
+"""The error of an image that can't be read."""
 
 
 class ImageError(ValueError):
-    """Bytes that are no image we read; the text is one line that says why."""
+    """Raised for bytes that can't be read as an image; its text is one line that says why."""
 
 
 def damaged(reason: str) -> ImageError:

@@ -1,4 +1,4 @@
-"""What of a JPEG bears on its pixels; comments, colour profiles and the like are never opened."""
+"""Takes from a JPEG only what its pixels depend on; comments, colour profiles and the like are never opened."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def read_jpeg(content: bytes) -> tuple[bytes, bytes]:
     Returns
     -------
     picture : bytes
-        A JPEG of nothing but the pixels; all of it where its segments can't be followed.
+        A JPEG with nothing but the pixels; the whole file where its segments can't be followed.
     exif : bytes
         Empty without.
     """

@@ -1,4 +1,4 @@
-"""One rule for grey and one for depth, for images from anywhere."""
+"""The rules by which colours become grey and 16 bits become 8, for every kind of source."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def depth_of(highest: int) -> int:
 def eight_bits(images: Pixels, depth: int | None = None) -> NDArray[np.uint8]:
     """Keep the eight highest of the bits that 16-bit pixels use; 8-bit ones are what they are.
 
-    So 12 bits give the same pixels in the lower bits of a file as in the upper ones, and `v * 257` gives `v`.
+    So 12-bit values give the same pixels whether a file has them in its lower or its upper bits, and `v * 257` gives
+    `v`.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ def eight_bits(images: Pixels, depth: int | None = None) -> NDArray[np.uint8]:
 
 
 def grey_levels(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Make grey of RGB (..., 3) by ITU-R 601's weights, in 65536ths: they sum to one, so that grey stays what it is."""
+    """Make grey of RGB (..., 3) by ITU-R 601's weights, in 65536ths: they sum to one, so that grey is not changed."""
     weighted = images[..., 0] * np.uint32(19595)
     weighted += images[..., 1] * np.uint32(38470)
     weighted += images[..., 2] * np.uint32(7471)

@@ -1,4 +1,4 @@
-"""What a file is that isn't read as an image, for the line that says so."""
+"""Names what a file is that isn't read as an image, for the message about it."""
 
 from __future__ import annotations
 

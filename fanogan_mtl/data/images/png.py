@@ -1,4 +1,4 @@
-"""What of a PNG bears on its pixels; text, colour profiles and the like are never opened."""
+"""Takes from a PNG only what its pixels depend on; text, colour profiles and the like are never opened."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Png(NamedTuple):
 
 
 def read_png(content: bytes) -> Png:
-    """Read what bears on the pixels.
+    """Read the parts that the pixels depend on.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def read_png(content: bytes) -> Png:
 
 
 def png_file(png: Png) -> bytes:
-    """Write a file of nothing but the pixels; of transparent colours it has a palette's only."""
+    """Write a file with nothing but the pixels; transparency is kept only where it is a palette's."""
     header = pack(">IIBBBBB", png.width, png.height, png.bits, png.colour, 0, 0, png.interlaced)
     colours = [(b"PLTE", png.palette), (b"tRNS", png.transparency)] if png.colour == PALETTE else []
     chunks = [(b"IHDR", header), *colours, (b"IDAT", png.data)]

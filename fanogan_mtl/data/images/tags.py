@@ -1,4 +1,4 @@
-"""The tags of a TIFF, of which EXIF is one kind; what is broken is left out."""
+"""Reads the tags of a TIFF, and of EXIF, which has the same format; broken ones are left out."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def byte_order(content: bytes) -> tuple[str, bool]:
 
 
 def orientation_of(directory: Directory) -> int:
-    """Tell how an image is turned, 1 to 8 as in EXIF; 1, upright, where it doesn't say so or says something else."""
+    """Tell how an image is turned, 1 to 8 as in EXIF; 1 (upright) where it says nothing or something invalid."""
     orientation = directory.numbers.get(_ORIENTATION, (1,))[0]
     return orientation if 1 <= orientation <= 8 else 1
 

@@ -1,4 +1,4 @@
-"""Which TIFFs are read: those of which Pillow makes the right pixels."""
+"""Checks a TIFF: only those are read of which Pillow makes the right pixels."""
 
 from __future__ import annotations
 

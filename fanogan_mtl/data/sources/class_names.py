@@ -1,4 +1,4 @@
-"""What a class can be called: words of any script, and signs that neither options nor pages read as theirs."""
+"""The rule for names of classes: words of any script, without signs that mean something in options or on pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ _RESERVED = ("all", "none")  # words of the options classes and hold_out_class
 
 
 def class_name(folder: Path) -> str:
-    """Name the class of a folder: its own name, composed (NFC), as archives of a Mac have it decomposed.
+    """Name the class of a folder: its own name in Unicode's composed form (NFC), for a Mac's archives have the
+    decomposed one.
 
     Raises
     ------

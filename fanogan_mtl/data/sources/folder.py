@@ -37,9 +37,9 @@ class FolderFiles:
     labels : tuple of str
         Each image's class.
     n_train : int or None
-        So many of them are the training images, the others the test; None where the folder has no such parts.
+        The first so many are the training images, the others the test; None where the folder has no such parts.
     left_out : tuple of (str, int)
-        Kinds of files that are none of the images, as `.txt` or `masks`, and how many there are.
+        Kinds of files that are not among the images, as `.txt` or `masks`, and how many there are of each.
     folders_left_out : tuple of (str, str)
         Folders, relative, that were not looked into, and why.
     """

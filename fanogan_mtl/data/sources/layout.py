@@ -1,4 +1,4 @@
-"""What folders of images are called: parts, masks and rubbish are told from classes by their names."""
+"""Tells parts, masks and system files from classes by the names of folders and files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RUBBISH = (
 
 
 def plain(name: str) -> str:
-    """A folder's name as names are compared: composed, in small letters."""
+    """Give a folder's name as it is compared: in Unicode's composed form and small letters."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -46,7 +46,7 @@ def part_of(name: str) -> str | None:
 
 
 def is_normal(name: str) -> bool:
-    """Whether a class is called as the normal one mostly is."""
+    """Whether a class has a name that the normal class often has, as `good`."""
     return plain(name) in _NORMAL
 
 

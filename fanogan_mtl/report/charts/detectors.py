@@ -28,7 +28,7 @@ def hybrid_section(evidence: Evidence) -> Section:
 
 
 def _folded(evidence: Evidence, on_features: bool) -> tuple[Block, ...]:
-    """Fold two charts a method away: AUROC against epochs and by class."""
+    """Fold two charts per method away: AUROC against epochs and by class."""
     of = {name: evidence.of(name) for name in evidence.methods}
     return tuple(
         Fold(f"{name}: AUROC against epochs and by class", _charts(name, results))

@@ -127,7 +127,7 @@ def component_charts(trained: Trained) -> list[Chart]:
 
 
 def maps_chart(trained: Trained, features: NDArray[np.float32], names: Sequence[str]) -> Chart:
-    """Draw features as maps, one image a row."""
+    """Draw features as maps, one row per image."""
     title = f"{features.shape[1]} features of an image of each class: {trained.title}"
     table = Table(
         f"features of {trained.title}", "Of the image shown of each class.",
