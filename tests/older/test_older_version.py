@@ -108,8 +108,10 @@ def test_its_report_has_the_same_numbers(tracking: Tracking, tmp_path: Path) -> 
 
 
 def figures(path: Path) -> dict[tuple[str, ...], str]:
-    """Figures of the study's tables, ours and its own."""
+    """Figures of the study's tables, ours and its own; a row names its data set, wherever it stands."""
     with path.open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["table"].startswith("Table 5.")]
     assert rows
-    return {(row["table"], row["row"], row["column"], row["statistic"]): row["value"] for row in rows}
+    return {
+        (row["table"].partition(" on ")[0], row["row"], row["column"], row["statistic"]): row["value"] for row in rows
+    }
