@@ -37,7 +37,7 @@ class AccuracyByEpochs:
 
 
 @dataclass(frozen=True)
-class Projection:
+class ProjectionData:
     """Features on their first two principal components.
 
     Attributes
@@ -174,7 +174,7 @@ def projection_data(
     classes: Sequence[str],
     domain_names: Sequence[str],
     most: int = 2000,
-) -> Projection:
+) -> ProjectionData:
     """Project features on their first two principal components, found on all rows.
 
     Parameters
@@ -193,12 +193,12 @@ def projection_data(
     variance, total = points.var(axis=0), centred.var(axis=0).sum()
     first, second = (100 * variance / total).tolist() if total > 0 else (0.0, 0.0)
     rows = np.linspace(0, len(points) - 1, min(len(points), most)).round().astype(np.int64)
-    return Projection(
+    return ProjectionData(
         points[rows], labels[rows], domains[rows], list(classes), list(domain_names), variance=(first, second)
     )
 
 
-def projection_figure(data: Projection, title: str) -> go.Figure:
+def projection_figure(data: ProjectionData, title: str) -> go.Figure:
     """Features on two axes, one colour per class and one symbol per domain; a click on a class hides it everywhere."""
     x, y = (
         {"title": f"{which} component ({share:.1f} % of variance)"}

@@ -151,18 +151,18 @@ class Fold:
     """Blocks that are shown when asked for."""
 
     title: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[PageBlock, ...]
 
 
 @dataclass(frozen=True)
 class Beside:
     """Two columns where the screen is wide, one below the other where it is not."""
 
-    first: tuple[Block, ...]
-    second: tuple[Block, ...]
+    first: tuple[PageBlock, ...]
+    second: tuple[PageBlock, ...]
 
 
-Block = Text | Items | Answer | Commands | Table | Chart | Gallery | Fold | Beside
+PageBlock = Text | Items | Answer | Commands | Table | Chart | Gallery | Fold | Beside
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class Section:
     """A part of a page; `anchor` is its address there, and with one it is listed at the top."""
 
     title: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[PageBlock, ...]
     anchor: str = ""
 
 
@@ -180,9 +180,9 @@ class Page:
 
     title: str
     sections: tuple[Section, ...]
-    opening: tuple[Block, ...] = ()
+    opening: tuple[PageBlock, ...] = ()
 
-    def blocks(self) -> Iterator[tuple[str, Block]]:
+    def blocks(self) -> Iterator[tuple[str, PageBlock]]:
         """Every block, those within others too, with the title of its section."""
         for title, blocks in [("Summary", self.opening), *((each.title, each.blocks) for each in self.sections)]:
             for block in _within(blocks):
@@ -196,7 +196,7 @@ class Page:
                 yield title, table
 
 
-def _within(blocks: Iterable[Block]) -> Iterator[Block]:
+def _within(blocks: Iterable[PageBlock]) -> Iterator[PageBlock]:
     for block in blocks:
         yield block
         if isinstance(block, Fold):
@@ -205,7 +205,7 @@ def _within(blocks: Iterable[Block]) -> Iterator[Block]:
             yield from _within((*block.first, *block.second))
 
 
-def section(title: str, make: Callable[[], Iterable[Block]], anchor: str = "") -> Section:
+def section(title: str, make: Callable[[], Iterable[PageBlock]], anchor: str = "") -> Section:
     """Make a section; one that can't be made is replaced by the reason."""
     try:
         return Section(title, tuple(make()), anchor)

@@ -52,11 +52,11 @@ def published_detector(detector: str) -> str | None:
 
 def published_auroc(table: str, setting: str, detector: str | None) -> float | None:
     """One published AUROC in [0, 1]; None where there is none."""
-    return published_figures().get((table.casefold(), setting, detector or ""))
+    return adbench_figures().get((table.casefold(), setting, detector or ""))
 
 
 @cache
-def published_figures() -> dict[tuple[str, str, str], float]:
+def adbench_figures() -> dict[tuple[str, str, str], float]:
     """Every published AUROC in [0, 1], by table (in small letters), setting and detector.
 
     Exactly 50 % is what equal scores for all rows give: such runs failed, and are left out.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from fanogan_mtl.pages.content import Block, Commands, Section, Text
-from fanogan_mtl.report.evidence import PROTOCOLS, Evidence
+from fanogan_mtl.pages.content import Commands, PageBlock, Section, Text
+from fanogan_mtl.report.evidence import Evidence
 from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, SHALLOW
 from fanogan_mtl.report.sentences import listed
+from fanogan_mtl.sweep.cell import PROTOCOLS
 
 
 def partial_run(evidence: Evidence) -> str:
@@ -26,7 +27,7 @@ def partial_run(evidence: Evidence) -> str:
 
 def gap_section(evidence: Evidence) -> list[Section]:
     """Give the commands that run what is missing, under the same conditions; no section if nothing is."""
-    blocks: list[Block] = [_command(evidence, *gap) for gap in _gaps(evidence)]
+    blocks: list[PageBlock] = [_command(evidence, *gap) for gap in _gaps(evidence)]
     if any("resnet18_imagenet" in what for what, _, _ in _gaps(evidence)):
         blocks.append(Text("ImageNet weights are downloaded, or read from a file by -P weights=FILE."))
     return [Section("What was not run", tuple(blocks), "not-run")] if blocks else []

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from fanogan_mtl import figures
 from fanogan_mtl.detectors.registry import detector_class, make_detector
 from fanogan_mtl.pages.charts import chart
-from fanogan_mtl.pages.content import Block, Fold, Section, Table, Text, number, share
+from fanogan_mtl.pages.content import Fold, PageBlock, Section, Table, Text, number, share
 from fanogan_mtl.report.evidence import Evidence, Result
 
 LEAST = 1e-6  # of a time that the clock could not tell from nothing
@@ -44,7 +44,7 @@ def cost_section(evidence: Evidence) -> Section:
     )
     columns = ("method", "AUROC (%)", "training (s a cell)", "scoring (ms an image)", "parameters")
     costs_table = Table("costs", "Costs of each method.", columns, rows)
-    blocks: list[Block] = [costs_table, Fold("What is counted", (Text(NOTE),))]
+    blocks: list[PageBlock] = [costs_table, Fold("What is counted", (Text(NOTE),))]
     for position, cost in ((1, "training time (s a cell)"), (2, "scoring time (ms an image)")):
         values = {method: (each[0], max(float(each[position] or 0), LEAST)) for method, each in costs.items()}
         title = f"AUROC against {cost}"

@@ -8,7 +8,7 @@ from functools import partial
 from fanogan_mtl import figures
 from fanogan_mtl.evaluation.significance import ALPHA, PairedDifference, Significance, compare
 from fanogan_mtl.pages.charts import chart
-from fanogan_mtl.pages.content import NONE, Block, Chart, Entry, Fold, Row, Section, Table, Text, number, share
+from fanogan_mtl.pages.content import NONE, Chart, Entry, Fold, PageBlock, Row, Section, Table, Text, number, share
 from fanogan_mtl.report.evidence import Block as DataBlock
 from fanogan_mtl.report.evidence import Evidence
 from fanogan_mtl.report.sentences import effect_word, methods_sentence, optimism_note, p_text
@@ -27,7 +27,7 @@ def significance_section(evidence: Evidence) -> Section:
         "over budgets and seeds: Friedman's test, Nemenyi's critical difference, and Wilcoxon's signed-rank test of "
         "each pair with Holm's correction."
     )
-    blocks: tuple[Block, ...] = (
+    blocks: tuple[PageBlock, ...] = (
         differences_of(table, "all methods") if len(table) > 1 else (Text("Fewer than two methods."),)
     )
     return Section("Which differences are more than chance", (Text(text), *blocks), "significance")
@@ -65,7 +65,7 @@ def pair_of(result: Significance, first: str, second: str) -> PairedDifference:
     return next(each for each in result.pairs if {each.first, each.second} == {first, second})
 
 
-def differences_of(table: BlockTable, what: str, metric: str = "AUROC") -> tuple[Block, ...]:
+def differences_of(table: BlockTable, what: str, metric: str = "AUROC") -> tuple[PageBlock, ...]:
     """Test a table: what the tests say, the diagram of mean ranks, and every pair."""
     result = compare(table)
     ranks = tuple(

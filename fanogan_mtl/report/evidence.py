@@ -11,7 +11,7 @@ from statistics import fmean
 from fanogan_mtl.evaluation.bootstrap import auroc_interval
 from fanogan_mtl.evaluation.statistics import Summary, summarise
 from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, SHALLOW
-from fanogan_mtl.sweep.cell import Comparison
+from fanogan_mtl.sweep.cell import PROTOCOLS, Comparison
 from fanogan_mtl.sweep.result import DoneCell
 from fanogan_mtl.sweep.tested import Tested, rows_tested
 
@@ -22,7 +22,6 @@ STAND_INS = {"handwritten": "mnist", "streetdigits": "svhn", "optdigits": "usps"
 PUBLISHED = ("mnist", "svhn", "usps")
 KNOWN = ("mnist", "handwritten", "svhn", "streetdigits", "usps", "optdigits")
 ORDER = (*DETECTORS, *SHALLOW)
-PROTOCOLS = ("paper", "unseen-class", "unseen-domain")
 
 
 @dataclass(frozen=True)

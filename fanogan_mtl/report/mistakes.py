@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.figures.images import png, shrunk
-from fanogan_mtl.pages.content import Block, Card, Fold, Gallery, Picture, Section, Table, Text, number
+from fanogan_mtl.pages.content import Card, Fold, Gallery, PageBlock, Picture, Section, Table, Text, number
 from fanogan_mtl.report.evidence import Evidence, Result
 from fanogan_mtl.sweep.result import DoneCell
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 
-SHOWN = 3  # of each kind a class
+MISTAKES_SHOWN = 3  # of each kind a class
 MOST_CLASSES = 10
-SIDE = 56  # px; larger images are averaged down
+MISTAKE_SIDE = 56  # px; larger images are averaged down
 
 TEXT = (
     "Of each class that was normal, the false alarms with the highest scores and the missed anomalies with the lowest, "
@@ -46,7 +46,7 @@ def mistake_section(evidence: Evidence, datasets: Mapping[str, Dataset | None]) 
             pixels = (dataset.train.pixels, dataset.test.pixels)
             shown = tuple(_row(cell, pixels, dataset.classes) for cell in cells[:MOST_CLASSES])
             galleries.append(Fold(name, (Gallery(shown, small=True),)))
-    blocks: list[Block] = [Text(TEXT)]
+    blocks: list[PageBlock] = [Text(TEXT)]
     missing = sorted({each.dataset for each in results if datasets.get(each.dataset) is None})
     if missing:
         blocks.append(Text(f"Without pictures, since the data isn't here as it was: {', '.join(missing)}.", "note"))
@@ -77,8 +77,8 @@ def _counts(cell: DoneCell) -> tuple[int, int, int, int]:
 def _row(cell: DoneCell, pixels: tuple[Pixels, Pixels], classes: Sequence[str]) -> tuple[str, tuple[Card, ...]]:
     scores, anomaly, threshold = cell.result.scores[-1], cell.result.anomaly, _threshold(cell)
     order = np.argsort(scores, kind="stable")
-    alarms = [place for place in order[::-1] if scores[place] > threshold and not anomaly[place]][:SHOWN]
-    misses = [place for place in order if scores[place] <= threshold and anomaly[place]][:SHOWN]
+    alarms = [place for place in order[::-1] if scores[place] > threshold and not anomaly[place]][:MISTAKES_SHOWN]
+    misses = [place for place in order if scores[place] <= threshold and anomaly[place]][:MISTAKES_SHOWN]
     cards = []
     for kind, places in (("false alarm", alarms), ("missed", misses)):
         for place in places:
@@ -92,5 +92,5 @@ def _row(cell: DoneCell, pixels: tuple[Pixels, Pixels], classes: Sequence[str]) 
 def _image(pixels: tuple[Pixels, Pixels], row: int) -> NDArray[np.uint8]:
     train, test = pixels
     image = train[row] if row < len(train) else test[row - len(train)]
-    picture: NDArray[np.uint8] = shrunk(np.asarray(image, np.uint8)[None], SIDE)[0]
+    picture: NDArray[np.uint8] = shrunk(np.asarray(image, np.uint8)[None], MISTAKE_SIDE)[0]
     return picture

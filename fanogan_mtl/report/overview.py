@@ -7,7 +7,7 @@ from functools import partial
 
 from fanogan_mtl import figures
 from fanogan_mtl.pages.charts import chart
-from fanogan_mtl.pages.content import Beside, Block, Chart, Fold, Items, Row, Table, Text, best_marked, share
+from fanogan_mtl.pages.content import Beside, Chart, Fold, Items, PageBlock, Row, Table, Text, best_marked, share
 from fanogan_mtl.report.commands import partial_run
 from fanogan_mtl.report.evidence import Evidence
 from fanogan_mtl.report.questions import Question
@@ -15,13 +15,13 @@ from fanogan_mtl.report.sentences import listed
 from fanogan_mtl.report.tables import coverage, rests_on
 
 
-def opening(evidence: Evidence, answered: Sequence[Question]) -> tuple[Block, ...]:
+def opening(evidence: Evidence, answered: Sequence[Question]) -> tuple[PageBlock, ...]:
     """Make the first screen."""
     main = [each for each in evidence.results if each.main]
     methods, datasets = ({getattr(each, name) for each in main} for name in ("method", "dataset"))
     count = f"{len(main)} comparison{'s' * (len(main) != 1)} of {len(methods)} method{'s' * (len(methods) != 1)}"
     lead = f"{count} on {len(datasets)} data set{'s' * (len(datasets) != 1)}. {coverage(main)}"
-    blocks: list[Block] = [Text(lead)]
+    blocks: list[PageBlock] = [Text(lead)]
     if said := partial_run(evidence):
         blocks.append(Text(said, "note"))
     blocks.append(Beside((overview_chart(evidence),), tuple(each.answer for each in answered)))

@@ -7,8 +7,9 @@ from functools import partial
 
 from fanogan_mtl import figures
 from fanogan_mtl.pages.charts import chart
-from fanogan_mtl.pages.content import Block, Chart, Fold, Section, Table, best_marked, plain_table, share
-from fanogan_mtl.report.evidence import PROTOCOLS, Evidence, Result
+from fanogan_mtl.pages.content import Chart, Fold, PageBlock, Section, Table, best_marked, plain_table, share
+from fanogan_mtl.report.evidence import Evidence, Result
+from fanogan_mtl.sweep.cell import PROTOCOLS
 
 EXPLAINED = (
     ("protocol", "the extractor learned from", "honest for"),
@@ -33,7 +34,7 @@ EXPLAINED = (
 def protocol_section(evidence: Evidence) -> Section:
     """Compare extractors with detectors under each protocol."""
     caption = "What the extractor saw, and what each protocol is honest for."
-    blocks: list[Block] = [plain_table("protocols explained", caption, EXPLAINED)]
+    blocks: list[PageBlock] = [plain_table("protocols explained", caption, EXPLAINED)]
     results = [each for each in evidence.results if each.main and each.comparison.protocol in PROTOCOLS]
     run = [name for name in PROTOCOLS if any(each.comparison.protocol == name for each in results)]
     for dataset in evidence.datasets:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fanogan_mtl.pages.content import Block, Commands, Fold, Section, Text, plain_table
+from fanogan_mtl.pages.content import Commands, Fold, PageBlock, Section, Text, plain_table
 from fanogan_mtl.report.evidence import Evidence, Result
 
 
@@ -44,7 +44,7 @@ def provenance_section(evidence: Evidence, origins: Sequence[Origin]) -> Section
         [("method and data set", "run", "setting", "classes", "seeds", "cells"), *map(_facts, evidence.results)],
     )
     folded = (Fold("Runs, and what they ran on", (runs,)), Fold("Digests of the data", (digests,)))
-    blocks: tuple[Block, ...] = (
+    blocks: tuple[PageBlock, ...] = (
         Text(text),
         Commands("The commands:", tuple(origin.command for origin in origins)),
         *folded,

@@ -65,7 +65,7 @@ def published(table: str, model: str | None, dataset: str | None, metric: str) -
     return figure if figure and figure.mean is not None else None
 
 
-def model_name(extractor: str | None, detector: str) -> str | None:
+def published_model(extractor: str | None, detector: str) -> str | None:
     """The study's name of a method; None for what it has not."""
     if detector not in DETECTORS or (extractor is not None and extractor not in EXTRACTORS):
         return None

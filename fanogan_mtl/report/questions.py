@@ -11,7 +11,19 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from fanogan_mtl.evaluation.significance import MIN_BLOCKS, Significance, compare
-from fanogan_mtl.pages.content import NONE, Answer, Block, Entry, Fold, Items, Section, Table, Text, best_marked, share
+from fanogan_mtl.pages.content import (
+    NONE,
+    Answer,
+    Entry,
+    Fold,
+    Items,
+    PageBlock,
+    Section,
+    Table,
+    Text,
+    best_marked,
+    share,
+)
 from fanogan_mtl.report.differences import (
     BlockTable,
     block_table,
@@ -47,7 +59,7 @@ class Question:
     question, studys : str
         Whole sentences, as those of the verdict.
     verdict : Verdict
-    blocks : tuple of Block
+    blocks : tuple of PageBlock
         What the answer rests on.
     """
 
@@ -55,7 +67,7 @@ class Question:
     question: str
     studys: str
     verdict: Verdict
-    blocks: tuple[Block, ...] = ()
+    blocks: tuple[PageBlock, ...] = ()
 
     @property
     def answer(self) -> Answer:
@@ -65,7 +77,7 @@ class Question:
         return Answer(question, self.verdict.word, self.verdict.sentence, self.studys, anchor)
 
 
-Found = tuple[Verdict, tuple[Block, ...]]
+Answered = tuple[Verdict, tuple[PageBlock, ...]]
 
 
 def questions(evidence: Evidence) -> list[Question]:
@@ -90,11 +102,11 @@ def question_sections(answered: Sequence[Question]) -> list[Section]:
     ]
 
 
-def _best_detector(evidence: Evidence) -> Found:
+def _best_detector(evidence: Evidence) -> Answered:
     deep = [name for detector in DETECTORS if (name := evidence.method(None, detector))]
     table = block_table(evidence, deep)
     verdict = _best_of(table, "deep detectors", len(DETECTORS))
-    blocks: list[Block] = [_fold(table, "deep detectors")] if len(table) > 1 else []
+    blocks: list[PageBlock] = [_fold(table, "deep detectors")] if len(table) > 1 else []
     shallow = [name for detector in SHALLOW if (name := evidence.method(None, detector))]
     both = block_table(evidence, [*table, *shallow])
     if 1 < len(table) < len(both):
@@ -109,7 +121,7 @@ def _best_detector(evidence: Evidence) -> Found:
     return verdict, tuple(blocks)
 
 
-def _deep_or_shallow(evidence: Evidence) -> Found:
+def _deep_or_shallow(evidence: Evidence) -> Answered:
     shallow = evidence.method("pca", "fanogan")
     table = block_table(evidence, _hybrids(evidence))
     deep = [name for name in table if name != shallow]
@@ -122,7 +134,7 @@ def _deep_or_shallow(evidence: Evidence) -> Found:
     return verdict, blocks
 
 
-def _several_tasks(evidence: Evidence) -> Found:
+def _several_tasks(evidence: Evidence) -> Answered:
     alone, hybrids = evidence.method(None, "fanogan"), _hybrids(evidence)
     pooled = [each for each in evidence.where(None, "fanogan", pool=True) if each.method == alone]
     if not pooled or not hybrids:
@@ -154,11 +166,11 @@ def _several_tasks(evidence: Evidence) -> Found:
     return verdict, blocks
 
 
-def _transfer(evidence: Evidence) -> Found:
+def _transfer(evidence: Evidence) -> Answered:
     alone, hybrids = evidence.method(None, "fanogan"), _hybrids(evidence)
     table = block_table(evidence, [*([alone] if alone else []), *hybrids])
     deep = [name for name in table if name != alone and not name.startswith("pca+")]
-    blocks: list[Block] = []
+    blocks: list[PageBlock] = []
     if alone not in table or not deep:
         said = "f-AnoGAN was not run both on pixels and on a deep extractor's features of the same data."
         verdict = Verdict(NOT_SUPPORTED, said)
@@ -190,7 +202,7 @@ def _transfer(evidence: Evidence) -> Found:
     return verdict, tuple(blocks)
 
 
-def _missed(evidence: Evidence) -> Found:
+def _missed(evidence: Evidence) -> Answered:
     alone, hybrids = evidence.method(None, "fanogan"), _hybrids(evidence)
     table = block_table(evidence, [*([alone] if alone else []), *hybrids], "recall_at_5_fpr")
     if alone not in table or len(table) < 2:
@@ -305,7 +317,7 @@ def _gains(evidence: Evidence, alone: str, hybrids: Sequence[str]) -> Table:
     return Table("gain by extractor", caption, ("data set", alone, *hybrids), tuple(rows))
 
 
-_QUESTIONS: tuple[tuple[str, str, str, Callable[[Evidence], Found]], ...] = (
+_QUESTIONS: tuple[tuple[str, str, str, Callable[[Evidence], Answered]], ...] = (
     ("RQ1", "Which deep unsupervised detector is best?", "The study names f-AnoGAN.", _best_detector),
     (
         "RQ2",

@@ -7,9 +7,21 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 
 from fanogan_mtl.evaluation.metrics import METRICS
-from fanogan_mtl.pages.content import NONE, NOT_RUN, Block, Entry, Fold, Row, Section, Table, Text, best_marked, share
+from fanogan_mtl.pages.content import (
+    NONE,
+    NOT_RUN,
+    Entry,
+    Fold,
+    PageBlock,
+    Row,
+    Section,
+    Table,
+    Text,
+    best_marked,
+    share,
+)
 from fanogan_mtl.report.evidence import PUBLISHED, STAND_INS, Evidence, Result
-from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, NOTES, SHALLOW, model_name, published
+from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, NOTES, SHALLOW, published, published_model
 from fanogan_mtl.sweep.tested import together
 
 SHOWN = {name: metric.label for name, metric in METRICS.items() if metric.in_report}
@@ -38,11 +50,11 @@ def table_sections(evidence: Evidence) -> list[Section]:
     ]
 
 
-def _blocks(evidence: Evidence, number: str) -> list[Block]:
+def _blocks(evidence: Evidence, number: str) -> list[PageBlock]:
     columns = _columns(evidence, number)
     datasets = _datasets(evidence, number)
     tables = {metric: _table(evidence, number, metric, columns, datasets) for metric in SHOWN}
-    blocks: list[Block] = _notes(evidence, number)
+    blocks: list[PageBlock] = _notes(evidence, number)
     run = [each for name, _ in datasets for each in _results(evidence, name, columns) if each]
     if not any(number in ("5.1", "5.2") or each.comparison.extractor for each in run):
         return [*blocks, Text("Ours: not run."), Fold("The study's figures", tuple(tables.values()))]
@@ -77,7 +89,7 @@ def _columns(evidence: Evidence, number: str) -> list[Column]:
 
 def _column(evidence: Evidence, extractor: str | None, detector: str) -> Column:
     name = detector if extractor is None else f"{extractor}+{detector}"
-    return Column(name, evidence.method(extractor, detector), model_name(extractor, detector))
+    return Column(name, evidence.method(extractor, detector), published_model(extractor, detector))
 
 
 def _table(
@@ -183,11 +195,11 @@ def _mean_rows(evidence: Evidence, metric: str, columns: Sequence[Column], datas
     return rows
 
 
-def _notes(evidence: Evidence, number: str) -> list[Block]:
+def _notes(evidence: Evidence, number: str) -> list[PageBlock]:
     """What to know before a table is read; what is true of several is said at the first."""
     pool = number in ("5.2", "5.4")
     results = [each for each in evidence.results if each.main and each.is_pool == pool]
-    blocks: list[Block] = []
+    blocks: list[PageBlock] = []
     stand_ins = {each.dataset: STAND_INS[each.dataset] for each in results if each.dataset in STAND_INS}
     if stand_ins and number == "5.1":
         kinds = {

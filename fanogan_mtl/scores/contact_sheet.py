@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fanogan_mtl.pages.content import Block, Card, Entry, Gallery, Items, Page, Picture, Table, Text, section
+from fanogan_mtl.pages.content import Card, Entry, Gallery, Items, Page, PageBlock, Picture, Table, Text, section
 from fanogan_mtl.pages.render import render
 from fanogan_mtl.scores.images import read_image_file
 from fanogan_mtl.scores.pictures import jpeg_url, overlaid, thumbnail
@@ -26,7 +26,7 @@ MOST_ERRORS = 24
 
 
 @dataclass
-class Summary:
+class ScoreSummary:
     """What a page shows of a table.
 
     Attributes
@@ -47,9 +47,9 @@ class Summary:
     top: dict[str, list[ScoredRow]] = field(default_factory=dict)
 
 
-def summarise(rows: Iterable[ScoredRow], heads: Sequence[str]) -> Summary:
+def summarise_scores(rows: Iterable[ScoredRow], heads: Sequence[str]) -> ScoreSummary:
     """Read a table once, and keep what the page shows."""
-    summary = Summary(anomalies=dict.fromkeys(heads, 0))
+    summary = ScoreSummary(anomalies=dict.fromkeys(heads, 0))
     heaps: dict[str, list[tuple[float, int, ScoredRow]]] = {name: [] for name in heads[:MOST_HEADS]}
     for number, row in enumerate(rows):
         if not row.head:
@@ -67,13 +67,15 @@ def summarise(rows: Iterable[ScoredRow], heads: Sequence[str]) -> Summary:
     return summary
 
 
-def contact_sheet(title: str, summary: Summary, model: Model, heads: Sequence[Head], files: Mapping[str, Path]) -> str:
+def contact_sheet(
+    title: str, summary: ScoreSummary, model: Model, heads: Sequence[Head], files: Mapping[str, Path]
+) -> str:
     """Make the page.
 
     Parameters
     ----------
     title : str
-    summary : Summary
+    summary : ScoreSummary
     model : Model
     heads : sequence of Head
     files : mapping of str to Path
@@ -89,21 +91,23 @@ def contact_sheet(title: str, summary: Summary, model: Model, heads: Sequence[He
     return render(Page(title, (every, *of_each, *failed)))
 
 
-def _highest(summary: Summary, head: Head, pictures: Mapping[tuple[str, str], tuple[Picture, ...]]) -> list[Block]:
+def _highest(
+    summary: ScoreSummary, head: Head, pictures: Mapping[tuple[str, str], tuple[Picture, ...]]
+) -> list[PageBlock]:
     spec = head.spec
     what = f"{spec.detector} on {'features' if spec.extractor else 'pixels'}, threshold {head.threshold:.4g}."
     cards = tuple(_card(row, pictures.get((row.path, row.head), ())) for row in summary.top[spec.name])
     return [Text(what), Gallery((("", cards),))]
 
 
-def _not_scored(summary: Summary) -> list[Block]:
+def _not_scored(summary: ScoreSummary) -> list[PageBlock]:
     more = f" The first {MOST_ERRORS}:" if summary.errors > MOST_ERRORS else ""
     said = Text(f"{_count(summary.errors, 'image')} could not be read.{more}")
     return [said, Items(tuple(f"{row.path}: {row.error}" for row in summary.first_errors))]
 
 
 def _pictures(
-    summary: Summary, model: Model, heads: Sequence[Head], files: Mapping[str, Path]
+    summary: ScoreSummary, model: Model, heads: Sequence[Head], files: Mapping[str, Path]
 ) -> dict[tuple[str, str], tuple[Picture, ...]]:
     """An image and its heat map, by path and head; one image is held at a time, and one that has gone is left out."""
     by_name = {head.spec.name: head for head in heads}
@@ -124,7 +128,7 @@ def _pictures(
     return pictures
 
 
-def _all_heads(summary: Summary, heads: Sequence[Head]) -> list[Block]:
+def _all_heads(summary: ScoreSummary, heads: Sequence[Head]) -> list[PageBlock]:
     text = (
         f"{_count(summary.images, 'image')} scored. A head knows one class; what else it sees is an anomaly to it. "
         "Red marks where in an image the anomaly is. An orange edge: the score is above the head's threshold."

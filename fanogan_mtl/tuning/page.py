@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fanogan_mtl.figures.style import layout
-from fanogan_mtl.pages.content import Block, Chart, Section, Text, plain_table
+from fanogan_mtl.pages.content import Chart, PageBlock, Section, Text, plain_table
 from fanogan_mtl.pages.render import write_page
 from fanogan_mtl.tuning.study import finished
 
@@ -34,7 +34,7 @@ def write_tuning_page(study: Study, rows: list[list[str]], sentence: str, folder
     files = []
     for name, (heading, paragraph, draw) in _figures().items():
         figure = _drawn(study, draw, heading)
-        shown: tuple[Block, ...] = (Text(paragraph), Chart(figure, heading)) if figure else (Text(LATER),)
+        shown: tuple[PageBlock, ...] = (Text(paragraph), Chart(figure, heading)) if figure else (Text(LATER),)
         sections.append(Section(heading, shown))
         if figure:
             files.append(folder / f"{name}.json")

@@ -19,7 +19,7 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan.options import ScoreOptions
 from fanogan_mtl.plan.words import try_writing
 from fanogan_mtl.recording.entry_run import entry_run
-from fanogan_mtl.scores.contact_sheet import Summary, contact_sheet, summarise
+from fanogan_mtl.scores.contact_sheet import ScoreSummary, contact_sheet, summarise_scores
 from fanogan_mtl.scores.images import list_images, masks_among, read_image_file
 from fanogan_mtl.scores.served import load_served
 from fanogan_mtl.scores.table import ScoredRow, UnfinishedTable, append, complete, open_journal, read_rows
@@ -66,7 +66,7 @@ def score(options: ScoreOptions) -> int:
         with one_thread():  # as in training and in service, for the same scores to the bit
             masks = masks_among(files) if Path(options.input).expanduser().is_dir() else set()
             _score_files(journal, model, heads, files, masks)
-            summary = summarise(read_rows(journal.path), [head.spec.name for head in heads])
+            summary = summarise_scores(read_rows(journal.path), [head.spec.name for head in heads])
             page = output.with_suffix(".html")
             _write_page(page, contact_sheet(_title(options), summary, model, heads, files))
         complete(journal, output)
@@ -161,7 +161,7 @@ def _write_page(path: Path, text: str) -> None:
         ) from None
 
 
-def _print(tracking: Tracking, run_id: str, output: Path, summary: Summary, heads: Sequence[Head]) -> None:
+def _print(tracking: Tracking, run_id: str, output: Path, summary: ScoreSummary, heads: Sequence[Head]) -> None:
     for head in heads:
         name = head.spec.name
         click.echo(f"{name:40} {summary.anomalies[name]:9,} of {summary.images:,} images above the threshold")

@@ -23,7 +23,7 @@ from fanogan_mtl.data.images.decode import ImageError
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan.options import ScoreOptions
 from fanogan_mtl.scores import images as images_room
-from fanogan_mtl.scores.contact_sheet import MOST_IMAGES, summarise
+from fanogan_mtl.scores.contact_sheet import MOST_IMAGES, summarise_scores
 from fanogan_mtl.scores.table import ScoredRow, append, complete, open_journal, read_rows
 from fanogan_mtl.serving.scoring import CHUNK_IMAGES
 from fanogan_mtl.workflows.score import score
@@ -433,6 +433,6 @@ def test_names_are_one_line_of_text_whatever_their_bytes(tmp_path: Path) -> None
 
 def test_of_equal_scores_the_first_image_is_shown() -> None:
     table = [ScoredRow(f"{at:02}", "a", 1.0, 0.5, 0.5, True) for at in range(40)]
-    summary = summarise(table, ["a"])
+    summary = summarise_scores(table, ["a"])
     assert [row.path for row in summary.top["a"]] == [f"{at:02}" for at in range(MOST_IMAGES)]
     assert (summary.images, summary.errors, summary.anomalies) == (40, 0, {"a": 40})

@@ -5,7 +5,7 @@ import warnings
 from made_evidence import made
 
 from fanogan_mtl.evaluation.significance import compare
-from fanogan_mtl.pages.content import Block, Chart, Fold, Items, Page, Section, Table, Text
+from fanogan_mtl.pages.content import Chart, Fold, Items, Page, PageBlock, Section, Table, Text
 from fanogan_mtl.report.evidence import evidence
 from fanogan_mtl.report.questions import NOT_SUPPORTED, Question, questions
 
@@ -19,7 +19,7 @@ def answers(*recorded: object) -> dict[str, Question]:
         return {each.number: each for each in questions(evidence(recorded))}
 
 
-def every(question: Question) -> list[Block]:
+def every(question: Question) -> list[PageBlock]:
     """All blocks, the folded ones too."""
     return [block for _, block in Page("", (Section("", question.blocks),)).blocks()]
 

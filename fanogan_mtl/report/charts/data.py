@@ -15,12 +15,12 @@ from fanogan_mtl.data.dataset import Dataset, class_counts, copy_count
 from fanogan_mtl.data.sheets import SampleSheet
 from fanogan_mtl.data.specs import DatasetSpec
 from fanogan_mtl.pages.charts import chart
-from fanogan_mtl.pages.content import Block, Chart, Fold, Section, Table, Text, number
+from fanogan_mtl.pages.content import Chart, Fold, PageBlock, Section, Table, Text, number
 
 
 def data_section(datasets: Mapping[str, tuple[DatasetSpec, Dataset | None]], data_dir: Path) -> Section:
     """Show what the data sets are; `datasets` is name to spec and data, None where it isn't to be had as it was."""
-    blocks: list[Block] = []
+    blocks: list[PageBlock] = []
     for name, (spec, dataset) in datasets.items():
         if dataset is None:
             blocks.append(Text(f"{name}: the data isn't here as it was, so it isn't shown.", "note"))

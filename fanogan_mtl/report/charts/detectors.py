@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from fanogan_mtl import figures
 from fanogan_mtl.evaluation.curves import roc_data
 from fanogan_mtl.pages.charts import chart, classes_chart, epochs_chart
-from fanogan_mtl.pages.content import Block, Chart, Fold, Section, Table, Text, best_marked, share
+from fanogan_mtl.pages.content import Chart, Fold, PageBlock, Section, Table, Text, best_marked, share
 from fanogan_mtl.report.evidence import Evidence, Result
 
 
@@ -20,14 +20,14 @@ def detector_section(evidence: Evidence) -> Section:
 
 def hybrid_section(evidence: Evidence) -> Section:
     """Draw every method on features, and f-AnoGAN's ROC curves with and without an extractor."""
-    blocks: list[Block] = [*_folded(evidence, on_features=True)]
+    blocks: list[PageBlock] = [*_folded(evidence, on_features=True)]
     if roc := _roc_charts(evidence):
         blocks.append(Fold("ROC curves with and without an extractor", tuple(roc)))
     title = "Detectors on features (study's figures 5.5, 5.6, A.1 and A.2)"
     return Section(title, tuple(blocks or [Text("No detector was run on features.")]), "hybrids")
 
 
-def _folded(evidence: Evidence, on_features: bool) -> tuple[Block, ...]:
+def _folded(evidence: Evidence, on_features: bool) -> tuple[PageBlock, ...]:
     """Fold two charts per method away: AUROC against epochs and by class."""
     of = {name: evidence.of(name) for name in evidence.methods}
     return tuple(

@@ -19,7 +19,7 @@ from fanogan_mtl.extractors.base import Extractor, Projection
 from fanogan_mtl.figures.extractors import PcaCurves
 from fanogan_mtl.figures.images import CELL, ClassCounts, JointBatch, shrunk
 from fanogan_mtl.pages.charts import chart
-from fanogan_mtl.pages.content import Block, Chart, Entry, Fold, Section, Table, Text, number, share
+from fanogan_mtl.pages.content import Chart, Entry, Fold, PageBlock, Section, Table, Text, number, share
 from fanogan_mtl.sweep.pretraining import images_of, learned_from
 
 SHOWN_BATCH = 48  # images of a joint batch
@@ -40,7 +40,7 @@ class Trained:
 
 def extractor_section(trained: Sequence[Trained], data_dir: Path) -> Section:
     """Draw how extractors learned and what they make of images."""
-    blocks: list[Block] = []
+    blocks: list[PageBlock] = []
     if trained:
         _, batch = joint_set(trained[0], learned_rows(trained[0], data_dir))
         blocks.append(Fold("A joint batch, of which every extractor learns", (batch_chart(trained[0], batch),)))
