@@ -81,7 +81,8 @@ class Metric:
     higher_is_better : bool or None
         None where neither is.
     in_view, in_report : bool
-        Whether it is a column of the view that a sweep leaves in MLflow, and a table of the report.
+        Whether it is a column of the view that a sweep leaves in MLflow, and a table of the report; leave both off
+        unless people choose by it.
     """
 
     label: str

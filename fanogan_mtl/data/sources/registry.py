@@ -103,7 +103,8 @@ REGISTRY: dict[str, SourceKind] = {
         "adbench", "vectors in a file of [ADBench](https://github.com/Minqi824/ADBench)", holds="vectors"
     ),
 }
-"""Name of a kind -> what is known of it, in the order in which people are told of them."""
+"""Name of a kind -> what is known of it, in the order in which people are told of them: a new one comes last of those
+that hold the same."""
 
 SETS = tuple(name for name, kind in REGISTRY.items() if kind.takes is None)
 """Kinds that are one data set, written by their name alone."""
