@@ -1,7 +1,6 @@
 """What the entry points share: a command made of an entry's options, and one line for a mistake."""
 
 import sys
-import traceback
 from dataclasses import fields
 from importlib import import_module
 from io import TextIOWrapper
@@ -56,6 +55,8 @@ def run(command: click.Command) -> None:
     except Exception as error:
         from_mlflow = _from_mlflow(error) if "mlflow" in sys.modules else ""
         if not from_mlflow:
+            import traceback  # takes as long to import as click
+
             click.echo(without_password(traceback.format_exc()), err=True)
             sys.exit(1)
         _fail(f"{from_mlflow} ({one_line(error)}); nothing trained is lost: start the same command again", 1)

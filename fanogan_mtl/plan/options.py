@@ -33,17 +33,18 @@ def shown_again(options: type[Any]) -> dict[str, str]:
     return {each.name: str(each.default) for each in fields(options) if each.metadata["changes_numbers"]}
 
 
-# A class's fields follow those of its bases, the last base first.
+# A class's fields follow those of its bases, the last base first. What `--help` doesn't need is not made: to make
+# comparison, text and a frozen state takes two thirds of the time.
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class DataDirOptions:
     """Where prepared data is."""
 
     data_dir: str = option("auto", "Folder of prepared data; auto is the user's cache.", changes_numbers=False)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class WhereOptions(DataDirOptions):
     """Where tasks run and data is."""
 
@@ -54,7 +55,7 @@ class WhereOptions(DataDirOptions):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class DatasetOptions:
     """Which data."""
 
@@ -65,7 +66,7 @@ class DatasetOptions:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class DrawOptions:
     """Which draws of the data."""
 
@@ -73,7 +74,7 @@ class DrawOptions:
     limit: str = option("none", "At most so many training and so many test images of each class.")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class DetectorOptions:
     """Which detectors, and how they are trained."""
 
@@ -88,7 +89,7 @@ class DetectorOptions:
     classes: str = option("all", "Classes to take as normal, as 0,3,8.")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class SweepOptions:
     """What a sweep keeps, and whether it only shows its plan."""
 
@@ -103,7 +104,7 @@ class SweepOptions:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class ExtractorOptions:
     """Which extractors, and how they are trained."""
 
@@ -116,12 +117,12 @@ class ExtractorOptions:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class BenchmarkOptions(WhereOptions, SweepOptions, DrawOptions, DetectorOptions, DatasetOptions):
     """The entry `benchmark`: detectors on pixels."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class HybridOptions(BenchmarkOptions, ExtractorOptions):
     """The entry `hybrid`: detectors on extractors' features."""
 
@@ -130,7 +131,7 @@ class HybridOptions(BenchmarkOptions, ExtractorOptions):
     protocol: str = option("paper", "What the extractor may see: paper, unseen-class, unseen-domain, or several.")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class TuneOptions(BenchmarkOptions):
     """The entry `tune`: a search for a detector's setting."""
 
@@ -150,7 +151,7 @@ class TuneOptions(BenchmarkOptions):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class StudyOptions(BenchmarkOptions):
     """The entry `main`: the whole study."""
 
@@ -158,7 +159,7 @@ class StudyOptions(BenchmarkOptions):
     output: str = option("report", "Folder for report.html, results.csv and results.parquet.")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class PretrainOptions(WhereOptions, DrawOptions, ExtractorOptions, DatasetOptions):
     """The entry `pretrain`: extractors alone."""
 
@@ -166,12 +167,12 @@ class PretrainOptions(WhereOptions, DrawOptions, ExtractorOptions, DatasetOption
     hold_out_domain: str = option("none", "A domain of which nothing is learned.")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class PreprocessOptions(DataDirOptions, DatasetOptions):
     """The entry `preprocess`: data, prepared and shown."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class ReportOptions(DataDirOptions):
     """The entry `report`: recorded comparisons as one page."""
 
@@ -179,7 +180,7 @@ class ReportOptions(DataDirOptions):
     output: str = option("report", "Folder for report.html, results.csv and results.parquet.")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class RegisterOptions(WhereOptions):
     """The entry `register`: a recorded setting becomes a registered model."""
 
@@ -190,7 +191,7 @@ class RegisterOptions(WhereOptions):
     alias: str = option("champion", "Alias of the new version.")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class ScoreOptions:
     """The entry `score`: images become a table of scores."""
 
@@ -200,7 +201,7 @@ class ScoreOptions:
     heads: str = option("all", "Heads that score, separated by commas.")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class DemoOptions:
     """The entry `demo`: a page to try a model."""
 
@@ -209,7 +210,7 @@ class DemoOptions:
     port: str = option("7860", "Port of the page.")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class CacheOptions(DataDirOptions):
     """The entry `cache`: what lies in the data folder."""
 
