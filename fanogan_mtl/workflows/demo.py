@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,7 +21,8 @@ from fanogan_mtl.scores.try_page import make_page
 from fanogan_mtl.tracking.connection import connect
 
 if TYPE_CHECKING:
-    pass
+    from starlette.requests import Request
+    from starlette.responses import Response
 
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
 
@@ -53,7 +54,7 @@ def demo(options: DemoOptions) -> int:
         try:
             page.launch(
                 server_name=options.host, server_port=port, quiet=True, prevent_thread_lock=True, share=False,
-                ssr_mode=False, footer_links=[], inbrowser=False, **shown,
+                ssr_mode=False, footer_links=[], inbrowser=False, app_kwargs=_app_options(), **shown,
             )  # fmt: skip
         except OSError as error:
             raise _taken(options, error) from None
@@ -83,6 +84,17 @@ def _parse_address(options: DemoOptions) -> int:
 def _taken(options: DemoOptions, error: OSError) -> UserError:
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
     return UserError(f"{options.host}:{options.port} can't be opened ({reason}): choose another port or host")
+
+
+def _app_options() -> dict[str, Any]:
+    """A visitor who leaves while an upload comes in is no error, of which the server would print a traceback."""
+    from starlette.requests import ClientDisconnect
+    from starlette.responses import Response
+
+    def end(request: Request, left: ClientDisconnect) -> Response:
+        return Response(status_code=400)  # which nobody reads
+
+    return {"exception_handlers": {ClientDisconnect: end}}
 
 
 @contextmanager

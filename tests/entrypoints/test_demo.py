@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import mlflow
 import numpy as np
@@ -185,6 +187,18 @@ def test_a_file_that_is_no_whole_image_is_one_line_in_the_page(visit: Visit, tmp
     visit.page.set_input_files("#upload input[type=file]", file)
     visit.page.get_by_text("This file can't be scored: a damaged image").wait_for()
     assert table(visit.page) == []
+
+
+def test_a_visitor_who_leaves_during_an_upload_is_no_error(server: str, port: int) -> None:
+    """The server's fixture holds that nothing was printed."""
+    head = "POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999\r\n"
+    form = "Content-Type: multipart/form-data; boundary=edge\r\n\r\n--edge\r\n"
+    part = 'Content-Disposition: form-data; name="files"; filename="digit.png"\r\n\r\nhalf of it'
+    with socket.create_connection(("127.0.0.1", port)) as visitor:
+        visitor.sendall((head + form + part).encode())
+        time.sleep(1)  # until the server reads
+    with urlopen(server) as answer:
+        assert answer.status == 200
 
 
 def test_a_port_in_use_is_one_line(store: Path, model: str, server: str, port: int) -> None:
