@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.data.joint import JointSampler, stratified_split
+from fanogan_mtl.extractors.feature_graph import FeatureGraph, export_graph
 from fanogan_mtl.seeds import derived_seed
 
 BATCH_IMAGES = 64  # networks round differently in batches of other sizes, so every batch has this many images
@@ -108,9 +109,14 @@ class Network(nn.Module):
 
     Parameters
     ----------
-    backbone : maps normalised images (n, channels, h, w) to features (n, d)
+    backbone : maps normalised images (n, channels, h, w) to features (n, d), or to what `pooling` makes features of
     head : what training adds on top (a classifier, a decoder); dropped at the end
     channels : int
+
+    Attributes
+    ----------
+    pooling, projection : modules
+        What is done to the backbone's output, one after the other; nothing unless an extractor sets them.
     """
 
     def __init__(self, backbone: nn.Module, head: nn.Module, channels: int = 1) -> None:
@@ -118,6 +124,7 @@ class Network(nn.Module):
         self.normalisation = Normalisation(channels)
         self.backbone = backbone
         self.head = head
+        self.pooling: nn.Module = nn.Identity()
         self.projection: nn.Module = nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -126,8 +133,8 @@ class Network(nn.Module):
         return output
 
     def features(self, images: Tensor) -> Tensor:
-        """Features (n, d), after the projection if there is one."""
-        made: Tensor = self.projection(self.backbone(self.normalisation(images)))
+        """Features (n, d) of uint8 images (n, channels, h, w), after pooling and projection if there are any."""
+        made: Tensor = self.projection(self.pooling(self.backbone(self.normalisation(images))))
         return made
 
 
@@ -184,6 +191,8 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         For those that train: what was measured, one entry per epoch (see `training.train`).
     best_epoch_ : int
         The epoch whose weights were taken, by validation; 0 for those that don't train.
+    graph_ : FeatureGraph or None
+        Makes the features instead of `network_`, for those that run as a graph.
     """
 
     _constraints: ClassVar[dict[str, list[Any]]] = {
@@ -193,6 +202,8 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     }
     uses_labels: ClassVar[bool] = True
     """Whether the labels of the classes decide anything that is learned."""
+    runs_as_graph: ClassVar[bool] = False
+    """Whether features are made by ONNX Runtime where the device is the processor; see `feature_graph`."""
 
     n_components: int | None = None
     """So many principal components of the features instead of the features; for those that have the parameter."""
@@ -251,6 +262,7 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         sample = self._sample(images, y, domain)
         self.history_: list[dict[str, float]] = []
         self.best_epoch_ = 0
+        self.graph_: FeatureGraph | None = None
         self.network_ = self._seeded_build(len(self.classes_))
         self._learn(sample, checkpoints)
         self.network_.eval()
@@ -260,6 +272,8 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             projection = Projection(features.shape[1], self.n_components)
             projection.learn(features)
             self.network_.projection = projection.to(self._device())
+        if self.runs_as_graph and self._device().type == "cpu":
+            self.graph_ = export_graph(_Features(self.network_), self.input_spec.shape)
         self.n_features_out_ = self._in_batches(images[:1]).shape[1]
         return self
 
@@ -311,6 +325,8 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _in_batches(self, images: Pixels, classify: bool = False) -> NDArray[np.float32]:
         """Apply the network in batches of `BATCH_IMAGES`, the last one padded."""
+        if self.graph_ is not None and len(images) and not classify:
+            return self.graph_(images)
         network = self.network_ if classify else self.network_.features
         results = []
         with torch.inference_mode():
@@ -332,6 +348,17 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.device)
+
+
+class _Features(nn.Module):
+    """A network's features as what it does."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network.features(images)
 
 
 def to_tensor(images: Pixels) -> Tensor:

@@ -1,4 +1,4 @@
-"""Fitted extractors on disk, without pickle: `extractor.json` and `weights.safetensors`."""
+"""Fitted extractors on disk, without pickle: `extractor.json`, `weights.safetensors`, and for some `features.onnx`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.base import Extractor, Projection
+from fanogan_mtl.extractors.feature_graph import FeatureGraph
 from fanogan_mtl.extractors.registry import make_extractor, registered_name
 
 FORMAT = 1
 DESCRIPTION = "extractor.json"
 WEIGHTS = "weights.safetensors"
+GRAPH = "features.onnx"
 
 
 def save_extractor(extractor: Extractor, folder: Path, facts: dict[str, Any] | None = None) -> None:
@@ -35,6 +37,8 @@ def save_extractor(extractor: Extractor, folder: Path, facts: dict[str, Any] | N
         {key: value.cpu().clone(memory_format=torch.contiguous_format) for key, value in state.items()},
         folder / WEIGHTS,
     )
+    if extractor.graph_ is not None:
+        (folder / GRAPH).write_bytes(extractor.graph_.content)
     description = {
         "format": FORMAT,
         "extractor": registered_name(extractor),
@@ -84,4 +88,6 @@ def load_extractor(folder: Path, device: str = "auto") -> Extractor:
         network.projection = Projection(n_features, n_components)
     network.load_state_dict(state)
     extractor.network_ = network.to(extractor._device()).eval()
+    has_graph = (folder / GRAPH).exists() and extractor._device().type == "cpu"
+    extractor.graph_ = FeatureGraph((folder / GRAPH).read_bytes()) if has_graph else None
     return extractor

@@ -26,7 +26,7 @@ class ExtractorKind:
     sees : str
         What it learns from, of the domains that it is given; the domains' names follow in sentences.
     weights_of : str or None
-        The network of `torchvision.models` whose weights, from a file, its parameter `weights` takes; None takes none.
+        The network whose weights its parameter `weights` takes, where parameters stand in braces; None takes none.
     """
 
     path: str
@@ -40,6 +40,19 @@ REGISTRY: dict[str, ExtractorKind] = {
         "autoencoder:Autoencoder",
         "two strided convolutions and a dense layer, trained with a decoder; 420,544 weights, 128 features",
         sees="training images, without their labels,",
+    ),
+    "efficientnet_lite0": ExtractorKind(
+        "frozen:FrozenEfficientNetLite0",
+        "EfficientNet-Lite0 with ImageNet's weights, which come with the installation; the output of its block 10 on a "
+        "3×3 grid, of the original images at 112×112 RGB; 0.7 million weights, 1008 features",
+        sees="ImageNet, and at most the principal components of training images",
+        weights_of="efficientnet_lite0",
+    ),
+    "frozen": ExtractorKind(
+        "frozen:FrozenNetwork",
+        "a layer of any classifier of torchvision (`network`, `layer`, `grid`) with ImageNet's weights",
+        sees="ImageNet, and at most the principal components of training images",
+        weights_of="{network}",
     ),
     "lenet5": ExtractorKind(
         "lenet:LeNet5",
@@ -61,7 +74,7 @@ REGISTRY: dict[str, ExtractorKind] = {
         "torchvision's, its stem (7×7, stride 2, max pool) for one channel; 11.2 million weights, 512 features",
     ),
     "resnet18_frozen": ExtractorKind(
-        "resnet:ResNet18Frozen",
+        "frozen:ResNet18Frozen",
         "torchvision's with ImageNet's weights as they come, on the original images at 224×224 RGB; 11.2 million "
         "weights, 512 features",
         sees="ImageNet, and at most the principal components of training images",

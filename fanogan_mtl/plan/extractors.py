@@ -196,9 +196,10 @@ def _check_weights(pretraining: Pretraining, data_dir: Path) -> None:
     """Check that the weights fit the extractor, unless it is trained already and needs none."""
     from fanogan_mtl.extractors.weights import imagenet_weights
 
-    architecture = extractor_kind(pretraining.extractor).weights_of
-    if architecture is not None and not in_use(extractor_folder(data_dir, pretraining.key)):
-        imagenet_weights(architecture, json.loads(pretraining.parameters)["weights"])
+    weights_of = extractor_kind(pretraining.extractor).weights_of
+    if weights_of is not None and not in_use(extractor_folder(data_dir, pretraining.key)):
+        parameters = json.loads(pretraining.parameters)
+        imagenet_weights(weights_of.format(**parameters), parameters["weights"])
 
 
 def check_unseen(

@@ -1,0 +1,81 @@
+"""A fitted network's features as an ONNX graph.
+
+On a processor ONNX Runtime makes features several times as fast as PyTorch, and gives an image the same bits in a batch
+of any size. Its last bits are others than PyTorch's, so features for training and for serving come from the same graph.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+BATCH_IMAGES = 8  # at once: more of them no longer lie in a processor's cache
+
+
+class FeatureGraph:
+    """Maps images to features on one thread.
+
+    Parameters
+    ----------
+    content : bytes
+        An ONNX model with one input of images (n, height, width[, 3]), uint8, and one output of features (n, d).
+    """
+
+    def __init__(self, content: bytes) -> None:
+        import onnxruntime
+
+        self.content = content
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features (n, d) of at least one image; each image has the same bits in any company."""
+        batches = range(0, len(images), BATCH_IMAGES)
+        made = [self._session.run(None, {self._input: images[start : start + BATCH_IMAGES]})[0] for start in batches]
+        return np.concatenate(made)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FeatureGraph, (self.content,)
+
+
+def export_graph(features: nn.Module, shape: tuple[int, ...]) -> FeatureGraph:
+    """Make the graph of a network that is in evaluation mode and on the processor.
+
+    Parameters
+    ----------
+    features : module
+        Maps images (n, channels, height, width), uint8, to features (n, d).
+    shape : tuple of int
+        Shape of one image, (height, width[, 3]).
+    """
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            _OfArrays(features).eval(),
+            (torch.zeros(2, *shape, dtype=torch.uint8),),
+            input_names=["images"],
+            output_names=["features"],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+            verbose=False,
+        )
+    assert program is not None
+    return FeatureGraph(program.model_proto.SerializeToString())
+
+
+class _OfArrays(nn.Module):
+    """The same network, of images as arrays hold them."""
+
+    def __init__(self, features: nn.Module) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, images: Tensor) -> Tensor:
+        made: Tensor = self.features(images.permute(0, 3, 1, 2) if images.ndim == 4 else images.unsqueeze(1))
+        return made

@@ -1,0 +1,218 @@
+"""Networks with ImageNet's weights as they come: features of images that need no label and no training.
+
+The output of a *middle* layer, averaged over a coarse grid of positions, is worth more than the last layer, which has
+forgotten where things are. Lin et al. 2013 (average pooling), Rippel et al. 2021 (middle layers for anomalies).
+
+| extractor | network | default layer, grid | features |
+|---|---|---|---|
+| `FrozenEfficientNetLite0` | EfficientNet-Lite0, weights from a package | `blocks.10`, 3×3 | 1008 |
+| `ResNet18Frozen` | torchvision's ResNet18 | `layer4`, 1×1 | 512 |
+| `FrozenNetwork` | any classifier of torchvision | to be chosen | channels × grid² |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
+from fanogan_mtl.extractors.architectures import LITE0, Architecture, architecture
+from fanogan_mtl.extractors.base import POSITIVE, Extractor, InputSpec, Network, Sample
+from fanogan_mtl.extractors.weights import imagenet_weights
+
+
+class FrozenNetwork(Extractor):
+    """A layer of a network with ImageNet's weights: RGB images to channels × grid² features.
+
+    Parameters
+    ----------
+    network : str
+        `efficientnet_lite0`, or a classifier of `torchvision.models`, as `resnet50`.
+    layer : str or list of str
+        A layer that gives maps, as `layer2` or `layer2.1` of ResNets; features of several follow each other.
+    grid : int
+        Each map is averaged over grid × grid squares, whose positions are kept; 1 averages whole maps.
+    input_size : int
+        Height and width to which the original images are brought, in pixels.
+    weights : str, optional
+        File with a state dict of that network; None takes the package's or torchvision's own download.
+    n_components : int, optional
+        So many principal components of the features instead of the features.
+    random_state : int
+        Draws the images that principal components are learned from.
+    device : {"auto", "cpu", "cuda"}
+    """
+
+    uses_labels: ClassVar[bool] = False
+    runs_as_graph: ClassVar[bool] = True
+    _constraints: ClassVar[dict[str, list[Any]]] = {
+        **Extractor._constraints,
+        "network": [str],
+        "layer": [str, list, tuple],
+        "weights": [str, None],
+        "grid": [POSITIVE],
+        "input_size": [POSITIVE],
+    }
+
+    def __init__(
+        self,
+        network: str = "resnet18",
+        layer: str | Sequence[str] = "layer3",
+        grid: int = 3,
+        input_size: int = 224,
+        weights: str | None = None,
+        n_components: int | None = None,
+        random_state: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.network = network
+        self.layer = layer
+        self.grid = grid
+        self.input_size = input_size
+        self.weights = weights
+        self.n_components = n_components
+        self.random_state = random_state
+        self.device = device
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """The images that it takes."""
+        return InputSpec(self.input_size, "rgb", original=True)
+
+    def check_parameters(self) -> None:
+        """Raise `ValueError` that names the first parameter that is out of range or doesn't fit the network."""
+        super().check_parameters()
+        sides = _map_sides(self.network, self._layers(), self.input_size)
+        for layer, side in sides.items():
+            if self.grid > side:
+                raise ValueError(
+                    f"grid={self.grid} is more than the {side}x{side} positions of layer {layer!r} at input_size="
+                    f"{self.input_size}; choose a smaller grid or larger images"
+                )
+
+    def _build(self, n_classes: int) -> Network:
+        known = architecture(self.network)
+        network = Network(_maps(known, known.make(), self._layers()), nn.Identity(), channels=3)
+        network.normalisation.mean.copy_(torch.tensor(known.mean).reshape(3, 1, 1))
+        network.normalisation.std.copy_(torch.tensor(known.std).reshape(3, 1, 1))
+        network.pooling = GridPooling(self.grid)
+        return network
+
+    def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
+        state = imagenet_weights(self.network, self.weights)
+        wanted = self.network_.backbone.state_dict()
+        self.network_.backbone.load_state_dict({name: state[name] for name in wanted})
+
+    def _layers(self) -> tuple[str, ...]:
+        return (self.layer,) if isinstance(self.layer, str) else tuple(self.layer)
+
+
+class FrozenEfficientNetLite0(FrozenNetwork):
+    """EfficientNet-Lite0 with ImageNet's weights, which come with a package: RGB images to 1008 features.
+
+    Parameters
+    ----------
+    layer, weights, grid, input_size, n_components, random_state, device
+        As `FrozenNetwork`'s.
+    """
+
+    def __init__(
+        self,
+        layer: str | Sequence[str] = "blocks.10",
+        weights: str | None = None,
+        grid: int = 3,
+        input_size: int = 112,
+        n_components: int | None = None,
+        random_state: int = 0,
+        device: str = "auto",
+    ) -> None:
+        super().__init__(LITE0, layer, grid, input_size, weights, n_components, random_state, device)
+
+
+class ResNet18Frozen(FrozenNetwork):
+    """ResNet18 with ImageNet's weights: RGB images to 512 features of its last layer, or those of another one.
+
+    Parameters
+    ----------
+    weights, input_size, layer, grid, n_components, random_state, device
+        As `FrozenNetwork`'s.
+    """
+
+    def __init__(
+        self,
+        weights: str | None = None,
+        input_size: int = 224,
+        layer: str | Sequence[str] = "layer4",
+        grid: int = 1,
+        n_components: int | None = None,
+        random_state: int = 0,
+        device: str = "auto",
+    ) -> None:
+        super().__init__("resnet18", layer, grid, input_size, weights, n_components, random_state, device)
+
+
+class GridPooling(nn.Module):
+    """Averages maps over squares that keep their positions.
+
+    Parameters
+    ----------
+    grid : int
+        Squares a side; where they don't divide a map's side they overlap by a pixel.
+    """
+
+    def __init__(self, grid: int) -> None:
+        super().__init__()
+        self.grid = grid
+
+    def forward(self, maps: Mapping[str, Tensor]) -> Tensor:
+        """Features (n, sum of channels × grid²) of maps (n, channels, h, w) by layer."""
+        return torch.cat([adaptive_avg_pool2d(each, self.grid).flatten(1) for each in maps.values()], dim=1)
+
+
+def _maps(known: Architecture, network: nn.Module, layers: Sequence[str]) -> nn.Module:
+    """The part of a network that leads to some layers; it gives their maps by name."""
+    found: nn.Module = create_feature_extractor(
+        network.eval(), {layer: layer for layer in layers}, tracer_kwargs={"leaf_modules": list(known.leaves)}
+    )
+    return found
+
+
+@cache
+def _map_sides(name: str, layers: tuple[str, ...], input_size: int) -> dict[str, int]:
+    """Positions a side of each layer's maps.
+
+    Raises
+    ------
+    ValueError
+        For an unknown network or layer, and for images that are too small for the network.
+    """
+    known = architecture(name)
+    with torch.device("meta"):
+        network = known.make()
+        images = torch.zeros(1, 3, input_size, input_size)
+    there = _layers_of(known, network)
+    for layer in layers:
+        if layer not in there:
+            named = ", ".join(each for each in there if each.count(".") < 2)
+            raise ValueError(f"{name} has no layer {layer!r}; it has {named}, and their parts")
+    try:
+        shapes = {layer: maps.shape for layer, maps in _maps(known, network, layers)(images).items()}
+    except RuntimeError:  # a kernel that is larger than what is left of the image
+        raise ValueError(f"input_size={input_size} is too small for {name}; choose larger images") from None
+    for layer, shape in shapes.items():
+        if len(shape) != 4:
+            raise ValueError(f"layer {layer!r} of {name} gives no maps, but values of shape {tuple(shape[1:])}")
+    return {layer: min(shape[2:]) for layer, shape in shapes.items()}
+
+
+def _layers_of(known: Architecture, network: nn.Module) -> list[str]:
+    """A network's layers, and the parts of which they are made."""
+    nodes, _ = get_graph_node_names(network.eval(), {"leaf_modules": list(known.leaves)}, suppress_diff_warning=True)
+    parts = [node.split(".") for node in nodes[1:]]
+    return list(dict.fromkeys(".".join(part[:depth]) for part in parts for depth in range(1, len(part) + 1)))
