@@ -23,7 +23,8 @@ from torchvision.models import resnet18
 from fanogan_mtl.data.joint import JointSampler
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.extractors import make_extractor
-from fanogan_mtl.extractors.base import BATCH_IMAGES, to_tensor
+from fanogan_mtl.extractors.base import BATCH_IMAGES
+from fanogan_mtl.extractors.modules import to_tensor
 
 IMAGES = 1024
 TURNS = 7

@@ -12,22 +12,19 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.decomposition import PCA
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
 
 from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.data.joint import JointSampler, stratified_split
 from fanogan_mtl.extractors.feature_graph import FeatureGraph, export_graph
+from fanogan_mtl.extractors.modules import Features, Network, Pixels, Projection, to_tensor
 from fanogan_mtl.seeds import derived_seed
 
 BATCH_IMAGES = 64  # networks round differently in batches of other sizes, so every batch has this many images
 MOST_FOR_COMPONENTS = 20_000  # images that principal components are learned from
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -78,101 +75,6 @@ class Sample:
     def sampler(self, batch_size: int, seed: int) -> JointSampler:
         """Make the sampler of the training part; it counts within `training`."""
         return JointSampler(self.labels[self.training], self.domains[self.training], batch_size, seed)
-
-
-class Normalisation(nn.Module):
-    """Zero mean and unit variance by one mean and one deviation per channel, of values in [0, 1]."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(channels, 1, 1))
-        self.register_buffer("std", torch.ones(channels, 1, 1))
-
-    def learn(self, images: Pixels) -> None:
-        """Learn mean and deviation from images (n, h, w), over all pixels."""
-        share = np.bincount(images.reshape(-1), minlength=256) / images.size  # exact, and in no time
-        values = np.arange(256) / 255
-        mean = float(share @ values)
-        self.mean.fill_(mean)
-        self.std.fill_(max(float(share @ (values - mean) ** 2) ** 0.5, 1e-3))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Scale uint8 images (n, channels, h, w) to float32."""
-        return (images.float() / 255 - self.mean) / self.std
-
-
-class Network(nn.Module):
-    """Everything that an extractor learns.
-
-    Parameters
-    ----------
-    backbone : maps normalised images (n, channels, h, w) to features (n, d), or to what `pooling` makes features of
-    head : what training adds on top (a classifier, a decoder); dropped at the end
-    channels : int
-
-    Attributes
-    ----------
-    pooling, projection : modules
-        What is done to the backbone's output, one after the other; nothing unless an extractor sets them.
-    """
-
-    def __init__(self, backbone: nn.Module, head: nn.Module, channels: int = 1) -> None:
-        super().__init__()
-        self.normalisation = Normalisation(channels)
-        self.backbone = backbone
-        self.head = head
-        self.pooling: nn.Module = nn.Identity()
-        self.projection: nn.Module = nn.Identity()
-
-    def forward(self, images: Tensor) -> Tensor:
-        """The head's output for uint8 images (n, channels, h, w)."""
-        output: Tensor = self.head(self.backbone(self.normalisation(images)))
-        return output
-
-    def features(self, images: Tensor) -> Tensor:
-        """Features (n, d) of uint8 images (n, channels, h, w), after pooling and projection if there are any."""
-        made: Tensor = self.projection(self.pooling(self.backbone(self.normalisation(images))))
-        return made
-
-
-class Projection(nn.Module):
-    """Principal components of features, in decreasing order of variance, not whitened.
-
-    Its buffers: `mean` (d,), `components` (k, d), `explained_variance` (k,) and `total_variance` (of all d together).
-    """
-
-    mean: Tensor
-    components: Tensor
-    explained_variance: Tensor
-    total_variance: Tensor
-
-    def __init__(self, n_features: int, n_components: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(n_features))
-        self.register_buffer("components", torch.zeros(n_components, n_features))
-        self.register_buffer("explained_variance", torch.zeros(n_components))
-        self.register_buffer("total_variance", torch.zeros(()))
-
-    def learn(self, features: NDArray[np.float32]) -> None:
-        """Learn from features (n, d), by scikit-learn."""
-        n_components = len(self.components)
-        if n_components > min(features.shape):
-            raise ValueError(
-                f"n_components={n_components} is more than the {features.shape[1]} features of {len(features)} images"
-                " allow; choose less"
-            )
-        pca = PCA(n_components, svd_solver="covariance_eigh").fit(features.astype(np.float64))
-        self.mean.copy_(torch.from_numpy(pca.mean_))
-        self.components.copy_(torch.from_numpy(pca.components_))
-        self.explained_variance.copy_(torch.from_numpy(pca.explained_variance_))
-        self.total_variance.fill_(float(features.astype(np.float64).var(axis=0, ddof=1).sum()))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Project features (n, d) to (n, n_components)."""
-        return (features - self.mean) @ self.components.T
 
 
 class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -273,7 +175,7 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             projection.learn(features)
             self.network_.projection = projection.to(self._device())
         if self.runs_as_graph and self._device().type == "cpu":
-            self.graph_ = export_graph(_Features(self.network_), self.input_spec.shape)
+            self.graph_ = export_graph(Features(self.network_), self.input_spec.shape)
         self.n_features_out_ = self._in_batches(images[:1]).shape[1]
         return self
 
@@ -327,6 +229,7 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Apply the network in batches of `BATCH_IMAGES`, the last one padded."""
         if self.graph_ is not None and len(images) and not classify:
             return self.graph_(images)
+        self.network_.eval()  # a deep copy of a traced network is in training mode again
         network = self.network_ if classify else self.network_.features
         results = []
         with torch.inference_mode():
@@ -348,20 +251,3 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.device)
-
-
-class _Features(nn.Module):
-    """A network's features as what it does."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network.features(images)
-
-
-def to_tensor(images: Pixels) -> Tensor:
-    """Turn images (n, h, w[, channels]) into a tensor (n, channels, h, w), uint8."""
-    tensor = torch.from_numpy(np.array(images))
-    return tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor.unsqueeze(1)

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from fanogan_mtl.extractors.base import Network
+from fanogan_mtl.extractors.modules import Network
 from fanogan_mtl.extractors.networks import NetworkExtractor
 
 

@@ -10,7 +10,8 @@ from sklearn.utils._param_validation import Interval
 from torch import Tensor
 from torch.nn import functional
 
-from fanogan_mtl.extractors.base import POSITIVE, Extractor, Network, Sample
+from fanogan_mtl.extractors.base import POSITIVE, Extractor, Sample
+from fanogan_mtl.extractors.modules import Network
 
 
 class NetworkExtractor(Extractor):

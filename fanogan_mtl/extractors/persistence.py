@@ -10,8 +10,9 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.extractors.base import Extractor, Projection
+from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.extractors.feature_graph import FeatureGraph
+from fanogan_mtl.extractors.modules import Projection
 from fanogan_mtl.extractors.registry import make_extractor, registered_name
 
 FORMAT = 1

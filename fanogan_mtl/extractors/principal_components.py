@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from fanogan_mtl.extractors.base import POSITIVE, Extractor, Network, Sample
+from fanogan_mtl.extractors.base import POSITIVE, Extractor, Sample
+from fanogan_mtl.extractors.modules import Network
 
 
 class PrincipalComponents(Extractor):

@@ -28,7 +28,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fanogan_mtl.data.joint import JointSampler
-from fanogan_mtl.extractors.base import BATCH_IMAGES, Network, Sample, to_tensor
+from fanogan_mtl.extractors.base import BATCH_IMAGES, Sample
+from fanogan_mtl.extractors.modules import Network, to_tensor
 
 HISTORY = "history.json"
 Batch = tuple[Tensor, Tensor, Tensor]  # images (n, c, h, w) uint8, labels (n,), domains (n,)

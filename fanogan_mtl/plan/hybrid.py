@@ -12,7 +12,7 @@ import click
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.extractors.registry import extractor_kind, make_extractor
+from fanogan_mtl.extractors.registry import extractor_class, extractor_kind, make_extractor
 from fanogan_mtl.plan import words as read
 from fanogan_mtl.plan.extractors import (
     ExtractorChoice,
@@ -60,12 +60,26 @@ def make_hybrid_plan(options: HybridOptions, find_study: FindStudy | None = None
         options.extractors, options.extractor_params, options.extractor_epochs, options.weights, data_dir
     )
     layout = _Layout(asked)
-    for protocol in protocols:
-        for choice in choices:
+    for choice in choices:
+        for protocol in _protocols_of(choice, protocols):
             layout.add(choice, protocol)
     if not layout.comparisons:
-        raise UserError(f"protocol {options.protocol}: no domain of a pool is unseen; name its members, as in a,b")
+        said = "no domain of a pool is unseen; name its members, as in a,b"
+        if protocols == ["label-free"]:
+            said = f"{options.extractors} learns from labels; choose paper, or extractors that don't"
+        raise UserError(f"protocol {options.protocol}: {said}")
     return HybridPlan(Plan(tuple(layout.comparisons), asked.execution), layout.pretrainings)
+
+
+def _protocols_of(choice: ExtractorChoice, protocols: Sequence[str]) -> list[str]:
+    """The protocols that an extractor is used under: of `paper` and `label-free` the one that fits it."""
+    if choice.uri is not None:
+        return list(protocols)
+    if not extractor_class(choice.name).uses_labels:
+        return list(dict.fromkeys("label-free" if name == "paper" else name for name in protocols))
+    if "label-free" in protocols:
+        click.echo(f"label-free leaves out {choice.name}: it learns from labels", err=True)
+    return [name for name in protocols if name != "label-free"]
 
 
 class _Layout:
@@ -159,6 +173,7 @@ def _sentence(choice: ExtractorChoice, pool: DatasetSpec, protocol: str) -> str:
     of = f"{extractor_kind(choice.name).sees} of {', '.join(source.name for source in sources_of(pool))}"
     end = {
         "paper": "all classes, the anomalies' too",
+        "label-free": "all classes, without any of their labels",
         "unseen-class": "all classes but the one that counts as anomaly",
         "unseen-domain": "all classes, but nothing of the domain that is tested",
     }[protocol]

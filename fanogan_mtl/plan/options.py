@@ -128,7 +128,11 @@ class HybridOptions(BenchmarkOptions, ExtractorOptions):
 
     detectors: str = option("fanogan,knn,pca", "Detectors; also pyod:ClassName.")
     extractors: str = option("resnet18", "Extractors; also logged ones, as runs:/ID/NAME or models:/NAME/VERSION.")
-    protocol: str = option("paper", "What the extractor may see: paper, unseen-class, unseen-domain, or several.")
+    protocol: str = option(
+        "paper",
+        "What the extractor may see: paper (all classes; label-free, if it takes no label), label-free, unseen-class, "
+        "unseen-domain, or several.",
+    )
 
 
 @dataclass(eq=False, repr=False)

@@ -22,7 +22,7 @@ from fanogan_mtl.recording.state import comparison_of, finished_cells, told_lost
 from fanogan_mtl.report.charts.extractors import Trained, learned_rows
 from fanogan_mtl.report.evidence import Evidence, Recorded, evidence
 from fanogan_mtl.report.provenance import Origin
-from fanogan_mtl.sweep.cell import Comparison
+from fanogan_mtl.sweep.cell import ALL_SEEN, Comparison
 from fanogan_mtl.sweep.pretraining import description_of, extractor_folder
 from fanogan_mtl.sweep.result import DoneCell
 from fanogan_mtl.tracking import records
@@ -149,10 +149,10 @@ def _width(cell: DoneCell, dataset: Dataset | None, widths: Mapping[str, int]) -
 
 
 def main_extractors(found: Found) -> dict[str, str]:
-    """Name to key of the extractors of the protocol `paper`, each at its first seed."""
+    """Name to key of the extractors that had seen all classes and domains, each at its first seed."""
     keys: dict[str, str] = {}
     for each in found.evidence.results:
-        if each.main and each.comparison.protocol == "paper" and each.comparison.extractor:
+        if each.main and each.comparison.protocol in ALL_SEEN and each.comparison.extractor:
             first = min(each.cells, key=lambda cell: cell.seed)
             keys.setdefault(each.comparison.extractor, str(first.extractor_key))
     return keys

@@ -25,7 +25,8 @@ from fanogan_mtl.sweep.result import CellResult, DoneCell
 
 PROTOCOLS_NOTE = (
     "Under paper a supervised extractor has learned with the labels of the classes that count as anomalies here, so"
-    " this says how well known classes are told apart. Under unseen-class the only anomalous class is one of which the"
+    " this says how well known classes are told apart. Under label-free the extractor has learned without any label of"
+    " these data sets. Under unseen-class the only anomalous class is one of which the"
     " extractor saw no image; under unseen-domain it saw no image of this data set."
 )
 GROUPING = ("dataset", "detector", "extractor", "protocol")

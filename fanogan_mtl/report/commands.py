@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fanogan_mtl.pages.content import Commands, PageBlock, Section, Text
 from fanogan_mtl.report.evidence import Evidence
 from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, SHALLOW
 from fanogan_mtl.report.sentences import listed
-from fanogan_mtl.sweep.cell import PROTOCOLS
+from fanogan_mtl.sweep.cell import ALL_SEEN, PROTOCOLS, Comparison
 
 
 def partial_run(evidence: Evidence) -> str:
@@ -40,7 +40,7 @@ def _gaps(evidence: Evidence) -> list[tuple[str, str, dict[str, str]]]:
     kinds = {
         "detectors": [name for name in (*DETECTORS, *SHALLOW) if evidence.method(None, name) is None],
         "extractors": [name for name in EXTRACTORS if evidence.method(name, "fanogan") is None],
-        "protocol": [name for name in PROTOCOLS if run and all(each.protocol != name for each in main)],
+        "protocol": _protocols_not_run(main) if run else [],
     }
     gaps = []
     for option, names in kinds.items():
@@ -50,6 +50,12 @@ def _gaps(evidence: Evidence) -> list[tuple[str, str, dict[str, str]]]:
             entry = "benchmark" if option == "detectors" else "hybrid"
             gaps.append((what, entry, options | {option: ",".join(names)}))
     return gaps
+
+
+def _protocols_not_run(main: Sequence[Comparison]) -> list[str]:
+    """Of `paper` and `label-free` each extractor has one."""
+    run = {"paper" if each.protocol in ALL_SEEN else each.protocol for each in main}
+    return [name for name in PROTOCOLS if name not in {*run, "label-free"}]
 
 
 def _command(evidence: Evidence, what: str, entry: str, options: Mapping[str, str]) -> Commands:

@@ -12,6 +12,7 @@ from fanogan_mtl.pages.content import NONE, Chart, Entry, Fold, PageBlock, Row, 
 from fanogan_mtl.report.evidence import Block as DataBlock
 from fanogan_mtl.report.evidence import Evidence
 from fanogan_mtl.report.sentences import effect_word, methods_sentence, optimism_note, p_text
+from fanogan_mtl.sweep.cell import ALL_SEEN
 
 BlockTable = Mapping[str, Mapping[DataBlock, float]]
 """Method to block to a metric's mean over seeds and budgets."""
@@ -19,7 +20,7 @@ BlockTable = Mapping[str, Mapping[DataBlock, float]]
 
 def significance_section(evidence: Evidence) -> Section:
     """Test all methods that were run on the same single data sets against each other."""
-    comparable = (None, "paper", "logged")
+    comparable = (None, *ALL_SEEN, "logged")
     methods = [each.method for each in evidence.results if each.main and each.comparison.protocol in comparable]
     table = block_table(evidence, methods)
     text = (

@@ -11,7 +11,7 @@ from statistics import fmean
 from fanogan_mtl.evaluation.bootstrap import auroc_interval
 from fanogan_mtl.evaluation.statistics import Summary, summarise
 from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, SHALLOW
-from fanogan_mtl.sweep.cell import PROTOCOLS, Comparison
+from fanogan_mtl.sweep.cell import ALL_SEEN, PROTOCOLS, Comparison
 from fanogan_mtl.sweep.result import DoneCell
 from fanogan_mtl.sweep.tested import Tested, rows_tested
 
@@ -180,7 +180,7 @@ class Evidence:
             if each.main
             and each.comparison.extractor == extractor
             and detector in (None, each.comparison.detector)
-            and (extractor is None or each.comparison.protocol == (protocol or "paper"))
+            and (extractor is None or each.comparison.protocol in ((protocol,) if protocol else ALL_SEEN))
             and pool in (None, each.is_pool)
         ]
 

@@ -11,6 +11,7 @@ from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.figures.images import png, shrunk
 from fanogan_mtl.pages.content import Card, Fold, Gallery, PageBlock, Picture, Section, Table, Text, number
 from fanogan_mtl.report.evidence import Evidence, Result
+from fanogan_mtl.sweep.cell import ALL_SEEN
 from fanogan_mtl.sweep.result import DoneCell
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
@@ -27,14 +28,16 @@ TEXT = (
 
 
 def mistake_section(evidence: Evidence, datasets: Mapping[str, Dataset | None]) -> Section:
-    """Show the most confident mistakes of every method under the protocol `paper` or on pixels.
+    """Show the most confident mistakes of every method under the protocols `paper` and `label-free`, or on pixels.
 
     Parameters
     ----------
     datasets : mapping
         Name in the evidence to the data set; None where it isn't to be had as it was.
     """
-    results = [each for each in evidence.results if each.main and each.comparison.protocol in (None, "paper", "logged")]
+    results = [
+        each for each in evidence.results if each.main and each.comparison.protocol in (None, *ALL_SEEN, "logged")
+    ]
     rows, galleries = [], []
     for result in results:
         dataset = datasets.get(result.dataset)

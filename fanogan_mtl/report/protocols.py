@@ -1,4 +1,4 @@
-"""The results under the three protocols side by side, and what each protocol can fairly be used to say."""
+"""The results under the protocols side by side, and what each protocol can fairly be used to say."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ EXPLAINED = (
         "paper",
         "all classes and domains, the anomalies' too",
         "how well known classes are told apart; comparable to the study",
+    ),
+    (
+        "label-free",
+        "all classes and domains, without their labels, or nothing of them (frozen networks)",
+        "images of your own, whose anomalies nobody has labelled",
     ),
     (
         "unseen-class",
@@ -41,7 +46,7 @@ def protocol_section(evidence: Evidence) -> Section:
         of = [each for each in results if each.dataset == dataset]
         if of and len(run) > 1:
             blocks.append(Fold(f"{dataset}: protocols side by side", (_chart(of, run, dataset),)))
-    return Section("What the extractor had seen: three protocols", tuple(blocks), "protocols")
+    return Section("What the extractor had seen: four protocols", tuple(blocks), "protocols")
 
 
 def _chart(results: Sequence[Result], protocols: Sequence[str], dataset: str) -> Chart:

@@ -81,7 +81,7 @@ Answered = tuple[Verdict, tuple[PageBlock, ...]]
 
 
 def questions(evidence: Evidence) -> list[Question]:
-    """Answer all five from the results under the main conditions and the protocol `paper`."""
+    """Answer all five from the results under the main conditions and the protocols `paper` and `label-free`."""
     answered = []
     for number, question, studys, answer in _QUESTIONS:
         verdict, blocks = answer(evidence)
@@ -177,7 +177,8 @@ def _transfer(evidence: Evidence) -> Answered:
     else:
         result = compare(table)
         verdict = _against(result, deep, str(alone), f"{alone} alone")
-        if verdict.word != NOT_SUPPORTED:
+        labels = any(each.comparison.protocol == "paper" for name in deep for each in evidence.of(name))
+        if labels and verdict.word != NOT_SUPPORTED:
             verdict = replace(verdict, sentence=f"{verdict.sentence} {LABELS_SEEN}")
         blocks += [
             _gains(evidence, str(alone), deep),

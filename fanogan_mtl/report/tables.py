@@ -22,6 +22,7 @@ from fanogan_mtl.pages.content import (
 )
 from fanogan_mtl.report.evidence import PUBLISHED, STAND_INS, Evidence, Result
 from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, NOTES, SHALLOW, published, published_model
+from fanogan_mtl.sweep.cell import ALL_SEEN
 from fanogan_mtl.sweep.tested import together
 
 SHOWN = {name: metric.label for name, metric in METRICS.items() if metric.in_report}
@@ -75,7 +76,7 @@ def _columns(evidence: Evidence, number: str) -> list[Column]:
     else:
         own = ["pca"] if number == "5.4" else [name for name in EXTRACTORS if name != "pca"]
         columns = [_column(evidence, name, "fanogan") for name in (None, *own)]
-        also = [each for each in main if each.comparison.protocol == "paper" and each.is_pool == (number == "5.4")]
+        also = [each for each in main if each.comparison.protocol in ALL_SEEN and each.is_pool == (number == "5.4")]
         also = [each for each in also if number != "5.4" or each.comparison.extractor == "pca"]
     columns += [Column(each.method, each.method, None) for each in also]
     columns += [_column(evidence, None, name) for name in SHALLOW]

@@ -35,7 +35,8 @@ from fanogan_mtl.sweep.pretraining import learned_from, read_features
 from fanogan_mtl.sweep.result import CellResult, Examples
 
 RESULT_VERSION = 2  # raised when the same cell would give other numbers, so that old results are not taken for new ones
-PROTOCOLS = ("paper", "unseen-class", "unseen-domain")  # what an extractor may have seen
+PROTOCOLS = ("paper", "label-free", "unseen-class", "unseen-domain")  # what an extractor may have seen
+ALL_SEEN = ("paper", "label-free")  # the training images of every class and domain, with their labels or without
 EXAMPLES = 8  # test images kept with their reconstructions
 
 
@@ -60,7 +61,7 @@ class Comparison:
         What makes the features; None where the detector sees pixels.
     learned : str or None
         Digest of how and from what the extractor learned, the seed aside.
-    protocol : {"paper", "unseen-class", "unseen-domain", "logged"} or None
+    protocol : {"paper", "label-free", "unseen-class", "unseen-domain", "logged"} or None
         What the extractor had seen; `logged` for an extractor out of MLflow, whose own description says it.
     common_scale : bool
         Whether all features are divided by one deviation, as principal components are; see `Hybrid`.
@@ -82,7 +83,7 @@ class Comparison:
         """Name of what is compared, for people: `vae`, `resnet18+knn`, `resnet18+knn (unseen-class)`."""
         if self.extractor is None:
             return self.detector
-        return f"{self.extractor}+{self.detector}" + ("" if self.protocol == "paper" else f" ({self.protocol})")
+        return f"{self.extractor}+{self.detector}" + ("" if self.protocol in ALL_SEEN else f" ({self.protocol})")
 
     @property
     def unit(self) -> str:
@@ -99,6 +100,8 @@ class Comparison:
     def key(self) -> str:
         """Digest of all that the results depend on."""
         fields = {name: value for name, value in asdict(self).items() if name != "dataset"}
+        if self.protocol == "label-free":
+            fields["protocol"] = "paper"  # its name before there were two: what was recorded then is found
         return digest_of({**fields, "result_version": RESULT_VERSION})
 
 

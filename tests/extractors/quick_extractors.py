@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchvision import models
 
 from fanogan_mtl.extractors import REGISTRY, make_extractor
+from fanogan_mtl.extractors.architectures import architecture
 from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.extractors.registry import default_parameters
 
@@ -26,17 +26,18 @@ SHRINKING = tuple(name for name in NAMES if "n_components" in default_parameters
 def quick(name: str, weights_file: Path, **params: Any) -> Extractor:
     """Make an extractor that trains for one epoch at most; `weights_file` is ResNet18's, others lie beside it."""
     own = _small(name)
-    if architecture := REGISTRY[name].weights_of:
-        own["weights"] = str(weights_file.with_name(f"{architecture}.pth"))
+    if weights_of := REGISTRY[name].weights_of:
+        network = weights_of.format(**{**default_parameters(name), **params})
+        own["weights"] = str(weights_file.with_name(f"{network}.pth"))
         if not Path(own["weights"]).exists():
-            torch.save(weights_like_imagenet(architecture), own["weights"])
+            torch.save(weights_like_imagenet(network), own["weights"])
     return make_extractor(name, **{**own, **params})
 
 
 def _small(name: str) -> dict[str, Any]:
     """Parameters with which an extractor is quick, of those that it has."""
     defaults = default_parameters(name)
-    wanted = {"device": "cpu", "epochs": 1, "input_size": 32}
+    wanted = {"device": "cpu", "epochs": 1, "input_size": 32, "grid": 1}
     if defaults.get("n_components") is not None:
         wanted["n_components"] = 5
     return {parameter: value for parameter, value in wanted.items() if parameter in defaults}
@@ -50,16 +51,16 @@ def images_for(name: str, number: int = 36, seed: int = 0) -> Images:
     return images
 
 
-def weights_like_imagenet(architecture: str = "resnet18") -> dict[str, torch.Tensor]:
-    """State dict of one of torchvision's networks, other than any that an extractor starts from."""
-    return dict(_weights(architecture))
+def weights_like_imagenet(network: str = "resnet18") -> dict[str, torch.Tensor]:
+    """State dict of a network, other than any that an extractor starts from."""
+    return dict(_weights(network))
 
 
 @cache
-def _weights(architecture: str) -> dict[str, torch.Tensor]:
+def _weights(network: str) -> dict[str, torch.Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(20)
-        state: dict[str, torch.Tensor] = getattr(models, architecture)().state_dict()
+        state: dict[str, torch.Tensor] = architecture(network).make().state_dict()
         for key in state:
             if key.endswith(("running_mean", "bn1.bias")):
                 state[key] = 0.1 * torch.randn_like(state[key])

@@ -131,6 +131,7 @@ def without_components(extractor: Extractor) -> Extractor:
     """The same extractor, whose features are not brought to principal components."""
     plain = copy.deepcopy(extractor)
     plain.network_.projection = nn.Identity()
+    plain.graph_ = None  # which has them
     return plain
 
 
@@ -221,7 +222,7 @@ def test_training_parameter_out_of_range_is_named(name: str, parameter: str, val
 
 
 def test_unknown_extractor_and_unknown_parameter_are_named_with_what_there_is() -> None:
-    with pytest.raises(UserError, match="unknown extractor 'vgg'; one of: autoencoder, lenet5"):
+    with pytest.raises(UserError, match="unknown extractor 'vgg'; one of: autoencoder, efficientnet_lite0"):
         make_extractor("vgg")
     with pytest.raises(UserError, match="unknown parameter 'depth' of extractor lenet5; one of: batch_size"):
         make_extractor("lenet5", depth=3)
@@ -309,6 +310,8 @@ def test_no_prediction_without_a_classifier_and_nothing_before_fitting(
     ("name", "number"),
     [
         ("autoencoder", 128),
+        ("efficientnet_lite0", 112),
+        ("frozen", 256),
         ("lenet5", 144),
         ("lenet5_3x3", 2048),
         ("resnet18", 512),

@@ -24,7 +24,8 @@ from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.data.joint import JointSampler, stratified_split
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.extractors import make_extractor, networks, training
-from fanogan_mtl.extractors.base import Extractor, Network
+from fanogan_mtl.extractors.base import Extractor
+from fanogan_mtl.extractors.modules import Network
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (240, 28, 28), dtype=np.uint8)

@@ -68,7 +68,7 @@ def test_file_without_a_state_dict_is_one_line_that_says_what_is_wanted(
         imagenet_weights("resnet18", str(path))
     said = str(caught.value)
     assert f"weights {str(path)!r} {complaint}" in said
-    assert "give weights=PATH with a state dict of torchvision's resnet18, as a .pth or .safetensors file" in said
+    assert "give weights=PATH with a state dict of resnet18, as a .pth or .safetensors file" in said
     assert "\n" not in said
 
 
@@ -113,9 +113,7 @@ def test_offline_without_a_file_is_one_line_that_says_what_to_do(
     said = str(caught.value)
     assert said.startswith("ImageNet's weights of resnet18 can't be downloaded (")
     assert "Temporary failure in name resolution" in said
-    assert said.endswith(
-        "give weights=PATH with a state dict of torchvision's resnet18, as a .pth or .safetensors file"
-    )
+    assert said.endswith("give weights=PATH with a state dict of resnet18, as a .pth or .safetensors file")
     assert "\n" not in said
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 

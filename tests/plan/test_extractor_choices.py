@@ -14,7 +14,8 @@ from torchvision.models import resnet18
 
 from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.extractors.base import Extractor, Network, Sample
+from fanogan_mtl.extractors.base import Extractor, Sample
+from fanogan_mtl.extractors.modules import Network
 from fanogan_mtl.extractors.registry import REGISTRY, ExtractorKind
 from fanogan_mtl.plan.extractors import Pretrainings, parse_extractors
 from fanogan_mtl.plan.hybrid import make_hybrid_plan
@@ -53,11 +54,11 @@ def test_an_extractor_without_components_keeps_no_common_scale(tmp_path: Path, m
     options = HybridOptions(dataset=small_set(tmp_path), extractors="flat,pca", detectors="knn", data_dir=data_dir)
     flat, pca = make_hybrid_plan(options).plan.comparisons
     assert (flat.comparison.common_scale, pca.comparison.common_scale) == (False, True)
-    assert flat.seen.startswith("Protocol paper: the extractor flat had seen nothing of s: ")
+    assert flat.seen.startswith("Protocol label-free: the extractor flat had seen nothing of s: ")
 
 
 def test_weights_are_those_of_the_extractors_own_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    of_resnet50 = ExtractorKind("resnet:ResNet18Frozen", "another", weights_of="resnet50")
+    of_resnet50 = ExtractorKind("frozen:ResNet18Frozen", "another", weights_of="resnet50")
     monkeypatch.setitem(REGISTRY, "resnet18_frozen", of_resnet50)
     torch.save(resnet18().state_dict(), tmp_path / "w.pth")
     (spec,) = parse_datasets(small_set(tmp_path))

@@ -11,6 +11,7 @@ from fanogan_mtl.evaluation.curves import roc_data
 from fanogan_mtl.pages.charts import chart, classes_chart, epochs_chart
 from fanogan_mtl.pages.content import Chart, Fold, PageBlock, Section, Table, Text, best_marked, share
 from fanogan_mtl.report.evidence import Evidence, Result
+from fanogan_mtl.sweep.cell import ALL_SEEN
 
 
 def detector_section(evidence: Evidence) -> Section:
@@ -68,7 +69,9 @@ def _roc_charts(evidence: Evidence) -> list[Chart]:
 
 
 def _any_hybrid(evidence: Evidence) -> list[Result]:
-    return [each for each in evidence.results if each.main and each.comparison.protocol == "paper" and not each.is_pool]
+    return [
+        each for each in evidence.results if each.main and each.comparison.protocol in ALL_SEEN and not each.is_pool
+    ]
 
 
 def _alone(evidence: Evidence, hybrid: Result) -> Result | None:

@@ -15,7 +15,8 @@ from fanogan_mtl import figures
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.joint import JointSampler
 from fanogan_mtl.data.specs import DatasetSpec
-from fanogan_mtl.extractors.base import Extractor, Projection
+from fanogan_mtl.extractors.base import Extractor
+from fanogan_mtl.extractors.modules import Projection
 from fanogan_mtl.figures.extractors import PcaCurves
 from fanogan_mtl.figures.images import CELL, ClassCounts, JointBatch, shrunk
 from fanogan_mtl.pages.charts import chart
