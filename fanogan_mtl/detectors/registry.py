@@ -19,6 +19,7 @@ REGISTRY: dict[str, str] = {
     "iforest": "shallow:IForest",
     "knn": "shallow:KNN",
     "lof": "shallow:LOF",
+    "mahalanobis": "mahalanobis:Mahalanobis",
     "ocsvm": "shallow:OCSVM",
     "pca": "shallow:PCA",
     "vae": "vae:VAE",

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from fanogan_mtl.extractors import REGISTRY, make_extractor
-from fanogan_mtl.extractors.architectures import architecture
+from fanogan_mtl.extractors.architectures import LITE0, architecture
 from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.extractors.registry import default_parameters
+from fanogan_mtl.extractors.weights import imagenet_weights
 
 Images = NDArray[np.uint8]
 NAMES = sorted(REGISTRY)
@@ -60,7 +61,9 @@ def weights_like_imagenet(network: str = "resnet18") -> dict[str, torch.Tensor]:
 def _weights(network: str) -> dict[str, torch.Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(20)
-        state: dict[str, torch.Tensor] = architecture(network).make().state_dict()
+        # random weights of Lite0 let nothing through
+        random: dict[str, torch.Tensor] = architecture(network).make().state_dict()
+        state = imagenet_weights(LITE0, None) if network == LITE0 else random
         for key in state:
             if key.endswith(("running_mean", "bn1.bias")):
                 state[key] = 0.1 * torch.randn_like(state[key])
