@@ -89,6 +89,8 @@ class FrozenNetwork(Extractor):
     def check_parameters(self) -> None:
         """Raise `ValueError` that names the first parameter that is out of range or doesn't fit the network."""
         super().check_parameters()
+        if not self._layers():
+            raise ValueError("layer is empty; choose one or several")
         sides = _map_sides(self.network, self._layers(), self.input_size)
         for layer, side in sides.items():
             if self.grid > side:
@@ -102,7 +104,7 @@ class FrozenNetwork(Extractor):
         network = Network(_maps(known, known.make(), self._layers()), nn.Identity(), channels=3)
         network.normalisation.mean.copy_(torch.tensor(known.mean).reshape(3, 1, 1))
         network.normalisation.std.copy_(torch.tensor(known.std).reshape(3, 1, 1))
-        network.pooling = GridPooling(self.grid)
+        network.pooling = GridPooling(self._layers(), self.grid)
         return network
 
     def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
@@ -163,17 +165,21 @@ class GridPooling(nn.Module):
 
     Parameters
     ----------
+    layers : sequence of str
+        Whose features follow each other in this order; a traced network gives them in its own.
     grid : int
         Squares a side; where they don't divide a map's side they overlap by a pixel.
     """
 
-    def __init__(self, grid: int) -> None:
+    def __init__(self, layers: Sequence[str], grid: int) -> None:
         super().__init__()
-        self.grid = grid
+        self.layers, self.grid = tuple(layers), grid
 
     def forward(self, maps: Mapping[str, Tensor]) -> Tensor:
         """Features (n, sum of channels × grid²) of maps (n, channels, h, w) by layer."""
-        return torch.cat([adaptive_avg_pool2d(each, self.grid).flatten(1) for each in maps.values()], dim=1)
+        return torch.cat(
+            [adaptive_avg_pool2d(each, self.grid).flatten(1) for each in map(maps.__getitem__, self.layers)], dim=1
+        )
 
 
 def _maps(known: Architecture, network: nn.Module, layers: Sequence[str]) -> nn.Module:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 REQUIREMENTS = (
-    "mlflow", "numpy", "pandas", "pillow", "pyod", "safetensors", "scikit-learn", "scipy", "skops", "threadpoolctl",
-    "torch", "torchvision",
+    "mlflow", "numpy", "onnxruntime", "pandas", "pillow", "pyod", "safetensors", "scikit-learn", "scipy", "skops",
+    "threadpoolctl", "torch", "torchvision",
 )  # fmt: skip
 
 

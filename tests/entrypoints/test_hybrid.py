@@ -235,7 +235,7 @@ def other_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"weights": "resnet18.pth"}, "weights: none of the extractors lenet5 takes it"),
         ({"protocol": "paper,paper"}, "protocol 'paper,paper': one is there twice"),
         ({"extractor_epochs": "0"}, "extractor_epochs '0'"),
-        ({"protocol": "fair"}, "protocol 'fair': one of paper, unseen-class, unseen-domain"),
+        ({"protocol": "fair"}, "protocol 'fair': one of paper, label-free, unseen-class, unseen-domain"),
         ({"protocol": "unseen-domain", "dataset": "optdigits"}, "'optdigits' is the only domain"),
         ({"protocol": "unseen-domain", "dataset": "optdigits+handwritten"}, "no domain of a pool is unseen"),
         ({"extractors": "resnet18_frozen", "weights": "nowhere.pth"}, "there is no such file"),

