@@ -177,9 +177,7 @@ class GridPooling(nn.Module):
 
     def forward(self, maps: Mapping[str, Tensor]) -> Tensor:
         """Features (n, sum of channels × grid²) of maps (n, channels, h, w) by layer."""
-        return torch.cat(
-            [adaptive_avg_pool2d(each, self.grid).flatten(1) for each in map(maps.__getitem__, self.layers)], dim=1
-        )
+        return torch.cat([adaptive_avg_pool2d(maps[layer], self.grid).flatten(1) for layer in self.layers], dim=1)
 
 
 def _maps(known: Architecture, network: nn.Module, layers: Sequence[str]) -> nn.Module:
