@@ -24,7 +24,8 @@ class Preparation:
     ----------
     image_size : int
         Height and width of the result, in pixels.
-    colour : {"grey", "rgb"}
+    colour : {"grey", "rgb", "grey_rgb"}
+        The last is grey in three equal channels, for extractors that take colours.
     crop : float
         Share of height and width that is kept around the centre, in (0, 1].
     contrast, sharpness : float
@@ -35,7 +36,7 @@ class Preparation:
     """
 
     image_size: int = 28
-    colour: Literal["grey", "rgb"] = "grey"
+    colour: Literal["grey", "rgb", "grey_rgb"] = "grey"
     crop: float = 1.0
     contrast: float = 1.0
     sharpness: float = 1.0
@@ -48,7 +49,7 @@ class Wanted(Protocol):
     @property
     def image_size(self) -> int: ...  # noqa: D102
     @property
-    def colour(self) -> Literal["grey", "rgb"]: ...  # noqa: D102
+    def colour(self) -> Literal["grey", "rgb", "own"]: ...  # noqa: D102
     @property
     def original(self) -> bool: ...  # noqa: D102
 
@@ -56,10 +57,12 @@ class Wanted(Protocol):
 def extractor_preparation(preparation: Preparation, wanted: Wanted) -> Preparation:
     """How raw images become an extractor's input, given how they become a detector's.
 
-    Size and colour are the extractor's own; crop, contrast and sharpness are the data set's, unless it wants originals.
-    The depth is the data set's.
+    The size is the extractor's, and the colour, unless it takes the data set's. The depth is the data set's; so are
+    crop, contrast and sharpness, unless the extractor wants originals.
     """
     base = Preparation(depth=preparation.depth) if wanted.original else preparation
+    if wanted.colour == "own":
+        return replace(base, image_size=wanted.image_size, colour="grey_rgb" if base.colour == "grey" else "rgb")
     return replace(base, image_size=wanted.image_size, colour=wanted.colour)
 
 
@@ -73,10 +76,12 @@ def prepare(images: Pixels, preparation: Preparation) -> NDArray[np.uint8]:
 
     Returns
     -------
-    array of shape (n, image_size, image_size), and a last axis of 3 if `colour` is `rgb`, uint8
+    array of shape (n, image_size, image_size), and a last axis of 3 unless `colour` is `grey`, uint8
         The input itself where there is nothing to do.
     """
     size = preparation.image_size
+    if preparation.colour == "grey_rgb":
+        return np.repeat(prepare(images, replace(preparation, colour="grey"))[..., None], 3, axis=3)
     if images.shape[1:] == (size, size) and replace(preparation, depth=None) == Preparation(size):
         return eight_bits(images, preparation.depth)
     import torch  # takes seconds, and a cached set needs none of it

@@ -87,10 +87,16 @@ class Mahalanobis(CheckedDetector):
         if self.whitening_.size and not len(self.basis_):
             edges = np.linspace(0, rows.shape[1], BLOCKS + 1).astype(int)
             parts = [rows[:, :end] @ self.whitening_[:end, start:end] for start, end in pairwise(edges)]
-            return np.sqrt(np.square(np.concatenate(parts, axis=1)).sum(axis=1))
-        inside = np.square(rows @ self.whitening_).sum(axis=1)
-        outside = np.square(rows - rows @ self.basis_.T @ self.basis_).sum(axis=1)
-        return np.sqrt(inside + outside / self.outside_variance_)
+            return _lengths(parts)
+        inside = rows @ self.whitening_
+        outside = (rows - rows @ self.basis_.T @ self.basis_) / np.sqrt(self.outside_variance_)
+        return _lengths([inside, outside])
 
     def _standardised(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.ascontiguousarray((X - self.mean_) / self.scale_)
+
+
+def _lengths(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Length of each row of matrices that stand side by side."""
+    lengths: NDArray[np.float64] = np.linalg.norm(np.concatenate(parts, axis=1), axis=1)
+    return lengths

@@ -35,20 +35,21 @@ class InputSpec:
     ----------
     image_size : int
         Height and width in pixels.
-    colour : {"grey", "rgb"}
-        Arrays are (n, image_size, image_size), or with a last axis of 3.
+    colour : {"grey", "rgb", "own"}
+        Arrays are (n, image_size, image_size), or with a last axis of 3. With `own` the channels are equal where the
+        data set's own preparation is grey.
     original : bool
         Resized from the original images; otherwise from the data set's own preparation (crop, contrast, sharpness).
     """
 
     image_size: int = 28
-    colour: Literal["grey", "rgb"] = "grey"
+    colour: Literal["grey", "rgb", "own"] = "grey"
     original: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one image."""
-        return (self.image_size, self.image_size, *((3,) if self.colour == "rgb" else ()))
+        return (self.image_size, self.image_size, *(() if self.colour == "grey" else (3,)))
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ class FrozenNetwork(Extractor):
     grid : int
         Each map is averaged over grid × grid squares, whose positions are kept; 1 averages whole maps.
     input_size : int
-        Height and width to which the original images are brought, in pixels.
+        Height and width in pixels. The images are prepared as the data set says in all but size; a grey one has three
+        equal channels.
     weights : str, optional
         File with a state dict of that network; None takes the package's or torchvision's own download.
     n_components : int, optional
@@ -84,7 +85,7 @@ class FrozenNetwork(Extractor):
     @property
     def input_spec(self) -> InputSpec:
         """The images that it takes."""
-        return InputSpec(self.input_size, "rgb", original=True)
+        return InputSpec(self.input_size, "own")
 
     def check_parameters(self) -> None:
         """Raise `ValueError` that names the first parameter that is out of range or doesn't fit the network."""
@@ -143,7 +144,9 @@ class ResNet18Frozen(FrozenNetwork):
 
     Parameters
     ----------
-    weights, input_size, layer, grid, n_components, random_state, device
+    input_size : int
+        Height and width to which the *original* images are brought, in pixels.
+    weights, layer, grid, n_components, random_state, device
         As `FrozenNetwork`'s.
     """
 
@@ -158,6 +161,11 @@ class ResNet18Frozen(FrozenNetwork):
         device: str = "auto",
     ) -> None:
         super().__init__("resnet18", layer, grid, input_size, weights, n_components, random_state, device)
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """The images that it takes."""
+        return InputSpec(self.input_size, "rgb", original=True)
 
 
 class GridPooling(nn.Module):

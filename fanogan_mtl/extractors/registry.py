@@ -44,7 +44,7 @@ REGISTRY: dict[str, ExtractorKind] = {
     "efficientnet_lite0": ExtractorKind(
         "frozen:FrozenEfficientNetLite0",
         "EfficientNet-Lite0 with ImageNet's weights, which come with the installation; the output of its block 10 on a "
-        "3×3 grid, of the original images at 112×112 RGB; 0.7 million weights, 1008 features",
+        "3×3 grid, of images at 112×112; 0.7 million weights, 1008 features",
         sees="ImageNet, and at most the principal components of training images",
         weights_of="efficientnet_lite0",
     ),

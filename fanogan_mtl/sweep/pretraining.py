@@ -27,7 +27,7 @@ from fanogan_mtl.extractors.registry import make_extractor
 
 EXTRACTOR_VERSION = 2  # raised when the same pretraining would give another extractor
 CHUNK_IMAGES = 512  # read, prepared and turned into features at once
-MOST_ORIGINALS = 2_000  # original images are large, and those who take them learn next to nothing from them
+MOST_ORIGINALS = 2_000  # frozen networks take large images, and learn next to nothing from them
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def run_pretraining(pretraining: Pretraining, data_dir: Path, device: str = "aut
         extractor = make_extractor(
             pretraining.extractor, **json.loads(pretraining.parameters), random_state=pretraining.seed, device=device
         )
-        if extractor.input_spec.original:
+        if extractor.input_spec.original or extractor.input_spec.colour == "own":
             rows = rows[:: max(1, len(rows) // MOST_ORIGINALS)]
         images = images_of(pretraining.pool, pool, rows, extractor.input_spec, data_dir)
         classes, domains = np.array(pool.classes), np.array(pool.domains)
@@ -202,7 +202,7 @@ def images_of(
     spec: DatasetSpec, dataset: Dataset, rows: NDArray[np.int64], wanted: InputSpec, data_dir: Path
 ) -> NDArray[np.uint8]:
     """Images of rows, ascending, as an extractor wants them."""
-    if wanted.original or dataset.train.pixels.shape[1:] != wanted.shape:
+    if wanted.original or wanted.colour == "own" or dataset.train.pixels.shape[1:] != wanted.shape:
         return extractor_images(spec, rows, wanted, data_dir)
     n_train = len(dataset.train.labels)
     if rows[0] >= n_train:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -88,3 +88,12 @@ def test_a_preparation_survives_json():
     assert Preparation(**json.loads(json.dumps(asdict(HOUSE)))) == HOUSE
     before_depth = {name: value for name, value in asdict(HOUSE).items() if name != "depth"}
     assert Preparation(**before_depth) == HOUSE
+
+
+def test_grey_in_three_channels_is_grey_three_times() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 20, 24, 3), dtype=np.uint8)
+    preparation = Preparation(12, "grey_rgb", crop=0.8, contrast=1.5, sharpness=2.0)
+    prepared = prepare(images, preparation)
+    assert prepared.shape == (4, 12, 12, 3)
+    for channel in range(3):
+        np.testing.assert_array_equal(prepared[..., channel], prepare(images, replace(preparation, colour="grey")))

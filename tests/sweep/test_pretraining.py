@@ -62,6 +62,9 @@ def test_size_and_colour_are_the_extractors_and_the_rest_the_data_sets() -> None
     house = Preparation(64, "rgb", crop=0.9, contrast=1.5, sharpness=2.0)
     assert extractor_preparation(house, InputSpec()) == replace(house, image_size=28, colour="grey")
     assert extractor_preparation(house, InputSpec(224, "rgb", original=True)) == Preparation(224, "rgb")
+    assert extractor_preparation(house, InputSpec(224, "own")) == replace(house, image_size=224)
+    grey = replace(house, colour="grey")
+    assert extractor_preparation(grey, InputSpec(224, "own")) == replace(grey, image_size=224, colour="grey_rgb")
 
 
 def test_images_are_the_data_sets_own_where_they_fit_and_made_of_the_raw_ones_elsewhere(

@@ -235,6 +235,7 @@ def test_sheets_have_thumbnails_of_mixed_sizes(parts: Path, tmp_path: Path):
         (InputSpec(), Preparation(contrast=2)),
         (InputSpec(33, "rgb", original=True), Preparation(33, "rgb")),
         (InputSpec(20, "rgb"), Preparation(20, "rgb", contrast=2)),
+        (InputSpec(20, "own"), Preparation(20, "grey_rgb", contrast=2)),
     ],
 )
 def test_extractors_get_their_own_size_of_the_rows_asked_for(
