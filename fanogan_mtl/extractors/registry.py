@@ -41,6 +41,12 @@ REGISTRY: dict[str, ExtractorKind] = {
         "two strided convolutions and a dense layer, trained with a decoder; 420,544 weights, 128 features",
         sees="training images, without their labels,",
     ),
+    "contrastive": ExtractorKind(
+        "contrastive:Contrastive",
+        "a small residual network that learns by SimCLR to tell two random views of an image from those of others; "
+        "203,552 weights, 384 features of unit length",
+        sees="training images, without their labels,",
+    ),
     "lenet5": ExtractorKind(
         "lenet:LeNet5",
         "LeNet-5, third convolution widened to 144, average pooling, tanh; features before both dense layers; 60,316 "

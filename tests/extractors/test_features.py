@@ -221,7 +221,7 @@ def test_training_parameter_out_of_range_is_named(name: str, parameter: str, val
 
 
 def test_unknown_extractor_and_unknown_parameter_are_named_with_what_there_is() -> None:
-    with pytest.raises(UserError, match="unknown extractor 'vgg'; one of: autoencoder, lenet5"):
+    with pytest.raises(UserError, match="unknown extractor 'vgg'; one of: autoencoder, contrastive, lenet5"):
         make_extractor("vgg")
     with pytest.raises(UserError, match="unknown parameter 'depth' of extractor lenet5; one of: batch_size"):
         make_extractor("lenet5", depth=3)
