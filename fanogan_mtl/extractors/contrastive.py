@@ -122,7 +122,7 @@ class Contrastive(NetworkExtractor):
         Whether half of the views are mirrored, left to right.
     """
 
-    own_epochs: ClassVar[int] = 40
+    own_epochs: ClassVar[int] = 20
     own_batch_size: ClassVar[int] = 256
     uses_labels: ClassVar[bool] = False
     _constraints: ClassVar[dict[str, list[Any]]] = {
@@ -143,7 +143,7 @@ class Contrastive(NetworkExtractor):
         batch_size: int | None = None,
         learning_rate: float = 2e-3,
         weight_decay: float = 0.0,
-        patience: int = 40,
+        patience: int = 20,
         n_components: int | None = None,
         random_state: int = 0,
         device: str = "auto",
@@ -167,11 +167,12 @@ class Contrastive(NetworkExtractor):
     def _build(self, n_classes: int) -> Network:
         channels = 3 if self.colour == "rgb" else 1
         stride = 2 * math.ceil(self.image_size / LARGE)
-        stem = nn.Conv2d(channels, 32, 2 * stride + 1, stride, padding=stride, bias=False)
+        stem = nn.Conv2d(channels, 24, 2 * stride + 1, stride, padding=stride, bias=False)
         backbone = nn.Sequential(
-            stem, nn.BatchNorm2d(32), nn.ReLU(),  # (n, 32, 14, 14)
-            _Block(32, 64),  # (n, 64, 7, 7)
-            _Block(64, 96),  # (n, 96, 4, 4)
+            stem, nn.BatchNorm2d(24), nn.ReLU(),  # (n, 24, 14, 14)
+            _Block(24, 24, stride=1),  # (n, 24, 14, 14)
+            _Block(24, 48, stride=2),  # (n, 48, 7, 7)
+            _Block(48, 96, stride=2),  # (n, 96, 4, 4)
             nn.AdaptiveAvgPool2d(2), nn.Flatten(),  # (n, 384)
         )  # fmt: skip
         head = nn.Sequential(nn.Linear(384, 256), nn.ReLU(), nn.Linear(256, N_COMPARED))
@@ -189,17 +190,16 @@ def _contrast(network: Network, images: Tensor, labels: Tensor) -> tuple[Tensor,
 
 
 class _Block(nn.Module):
-    """Two convolutions and a way around them: (n, i, h, w) to (n, o, h / 2, w / 2), rounded up."""
+    """Two convolutions and a way around them: (n, i, h, w) to (n, o, h / stride, w / stride), rounded up."""
 
-    def __init__(self, channels_in: int, channels: int) -> None:
+    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(
-            nn.Conv2d(channels_in, channels, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(),
+            nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(),
             nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels),
         )  # fmt: skip
-        self.around = nn.Sequential(
-            nn.AvgPool2d(2, ceil_mode=True), nn.Conv2d(channels_in, channels, 1, bias=False), nn.BatchNorm2d(channels)
-        )
+        narrowed = [nn.AvgPool2d(stride, ceil_mode=True), nn.Conv2d(channels_in, channels, 1, bias=False)]
+        self.around = nn.Sequential(*narrowed, nn.BatchNorm2d(channels)) if stride > 1 else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
         return functional.relu(self.convolutions(images) + self.around(images))

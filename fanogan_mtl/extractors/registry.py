@@ -44,7 +44,7 @@ REGISTRY: dict[str, ExtractorKind] = {
     "contrastive": ExtractorKind(
         "contrastive:Contrastive",
         "a small residual network that learns by SimCLR to tell two random views of an image from those of others; "
-        "203,552 weights, 384 features of unit length",
+        "173,256 weights, 384 features of unit length",
         sees="training images, without their labels,",
     ),
     "lenet5": ExtractorKind(
