@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from sklearn.utils._param_validation import Interval
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional
 
 from fanogan_mtl.extractors.base import POSITIVE, Extractor, Sample
 from fanogan_mtl.extractors.modules import Network
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a training minimises, and what its best epoch is chosen by.
+
+    Attributes
+    ----------
+    evaluate : callable
+        Network, images, labels -> loss (scalar), value of each image (n,).
+    name : str
+        What the values' mean is called in the history.
+    mode : {"max", "min"}
+        Whether the best mean is the highest or the lowest.
+    views : callable, optional
+        Images, random generator -> what `evaluate` takes in the place of a batch's images. Whatever it draws comes from
+        the generator, which is another for each batch of each epoch; for validation it is the same in every epoch.
+    """
+
+    evaluate: Callable[[Network, Tensor, Tensor], tuple[Tensor, Tensor]]
+    name: str
+    mode: Literal["max", "min"]
+    views: Callable[[Tensor, Generator], Tensor] | None = None
 
 
 class NetworkExtractor(Extractor):
@@ -74,19 +99,20 @@ class NetworkExtractor(Extractor):
         """Whether there is a classifier, whose accuracy can be measured."""
         return self.uses_labels
 
+    def _objective(self) -> Objective:
+        """What is minimised: here the error of a classifier, or of a decoder where no label is used."""
+        if self.uses_labels:
+            return Objective(_cross_entropy, "accuracy", "max")
+        return Objective(_reconstruction_error, "error", "min")
+
     def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
-        from fanogan_mtl.extractors.training import Objective, Settings, train  # Lightning takes seconds to import
+        from fanogan_mtl.extractors.training import Settings, train  # Lightning takes seconds to import
 
         if not len(sample.validation):
             raise ValueError(
                 f"{len(sample.images)} images leave none to validate on: give five different ones of a class"
             )
         self.network_.normalisation.learn(sample.images[sample.training])
-        objective = (
-            Objective(_cross_entropy, "accuracy", "max")
-            if self.uses_labels
-            else Objective(_reconstruction_error, "error", "min")
-        )
         settled = self.settled_parameters()
         settings = Settings(
             settled["epochs"],
@@ -97,7 +123,7 @@ class NetworkExtractor(Extractor):
             self.random_state,
             self._device(),
         )
-        self.history_, self.best_epoch_ = train(self.network_, objective, sample, settings, checkpoints)
+        self.history_, self.best_epoch_ = train(self.network_, self._objective(), sample, settings, checkpoints)
 
 
 def _cross_entropy(network: Network, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

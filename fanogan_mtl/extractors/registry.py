@@ -41,6 +41,12 @@ REGISTRY: dict[str, ExtractorKind] = {
         "two strided convolutions and a dense layer, trained with a decoder; 420,544 weights, 128 features",
         sees="training images, without their labels,",
     ),
+    "contrastive": ExtractorKind(
+        "contrastive:Contrastive",
+        "a small residual network that learns by SimCLR to tell two random views of an image from those of others; "
+        "173,256 weights, 384 features of unit length",
+        sees="training images, without their labels,",
+    ),
     "efficientnet_lite0": ExtractorKind(
         "frozen:FrozenEfficientNetLite0",
         "EfficientNet-Lite0 with ImageNet's weights, which come with the installation; the output of its block 10 on a "

@@ -2,7 +2,8 @@
 data.
 
 A training that was killed goes on from its last finished epoch to the same weights: batches are a function of seed and
-epoch, nothing else is drawn, and the optimiser, its schedule, early stopping and the history lie in the checkpoint.
+epoch, what an objective draws is one of seed, epoch and batch, nothing else is drawn, and the optimiser, its schedule,
+early stopping and the history lie in the checkpoint.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ import logging
 import math
 import warnings
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import lightning
 import numpy as np
@@ -30,28 +30,11 @@ from torch.utils.data import DataLoader, Dataset
 from fanogan_mtl.data.joint import JointSampler
 from fanogan_mtl.extractors.base import BATCH_IMAGES, Sample
 from fanogan_mtl.extractors.modules import Network, to_tensor
+from fanogan_mtl.extractors.networks import Objective
+from fanogan_mtl.seeds import derived_seed
 
 HISTORY = "history.json"
 Batch = tuple[Tensor, Tensor, Tensor]  # images (n, c, h, w) uint8, labels (n,), domains (n,)
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What a training minimises, and what its best epoch is chosen by.
-
-    Attributes
-    ----------
-    evaluate : callable
-        Network, images, labels -> loss (scalar), value of each image (n,).
-    name : str
-        What the values' mean is called in the history.
-    mode : {"max", "min"}
-        Whether the best mean is the highest or the lowest.
-    """
-
-    evaluate: Callable[[Network, Tensor, Tensor], tuple[Tensor, Tensor]]
-    name: str
-    mode: Literal["max", "min"]
 
 
 @dataclass(frozen=True)
@@ -166,13 +149,13 @@ class _Training(lightning.LightningModule):
         self._measured = {part: defaultdict(list) for part in ("train", "validation")}
         self._losses: list[Tensor] = []
 
-    def training_step(self, batch: Batch) -> Tensor:
-        loss = self._measure("train", batch)
+    def training_step(self, batch: Batch, number: int) -> Tensor:
+        loss = self._measure("train", batch, f"epoch {self.current_epoch} batch {number}")
         self._losses.append(loss.detach())
         return loss
 
-    def validation_step(self, batch: Batch) -> None:
-        self._measure("validation", batch)
+    def validation_step(self, batch: Batch, number: int) -> None:
+        self._measure("validation", batch, f"validation batch {number}")  # the same in every epoch: they are compared
 
     def on_validation_epoch_end(self) -> None:
         entry = {"loss": float(torch.stack(self._losses).mean())}
@@ -202,8 +185,11 @@ class _Training(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = checkpoint["history"]
 
-    def _measure(self, part: str, batch: Batch) -> Tensor:
+    def _measure(self, part: str, batch: Batch, stream: str) -> Tensor:
         images, labels, domains = batch
+        if self.objective.views is not None:
+            random = torch.Generator().manual_seed(derived_seed(self.settings.seed, f"views {stream}"))
+            images = self.objective.views(images, random)
         loss, values = self.objective.evaluate(self.network, images, labels)
         values = values.detach().float()
         for domain in set(domains.tolist()):

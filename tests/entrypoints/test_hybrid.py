@@ -222,7 +222,7 @@ def other_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"extractors": "resnet19"}, "unknown extractor 'resnet19'; one of: autoencoder, lenet5"),
+        ({"extractors": "resnet19"}, "unknown extractor 'resnet19'; one of: autoencoder, contrastive, lenet5"),
         ({"extractors": "lenet5,lenet5"}, "one is there twice"),
         ({"extractors": "runs:/0123/lenet5"}, "can't be fetched"),
         ({"extractor_params": '{"lenet5": {"depth": 3}}'}, "unknown parameter 'depth' of extractor lenet5"),
