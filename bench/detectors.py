@@ -1,8 +1,14 @@
-"""VAE and Deep SVDD against PyOD's on the same layout, rows, epochs and batches: `python -m bench.detectors`.
+"""Detectors against those of other libraries on the same rows: `python -m bench.detectors`.
 
+VAE and Deep SVDD against PyOD's on the same layout, epochs and batches:
 2,000 random rows of 28 x 28 pixels, batches of 64, 5 epochs, one thread, in turn, processor time. Training is the
 difference between 6 epochs and 1, so that building a network and scoring the training rows aren't in it. The bars:
 VAE trains at least 3.5 times as fast, Deep SVDD at least as fast.
+
+Mahalanobis against scikit-learn's `StandardScaler` and `LedoitWolf` on 5,000 random rows of 1,008 features, one thread,
+in turn, processor time: fitting, which scores the training rows, too, on both sides, then 1,000 rows at once, then one,
+and that one without the checks and the random numbers' guard that every detector has, which take longer than its score.
+The bars: fitting at most 1.5 s and at least twice as fast, 1,000 rows at most 0.3 s, one unchecked row at most 0.5 ms.
 """
 
 import contextlib
@@ -16,8 +22,12 @@ from typing import Any
 import numpy as np
 from pyod.models.deep_svdd import DeepSVDD as PyODDeepSVDD
 from pyod.models.vae import VAE as PyODVAE
+from sklearn.covariance import LedoitWolf
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from fanogan_mtl.detectors.deep_svdd import DeepSVDD
+from fanogan_mtl.detectors.mahalanobis import Mahalanobis
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.detectors.vae import VAE
 
@@ -56,6 +66,7 @@ def main() -> None:
             for number, what in enumerate(("training", "scoring")):
                 ours, pyod = (statistics.median(round_[who][number] for round_ in times) for who in (0, 1))
                 print(f"{name} {what}: PyOD {pyod:.3f} s, ours {ours:.3f} s, ratio {pyod / ours:.2f}")
+        mahalanobis()
 
 
 def measured(make: Callable[[int], Any]) -> tuple[float, float]:
@@ -66,9 +77,31 @@ def measured(make: Callable[[int], Any]) -> tuple[float, float]:
     return training, seconds(lambda: detector.decision_function(ROWS))
 
 
-def seconds(work: Callable[[], object]) -> float:
+def mahalanobis() -> None:
+    """Print the lines of Mahalanobis."""
+    rows = np.random.default_rng(0).normal(size=(5000, 1008))
+    ours, baseline = Mahalanobis(), make_pipeline(StandardScaler(), LedoitWolf())
+
+    def distances(new: Any) -> Any:
+        return baseline[1].mahalanobis(baseline[0].transform(new))
+
+    tasks: dict[str, tuple[int, Callable[[], object], Callable[[], object]]] = {
+        "fitting": (1, lambda: ours.fit(rows), lambda: distances(baseline.fit(rows) and rows)),
+        "1,000 rows": (1, lambda: ours.decision_function(rows[:1000]), lambda: distances(rows[:1000])),
+        "one row": (100, lambda: ours.decision_function(rows[:1]), lambda: distances(rows[:1])),
+        "one row, unchecked": (100, lambda: ours._score_in_batches(rows[:1]), lambda: distances(rows[:1])),
+    }
+    for what, (times, *works) in tasks.items():
+        measured_times = [[seconds(work, times) / times for work in works] for _ in range(REPEATS)]
+        mine, theirs = (statistics.median(round_[who] for round_ in measured_times) for who in (0, 1))
+        line = f"scikit-learn {theirs * 1000:.2f} ms, ours {mine * 1000:.2f} ms, ratio {theirs / mine:.2f}"
+        print(f"Mahalanobis {what}: {line}")
+
+
+def seconds(work: Callable[[], object], times: int = 1) -> float:
     start = time.process_time()
-    work()
+    for _ in range(times):
+        work()
     return time.process_time() - start
 
 

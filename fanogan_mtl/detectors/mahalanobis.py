@@ -1,33 +1,36 @@
-"""Mahalanobis distance to the training rows, whose covariance is shrunk towards a multiple of the identity.
+"""Mahalanobis distance: one Gaussian is fitted to the training rows, and rows far from its mean are abnormal.
 
-On features of a network: Lee et al. 2018, *A simple unified framework for detecting out-of-distribution samples*;
-Rippel et al. 2021, *Modeling the distribution of normal data in pre-trained deep features for anomaly detection*. The
-covariance is Ledoit and Wolf's (2004), *A well-conditioned estimator for large-dimensional covariance matrices*, so
-there may be fewer rows than features.
+On features of a trained network as in Lee et al. 2018, *A simple unified framework for detecting out-of-distribution
+samples and adversarial attacks*, and Rippel et al. 2021, *Modeling the distribution of normal data in pre-trained deep
+features for anomaly detection*, who shrink the covariance as here (Ledoit and Wolf 2004, *A well-conditioned estimator
+for large-dimensional covariance matrices*): it becomes (1 - s) S + s m I, with S the covariance of the rows, m its mean
+variance, I the identity, and s estimated. So it can be inverted with fewer rows than features, too.
+
+Otherwise than there:
+
+- Each feature is first divided by its own standard deviation, for m I suits features of one scale only: one feature in
+  another unit would set m for all of them. Scores don't depend on units.
+- Where there are no more rows than features, no matrix of features by features is formed: in the rows' span the shrunk
+  covariance is a matrix of rows by rows, and in every direction outside it the variance is s m.
+- s comes from S as a whole, by the same formula as in scikit-learn's `ledoit_wolf`, which multiplies all features with
+  each other twice more and takes five times as long.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import ClassVar
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
-from sklearn.covariance import ledoit_wolf_shrinkage, shrunk_covariance
+from scipy.linalg.blas import dtrsv
+from sklearn.preprocessing import StandardScaler
 
 from fanogan_mtl.detectors.checked import CheckedDetector
 
-BLOCKS = 4  # of a triangular matrix: the zeros below them are not read
-
-LEAST = 1e-12  # a smaller shrinkage is rounding: of two different rows, however often, nothing is shrunk
+LEAST_SHRINKAGE = 1e-8
+"""For rows from which Ledoit and Wolf's formula gives 0, as it does for any two: their covariance has no inverse."""
 
 
 class Mahalanobis(CheckedDetector):
-    """Square root of (x - mean)' C^-1 (x - mean), where C is the shrunk covariance of the training rows.
-
-    Each feature is first divided by its standard deviation, for Ledoit and Wolf shrink all features towards *one*
-    variance: a score depends on no feature's unit. A constant feature is left at its scale.
+    """Mahalanobis distance to the training rows' mean, under their shrunk covariance; without unit.
 
     Parameters
     ----------
@@ -36,67 +39,67 @@ class Mahalanobis(CheckedDetector):
 
     Attributes
     ----------
-    mean_, scale_ : ndarrays of shape (n_features,)
-    whitening_ : ndarray of shape (n_features, rank)
-        Maps standardised rows to coordinates of unit variance. Upper triangular where `basis_` is not needed.
-    basis_ : ndarray of shape (rank, n_features)
-        Where few rows, or few different ones, were learned from: orthonormal directions that span them; else of rank 0.
-    outside_variance_ : float
-        Of every direction that is at a right angle to `basis_`.
+    mean_, scale_ : ndarray of shape (n_features,)
+        Mean and standard deviation of the training rows, in the units of X; a constant feature is divided by 1.
+    basis_ : ndarray of shape (n_samples, n_features), or (0, n_features)
+        Orthonormal rows whose span has the standardised training rows. Empty where there are more rows than features.
+    factor_ : ndarray of shape (k, k), k the lesser of n_samples and n_features
+        Cholesky factor, lower, of the shrunk covariance in that basis.
+    rest_variance_ : float
+        Shrunk variance in every direction outside the span.
+    shrinkage_ : float in (0, 1]
     """
 
-    _batch_rows: ClassVar[int | None] = 4  # fewer rows than a multiple of four have other bits
+    _batch_rows = 1  # so its bits are the same in any company, and a single row isn't padded to many
 
     def __init__(self, contamination: float = 0.1) -> None:
         super().__init__(contamination=contamination)
 
     def _fit_rows(self, X: NDArray[np.float64]) -> None:
-        X = np.ascontiguousarray(X)  # sums and products of another memory order have other bits
-        self.mean_, deviation = X.mean(axis=0), X.std(axis=0)
-        constant = deviation <= 1e-12 * np.abs(X).max(axis=0)  # what differs is rounding
-        self.scale_ = np.where(constant, 1.0, deviation)
-        rows = self._standardised(X)
-        rows[:, constant] = 0
-        shrinkage = 0.0 if constant.all() else float(ledoit_wolf_shrinkage(rows, assume_centered=True))
-        if len(rows) > rows.shape[1] and shrinkage > LEAST:
-            self._learn_all(rows, shrinkage)
-        else:
-            self._learn_span(rows, shrinkage if shrinkage > LEAST else 0.0)
+        X = np.ascontiguousarray(X)  # sums over columns differ in their last bits with another layout
+        n_rows, n_features = X.shape
+        if np.array_equal(X, np.broadcast_to(X[0], X.shape)):
+            raise ValueError(f"Mahalanobis needs training rows that differ: all {n_rows} are equal")
+        scaler = StandardScaler().fit(X)
+        self.mean_, self.scale_ = scaler.mean_, scaler.scale_
+        rows, self.basis_ = (X - self.mean_) / self.scale_, np.empty((0, n_features))
+        if n_rows <= n_features:
+            basis, coordinates = np.linalg.qr(rows.T)
+            rows, self.basis_ = np.ascontiguousarray(coordinates.T), np.ascontiguousarray(basis.T)
+        covariance = rows.T @ rows / n_rows
+        self.shrinkage_ = shrinkage(rows, covariance, n_features)
+        self.rest_variance_ = self.shrinkage_ * float(np.trace(covariance)) / n_features
+        shrunk = (1 - self.shrinkage_) * covariance + self.rest_variance_ * np.eye(len(covariance))
+        self.factor_ = np.ascontiguousarray(np.linalg.cholesky(shrunk))
         self._set_n_classes(None)
         self.decision_scores_ = self._score_in_batches(X)
         self._process_decision_scores()
 
-    def _learn_all(self, rows: NDArray[np.float64], shrinkage: float) -> None:
-        """Learn from more rows than features."""
-        covariance = shrunk_covariance(rows.T @ rows / len(rows), shrinkage)
-        lower = np.linalg.cholesky(covariance)
-        self.whitening_ = np.ascontiguousarray(solve_triangular(lower, np.eye(len(lower)), lower=True).T)
-        self.basis_, self.outside_variance_ = np.zeros((0, rows.shape[1])), 1.0
-
-    def _learn_span(self, rows: NDArray[np.float64], shrinkage: float) -> None:
-        """Learn from few rows, or few different ones, without their covariance: outside of them it is constant."""
-        _, lengths, directions = np.linalg.svd(rows, full_matrices=False)
-        inside = lengths > lengths.max() * max(rows.shape) * np.finfo(float).eps
-        self.outside_variance_ = shrinkage * float(np.square(rows).mean()) or 1.0
-        variances = (1 - shrinkage) * np.square(lengths[inside]) / len(rows) + shrinkage * np.square(rows).mean()
-        self.basis_ = np.ascontiguousarray(directions[inside])
-        self.whitening_ = np.ascontiguousarray((self.basis_ / np.sqrt(variances)[:, None]).T)
-
     def _score_rows(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        rows = self._standardised(X)
-        if self.whitening_.size and not len(self.basis_):
-            edges = np.linspace(0, rows.shape[1], BLOCKS + 1).astype(int)
-            parts = [rows[:, :end] @ self.whitening_[:end, start:end] for start, end in pairwise(edges)]
-            return _lengths(parts)
-        inside = rows @ self.whitening_
-        outside = (rows - rows @ self.basis_.T @ self.basis_) / np.sqrt(self.outside_variance_)
-        return _lengths([inside, outside])
-
-    def _standardised(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.ascontiguousarray((X - self.mean_) / self.scale_)
+        row, squared = (X[0] - self.mean_) / self.scale_, 0.0
+        if len(self.basis_):
+            inside = self.basis_ @ row
+            squared = np.square(row - inside @ self.basis_).sum() / self.rest_variance_
+            row = inside
+        whitened = dtrsv(self.factor_.T, row, trans=1)  # BLAS wants columns: the transpose of the factor, transposed
+        return np.sqrt([squared + np.square(whitened).sum()])
 
 
-def _lengths(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Length of each row of matrices that stand side by side."""
-    lengths: NDArray[np.float64] = np.linalg.norm(np.concatenate(parts, axis=1), axis=1)
-    return lengths
+def shrinkage(rows: NDArray[np.float64], covariance: NDArray[np.float64], n_features: int) -> float:
+    """Ledoit and Wolf's s, at least `LEAST_SHRINKAGE`: how far a covariance is taken towards a sphere.
+
+    It is the covariance's expected squared error over its squared distance from the sphere of the same mean variance,
+    both in the Frobenius norm, and at most 1.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, k), centred, in any orthonormal basis whose span has them
+    covariance : ndarray of shape (k, k)
+        The rows', without shrinkage.
+    n_features : int, at least k
+        Dimensions of the space.
+    """
+    squared_norm = np.square(covariance).sum()
+    error = (np.square(np.square(rows).sum(axis=1)).mean() - squared_norm) / len(rows)
+    distance = squared_norm - np.trace(covariance) ** 2 / n_features
+    return float(np.clip(error / distance, LEAST_SHRINKAGE, 1)) if distance > 0 else 1.0

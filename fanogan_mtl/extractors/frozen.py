@@ -22,10 +22,9 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
-from fanogan_mtl.extractors.architectures import LITE0, Architecture, architecture
 from fanogan_mtl.extractors.base import POSITIVE, Extractor, InputSpec, Sample
+from fanogan_mtl.extractors.imagenet import LITE0, Architecture, architecture, imagenet_weights
 from fanogan_mtl.extractors.modules import Network
-from fanogan_mtl.extractors.weights import imagenet_weights
 
 
 class FrozenNetwork(Extractor):

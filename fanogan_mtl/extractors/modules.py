@@ -1,12 +1,16 @@
-"""What every extractor's network is made of: normalisation, backbone, head, pooling, projection."""
+"""What every extractor's network is made of: normalisation, backbone, head, pooling, projection; and what it is for."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 Pixels = NDArray[np.uint8]
 
@@ -104,6 +108,29 @@ class Projection(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Project features (n, d) to (n, n_components)."""
         return (features - self.mean) @ self.components.T
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a training minimises, and what its best epoch is chosen by.
+
+    Attributes
+    ----------
+    evaluate : callable
+        Network, images, labels -> loss (scalar), value of each image (n,).
+    name : str
+        What the values' mean is called in the history.
+    mode : {"max", "min"}
+        Whether the best mean is the highest or the lowest.
+    views : callable, optional
+        Images, random generator -> what `evaluate` takes in the place of a batch's images. Whatever it draws comes from
+        the generator, which is another for each batch of each epoch; for validation it is the same in every epoch.
+    """
+
+    evaluate: Callable[[Network, Tensor, Tensor], tuple[Tensor, Tensor]]
+    name: str
+    mode: Literal["max", "min"]
+    views: Callable[[Tensor, Generator], Tensor] | None = None
 
 
 class Features(nn.Module):

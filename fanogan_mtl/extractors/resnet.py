@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torchvision.models import ResNet, resnet18, resnet50
 
 from fanogan_mtl.extractors.base import Extractor, Sample
+from fanogan_mtl.extractors.imagenet import imagenet_weights
 from fanogan_mtl.extractors.modules import Network
 from fanogan_mtl.extractors.networks import NetworkExtractor
-from fanogan_mtl.extractors.weights import imagenet_weights
 
 
 class ResNet18(NetworkExtractor):

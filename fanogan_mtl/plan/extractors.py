@@ -194,7 +194,7 @@ class Pretrainings:
 
 def _check_weights(pretraining: Pretraining, data_dir: Path) -> None:
     """Check that the weights fit the extractor, unless it is trained already and needs none."""
-    from fanogan_mtl.extractors.weights import imagenet_weights
+    from fanogan_mtl.extractors.imagenet import imagenet_weights
 
     weights_of = extractor_kind(pretraining.extractor).weights_of
     if weights_of is not None and not in_use(extractor_folder(data_dir, pretraining.key)):

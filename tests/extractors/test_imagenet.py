@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors import training
-from fanogan_mtl.extractors.weights import imagenet_weights
+from fanogan_mtl.extractors.imagenet import imagenet_weights
 
 State = dict[str, torch.Tensor]
 
