@@ -25,7 +25,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from fanogan_mtl.extractors.base import InputSpec, Network
-from fanogan_mtl.extractors.networks import NetworkExtractor, Objective
+from fanogan_mtl.extractors.networks import NetworkExtractor
+from fanogan_mtl.extractors.objective import Objective
 
 SMALLEST, LARGE = 16, 64  # the stem's stride is 2 up to a large image, 4 up to twice its size, and so on
 TEMPERATURE = 0.2

@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fanogan_mtl.data.joint import JointSampler
 from fanogan_mtl.extractors.base import BATCH_IMAGES, Network, Sample, to_tensor
-from fanogan_mtl.extractors.networks import Objective
+from fanogan_mtl.extractors.objective import Objective
 from fanogan_mtl.seeds import derived_seed
 
 HISTORY = "history.json"
