@@ -18,7 +18,12 @@ VALIDATION_SHARE = 5  # one part in five, as in the study
 
 
 def learnable_rows(
-    pool: Dataset, tested: Sequence[Dataset], seed: int, limit: int | None = None, held_out_class: str | None = None
+    pool: Dataset,
+    tested: Sequence[Dataset],
+    seed: int,
+    limit: int | None = None,
+    held_out_class: str | None = None,
+    takes_labels: bool = True,
 ) -> Rows:
     """Rows of the training images that an extractor may learn from.
 
@@ -34,6 +39,8 @@ def learnable_rows(
     seed, limit : as in `one_vs_rest`
     held_out_class : str, optional
         A class of which nothing is learned.
+    takes_labels : bool
+        Whether classes are learned, so that there must be two.
 
     Returns
     -------
@@ -43,14 +50,19 @@ def learnable_rows(
     Raises
     ------
     UserError
-        For a class that the pool doesn't have, and where fewer than two classes or ten images are left.
+        For a class that the pool doesn't have, and where fewer than ten images, or than two classes that are needed, are left.
     """
     kept_out = [hashes_tested(dataset, seed, limit) for dataset in tested]
-    return rows_without(pool, np.concatenate([np.zeros(0, np.uint64), *kept_out]), limit, held_out_class)
+    hashes = np.concatenate([np.zeros(0, np.uint64), *kept_out])
+    return rows_without(pool, hashes, limit, held_out_class, takes_labels)
 
 
 def rows_without(
-    pool: Dataset, kept_out: NDArray[np.uint64], limit: int | None = None, held_out_class: str | None = None
+    pool: Dataset,
+    kept_out: NDArray[np.uint64],
+    limit: int | None = None,
+    held_out_class: str | None = None,
+    takes_labels: bool = True,
 ) -> Rows:
     """As `learnable_rows`, given the content hashes of all images that are left out."""
     if held_out_class is not None and held_out_class not in pool.classes:
@@ -60,8 +72,13 @@ def rows_without(
     if held_out_class is not None:
         rows = rows[pool.train.labels[rows] != pool.classes.index(held_out_class)]
     rows = rows[~np.isin(pool.train.hashes[rows], kept_out)]
-    if len(rows) < 10 or len(np.unique(pool.train.labels[rows])) < 2:
-        raise UserError(f"'{pool.name}' leaves {len(rows)} images to learn features from; take more data or classes")
+    n_classes = len(np.unique(pool.train.labels[rows]))
+    if len(rows) < 10 or n_classes < 1 + takes_labels:
+        of = f"{n_classes} class{'es' * (n_classes != 1)}"
+        without = ", or an extractor that takes no labels" if len(rows) >= 10 else ""
+        raise UserError(
+            f"'{pool.name}' leaves {len(rows)} images of {of} to learn features from; take more data or classes{without}"
+        )
     return rows
 
 

@@ -19,7 +19,7 @@ from fanogan_mtl.data.joint import hashes_tested, rows_digest, rows_without
 from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.persistence import DESCRIPTION, read_description
-from fanogan_mtl.extractors.registry import default_parameters, extractor_kind, make_extractor
+from fanogan_mtl.extractors.registry import default_parameters, extractor_class, extractor_kind, make_extractor
 from fanogan_mtl.plan import words as read
 from fanogan_mtl.sweep.parameters import pretraining_parameters
 from fanogan_mtl.sweep.pretraining import (
@@ -159,7 +159,7 @@ class Pretrainings:
         self.tested = tuple(sets[name] for name in sorted(sets))
         self.limit, self.data_dir = limit, data_dir
         self._kept_out: dict[int, NDArray[np.uint64]] = {}
-        self._digests: dict[tuple[str, int, str | None], str] = {}
+        self._digests: dict[tuple[str, int, str | None, bool], str] = {}
         self._checked: set[str] = set()
 
     def make(
@@ -172,22 +172,23 @@ class Pretrainings:
         UserError
             For ImageNet weights that aren't there, and a pool with too little to learn from.
         """
-        digest = self._digest(pool, seed, held_out_class)
+        takes_labels = extractor_class(choice.name).uses_labels
+        digest = self._digest(pool, seed, held_out_class, takes_labels)
         made = Pretraining(choice.name, choice.parameters, pool, self.tested, digest, seed, self.limit, held_out_class)
         if choice.parameters not in self._checked:
             _check_weights(made, self.data_dir)
             self._checked.add(choice.parameters)
         return made
 
-    def _digest(self, pool: DatasetSpec, seed: int, held_out_class: str | None) -> str:
-        key = (pool.name, seed, held_out_class)
+    def _digest(self, pool: DatasetSpec, seed: int, held_out_class: str | None, takes_labels: bool) -> str:
+        key = (pool.name, seed, held_out_class, takes_labels)
         if key not in self._digests:
             if seed not in self._kept_out:
                 tested = [load_dataset(spec, self.data_dir) for spec in self.tested]
                 hashes = [hashes_tested(dataset, seed, self.limit) for dataset in tested]
                 self._kept_out[seed] = np.unique(np.concatenate(hashes))
             loaded = load_dataset(pool, self.data_dir)
-            rows = rows_without(loaded, self._kept_out[seed], self.limit, held_out_class)
+            rows = rows_without(loaded, self._kept_out[seed], self.limit, held_out_class, takes_labels)
             self._digests[key] = rows_digest(loaded, rows)
         return self._digests[key]
 

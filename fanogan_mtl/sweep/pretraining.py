@@ -111,15 +111,16 @@ def run_pretraining(pretraining: Pretraining, data_dir: Path, device: str = "aut
     claim(checkpoints, data_dir)  # what a training that was cut short left
 
     def fill(folder: Path) -> None:
-        pool = load_dataset(pretraining.pool, data_dir)
-        tested = [load_dataset(spec, data_dir) for spec in pretraining.tested]
-        rows = learnable_rows(pool, tested, pretraining.seed, pretraining.limit, pretraining.held_out_class)
-        if rows_digest(pool, rows) != pretraining.rows_digest:
-            raise RuntimeError(f"data set {pool.name!r} changed since the plan was made: start the same command again")
-        np.save(folder / "learned_from.npy", np.unique(pool.train.hashes[rows]))
         extractor = make_extractor(
             pretraining.extractor, **json.loads(pretraining.parameters), random_state=pretraining.seed, device=device
         )
+        pool = load_dataset(pretraining.pool, data_dir)
+        tested = [load_dataset(spec, data_dir) for spec in pretraining.tested]
+        limit, held_out, labels = pretraining.limit, pretraining.held_out_class, extractor.uses_labels
+        rows = learnable_rows(pool, tested, pretraining.seed, limit, held_out, labels)
+        if rows_digest(pool, rows) != pretraining.rows_digest:
+            raise RuntimeError(f"data set {pool.name!r} changed since the plan was made: start the same command again")
+        np.save(folder / "learned_from.npy", np.unique(pool.train.hashes[rows]))
         if extractor.input_spec.original or extractor.input_spec.colour == "own":
             rows = rows[:: max(1, len(rows) // MOST_ORIGINALS)]
         images = images_of(pretraining.pool, pool, rows, extractor.input_spec, data_dir)
