@@ -50,7 +50,8 @@ def learnable_rows(
     Raises
     ------
     UserError
-        For a class that the pool doesn't have, and where fewer than ten images, or than two classes that are needed, are left.
+        For a class that the pool doesn't have, and where fewer than ten images are left, or fewer than two classes for
+        an extractor that takes labels.
     """
     kept_out = [hashes_tested(dataset, seed, limit) for dataset in tested]
     hashes = np.concatenate([np.zeros(0, np.uint64), *kept_out])
@@ -74,10 +75,9 @@ def rows_without(
     rows = rows[~np.isin(pool.train.hashes[rows], kept_out)]
     n_classes = len(np.unique(pool.train.labels[rows]))
     if len(rows) < 10 or n_classes < 1 + takes_labels:
-        of = f"{n_classes} class{'es' * (n_classes != 1)}"
-        without = ", or an extractor that takes no labels" if len(rows) >= 10 else ""
         raise UserError(
-            f"'{pool.name}' leaves {len(rows)} images of {of} to learn features from; take more data or classes{without}"
+            f"'{pool.name}' leaves {len(rows)} images to learn features from, of {n_classes} class"
+            f"{'es' * (n_classes != 1)}; take more data or classes" + ", or an extractor without labels" * takes_labels
         )
     return rows
 

@@ -271,6 +271,12 @@ class TestLearnableRows:
             with pytest.raises(UserError, match=rf"^'toy' leaves {left} images to learn features from"):
                 learnable_rows(dataset, [dataset], 0, limit, held_out)
 
+    def test_one_class_is_enough_without_labels(self) -> None:
+        two = balanced_dataset(50, 20, n_classes=2)
+        assert len(learnable_rows(two, [two], 0, None, "1", takes_labels=False)) == 45
+        with pytest.raises(UserError, match="leaves 3 images"):
+            learnable_rows(two, [two], 0, 4, "1", takes_labels=False)
+
 
 def test_digest_tells_content_class_domain_and_names_apart() -> None:
     dataset = balanced_dataset(50, 20, n_domains=2)
