@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -43,6 +43,25 @@ class Preparation:
     depth: int | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class EnlargedPreparation(Preparation):
+    """As a data set prepares its images, in all but size; small ones are prepared at the data set's size, then enlarged.
+
+    So digits are what pixels' detectors see of them, and large images lose nothing on the way.
+
+    Attributes
+    ----------
+    own : Preparation
+        The data set's.
+    """
+
+    own: Preparation
+
+    def is_small(self, height: int, width: int) -> bool:
+        """Whether what is kept of an image is at most twice as large as the data set prepares it."""
+        return max(height, width) * self.crop <= 2 * self.own.image_size
+
+
 class Wanted(Protocol):
     """What an extractor says of its input; see `fanogan_mtl.extractors.base.InputSpec`."""
 
@@ -62,7 +81,9 @@ def extractor_preparation(preparation: Preparation, wanted: Wanted) -> Preparati
     """
     base = Preparation(depth=preparation.depth) if wanted.original else preparation
     if wanted.colour == "own":
-        return replace(base, image_size=wanted.image_size, colour="grey_rgb" if base.colour == "grey" else "rgb")
+        own = {each.name: getattr(base, each.name) for each in fields(Preparation)}
+        colour = "grey_rgb" if base.colour == "grey" else "rgb"
+        return EnlargedPreparation(**{**own, "image_size": wanted.image_size, "colour": colour}, own=base)
     return replace(base, image_size=wanted.image_size, colour=wanted.colour)
 
 
@@ -79,6 +100,9 @@ def prepare(images: Pixels, preparation: Preparation) -> NDArray[np.uint8]:
     array of shape (n, image_size, image_size), and a last axis of 3 unless `colour` is `grey`, uint8
         The input itself where there is nothing to do.
     """
+    if isinstance(preparation, EnlargedPreparation) and preparation.is_small(*images.shape[1:3]):
+        images = prepare(images, preparation.own)
+        preparation = Preparation(preparation.image_size, preparation.colour)
     size = preparation.image_size
     if preparation.colour == "grey_rgb":
         return np.repeat(prepare(images, replace(preparation, colour="grey"))[..., None], 3, axis=3)

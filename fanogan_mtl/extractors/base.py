@@ -36,8 +36,8 @@ class InputSpec:
     image_size : int
         Height and width in pixels.
     colour : {"grey", "rgb", "own"}
-        Arrays are (n, image_size, image_size), or with a last axis of 3. With `own` the channels are equal where the
-        data set's own preparation is grey.
+        Arrays are (n, image_size, image_size), or with a last axis of 3. With `own` they are the data set's, in three
+        equal channels where it is grey, and small images are enlarged; see `EnlargedPreparation`.
     original : bool
         Resized from the original images; otherwise from the data set's own preparation (crop, contrast, sharpness).
     """

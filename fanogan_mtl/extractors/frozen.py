@@ -39,8 +39,8 @@ class FrozenNetwork(Extractor):
     grid : int
         Each map is averaged over grid × grid squares, whose positions are kept; 1 averages whole maps.
     input_size : int
-        Height and width in pixels. The images are prepared as the data set says in all but size; a grey one has three
-        equal channels.
+        Height and width in pixels. The images are prepared as the data set says in all but size, small ones enlarged
+        (see `EnlargedPreparation`); a grey one has three equal channels.
     weights : str, optional
         File with a state dict of that network; None takes the package's or torchvision's own download.
     n_components : int, optional

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from fanogan_mtl.data import transforms
-from fanogan_mtl.data.transforms import Preparation, prepare
+from fanogan_mtl.data.transforms import EnlargedPreparation, Preparation, prepare
 
 HOUSE = Preparation(crop=29 / 32, contrast=1.5, sharpness=2.0)
 
@@ -97,3 +97,14 @@ def test_grey_in_three_channels_is_grey_three_times() -> None:
     assert prepared.shape == (4, 12, 12, 3)
     for channel in range(3):
         np.testing.assert_array_equal(prepared[..., channel], prepare(images, replace(preparation, colour="grey")))
+
+
+@pytest.mark.parametrize("size", [20, 70])
+def test_small_images_are_enlarged_from_the_data_sets_own_and_large_ones_made_from_the_original(size: int) -> None:
+    images = pictures(4, size)
+    own = Preparation(28, crop=0.9, contrast=1.5, sharpness=2.0)
+    enlarged = EnlargedPreparation(48, "grey_rgb", crop=0.9, contrast=1.5, sharpness=2.0, own=own)
+    at_once = prepare(images, replace(own, image_size=48, colour="grey_rgb"))
+    by_way_of_28 = prepare(prepare(images, own), Preparation(48, "grey_rgb"))
+    assert (at_once != by_way_of_28).any()
+    np.testing.assert_array_equal(prepare(images, enlarged), by_way_of_28 if size == 20 else at_once)

@@ -16,7 +16,7 @@ from fanogan_mtl.data.files import prepare_images
 from fanogan_mtl.data.joint import learnable_rows, rows_digest
 from fanogan_mtl.data.prepared import load_raw, preparation_of
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets, parse_source
-from fanogan_mtl.data.transforms import Preparation, extractor_preparation
+from fanogan_mtl.data.transforms import EnlargedPreparation, Preparation, extractor_preparation
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.base import InputSpec
 from fanogan_mtl.extractors.persistence import load_extractor
@@ -62,9 +62,11 @@ def test_size_and_colour_are_the_extractors_and_the_rest_the_data_sets() -> None
     house = Preparation(64, "rgb", crop=0.9, contrast=1.5, sharpness=2.0)
     assert extractor_preparation(house, InputSpec()) == replace(house, image_size=28, colour="grey")
     assert extractor_preparation(house, InputSpec(224, "rgb", original=True)) == Preparation(224, "rgb")
-    assert extractor_preparation(house, InputSpec(224, "own")) == replace(house, image_size=224)
+    settings = {"crop": 0.9, "contrast": 1.5, "sharpness": 2.0}
+    own = EnlargedPreparation(224, "rgb", **settings, own=house)
+    assert extractor_preparation(house, InputSpec(224, "own")) == own
     grey = replace(house, colour="grey")
-    assert extractor_preparation(grey, InputSpec(224, "own")) == replace(grey, image_size=224, colour="grey_rgb")
+    assert extractor_preparation(grey, InputSpec(224, "own")) == replace(own, colour="grey_rgb", own=grey)
 
 
 def test_images_are_the_data_sets_own_where_they_fit_and_made_of_the_raw_ones_elsewhere(

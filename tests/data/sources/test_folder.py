@@ -22,7 +22,7 @@ from fanogan_mtl.data.sources import folder
 from fanogan_mtl.data.sources.folder import list_folder, load
 from fanogan_mtl.data.specs import parse_datasets, parse_source
 from fanogan_mtl.data.splits import one_vs_rest
-from fanogan_mtl.data.transforms import Preparation, prepare
+from fanogan_mtl.data.transforms import EnlargedPreparation, Preparation, prepare
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.base import InputSpec
 
@@ -235,7 +235,10 @@ def test_sheets_have_thumbnails_of_mixed_sizes(parts: Path, tmp_path: Path):
         (InputSpec(), Preparation(contrast=2)),
         (InputSpec(33, "rgb", original=True), Preparation(33, "rgb")),
         (InputSpec(20, "rgb"), Preparation(20, "rgb", contrast=2)),
-        (InputSpec(20, "own"), Preparation(20, "grey_rgb", contrast=2)),
+        (
+            InputSpec(20, "own"),
+            EnlargedPreparation(20, "grey_rgb", contrast=2, own=Preparation(12, contrast=2)),
+        ),
     ],
 )
 def test_extractors_get_their_own_size_of_the_rows_asked_for(
