@@ -45,7 +45,7 @@ class Preparation:
 
 @dataclass(frozen=True, kw_only=True)
 class EnlargedPreparation(Preparation):
-    """As a data set prepares its images, in all but size; small ones are prepared at the data set's size, then enlarged.
+    """As a data set prepares its images, in all but size; small ones are prepared at its size and then enlarged.
 
     So digits are what pixels' detectors see of them, and large images lose nothing on the way.
 
