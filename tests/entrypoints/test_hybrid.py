@@ -56,7 +56,7 @@ def test_extractors_are_trained_once_and_every_cell_names_its_own(ran: Ran) -> N
     for cell in runs.cells:
         extractor = extractors[cell.data.tags["extractor_key"]]
         assert cell.data.params["extractor"] == extractor.data.params["extractor"]
-        assert cell.data.params["protocol"] == "paper"
+        assert cell.data.params["protocol"] == {"lenet5": "paper", "pca": "label-free"}[cell.data.params["extractor"]]
     for comparison in runs.comparisons:
         assert "had seen" in comparison.data.tags["mlflow.note.content"]
         assert comparison.data.params["extractor_n_components"] in {"None", "150"}
@@ -222,7 +222,7 @@ def other_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"extractors": "resnet19"}, "unknown extractor 'resnet19'; one of: autoencoder, contrastive, lenet5"),
+        ({"extractors": "resnet19"}, "unknown extractor 'resnet19'; one of: autoencoder, contrastive, efficient"),
         ({"extractors": "lenet5,lenet5"}, "one is there twice"),
         ({"extractors": "runs:/0123/lenet5"}, "can't be fetched"),
         ({"extractor_params": '{"lenet5": {"depth": 3}}'}, "unknown parameter 'depth' of extractor lenet5"),
