@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.data.joint import JointSampler, stratified_split
 from fanogan_mtl.extractors.feature_graph import FeatureGraph, export_graph
-from fanogan_mtl.extractors.modules import Features, Network, Pixels, Projection, to_tensor
+from fanogan_mtl.extractors.modules import Network, Pixels, Projection, to_tensor
 from fanogan_mtl.seeds import derived_seed
 
 BATCH_IMAGES = 64  # networks round differently in batches of other sizes, so every batch has this many images
@@ -176,7 +176,7 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             projection.learn(features)
             self.network_.projection = projection.to(self._device())
         if self.runs_as_graph and self._device().type == "cpu":
-            self.graph_ = export_graph(Features(self.network_), self.input_spec.shape)
+            self.graph_ = export_graph(self.network_, self.input_spec.shape)
         self.n_features_out_ = self._in_batches(images[:1]).shape[1]
         return self
 

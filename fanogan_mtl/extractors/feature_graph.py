@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fanogan_mtl.extractors.modules import Network
+
 BATCH_IMAGES = 8  # at once: more of them no longer lie in a processor's cache
 
 
@@ -45,20 +47,20 @@ class FeatureGraph:
         return FeatureGraph, (self.content,)
 
 
-def export_graph(features: nn.Module, shape: tuple[int, ...]) -> FeatureGraph:
+def export_graph(network: Network, shape: tuple[int, ...]) -> FeatureGraph:
     """Make the graph of a network that is in evaluation mode and on the processor.
 
     Parameters
     ----------
-    features : module
-        Maps images (n, channels, height, width), uint8, to features (n, d).
+    network : Network
+        Whose `features` the graph makes.
     shape : tuple of int
         Shape of one image, (height, width[, 3]).
     """
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _OfArrays(features).eval(),
+            _FeaturesOfArrays(network).eval(),
             (torch.zeros(2, *shape, dtype=torch.uint8),),
             input_names=["images"],
             output_names=["features"],
@@ -69,13 +71,12 @@ def export_graph(features: nn.Module, shape: tuple[int, ...]) -> FeatureGraph:
     return FeatureGraph(program.model_proto.SerializeToString())
 
 
-class _OfArrays(nn.Module):
-    """The same network, of images as arrays hold them."""
+class _FeaturesOfArrays(nn.Module):
+    """A network's features, of images as arrays hold them."""
 
-    def __init__(self, features: nn.Module) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
-        self.features = features
+        self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        made: Tensor = self.features(images.permute(0, 3, 1, 2) if images.ndim == 4 else images.unsqueeze(1))
-        return made
+        return self.network.features(images.permute(0, 3, 1, 2) if images.ndim == 4 else images.unsqueeze(1))

@@ -133,18 +133,6 @@ class Objective:
     views: Callable[[Tensor, Generator], Tensor] | None = None
 
 
-class Features(nn.Module):
-    """A network's features as a module's output."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Features (n, d) of uint8 images (n, channels, h, w)."""
-        return self.network.features(images)
-
-
 def to_tensor(images: Pixels) -> Tensor:
     """Turn images (n, h, w[, channels]) into a tensor (n, channels, h, w), uint8."""
     tensor = torch.from_numpy(np.array(images))
