@@ -75,10 +75,11 @@ def rows_without(
     rows = rows[~np.isin(pool.train.hashes[rows], kept_out)]
     n_classes = len(np.unique(pool.train.labels[rows]))
     if len(rows) < 10 or n_classes < 1 + takes_labels:
-        raise UserError(
-            f"'{pool.name}' leaves {len(rows)} images to learn features from, of {n_classes} class"
-            f"{'es' * (n_classes != 1)}; take more data or classes" + ", or an extractor without labels" * takes_labels
-        )
+        of = f"{n_classes} class{'es' * (n_classes != 1)}"
+        advice = "take more data or classes"
+        if len(rows) >= 10:
+            advice += ", or an extractor that takes no labels"
+        raise UserError(f"'{pool.name}' leaves {len(rows)} images to learn features from, of {of}; {advice}")
     return rows
 
 

@@ -121,6 +121,8 @@ class Contrastive(NetworkExtractor):
         The most that a view is turned, in degrees.
     flips : bool
         Whether half of the views are mirrored, left to right.
+    epochs, batch_size, learning_rate, weight_decay, patience, n_components, random_state, device
+        As `NetworkExtractor`'s.
     """
 
     own_epochs: ClassVar[int] = 20
