@@ -23,6 +23,7 @@ def learnable_rows(
     seed: int,
     limit: int | None = None,
     held_out_class: str | None = None,
+    only_class: str | None = None,
     takes_labels: bool = True,
 ) -> Rows:
     """Rows of the training images that an extractor may learn from.
@@ -39,6 +40,8 @@ def learnable_rows(
     seed, limit : as in `one_vs_rest`
     held_out_class : str, optional
         A class of which nothing is learned.
+    only_class : str, optional
+        The only class that is learned from.
     takes_labels : bool
         Whether classes are learned, so that there must be two.
 
@@ -55,7 +58,7 @@ def learnable_rows(
     """
     kept_out = [hashes_tested(dataset, seed, limit) for dataset in tested]
     hashes = np.concatenate([np.zeros(0, np.uint64), *kept_out])
-    return rows_without(pool, hashes, limit, held_out_class, takes_labels)
+    return rows_without(pool, hashes, limit, held_out_class, only_class, takes_labels)
 
 
 def rows_without(
@@ -63,15 +66,19 @@ def rows_without(
     kept_out: NDArray[np.uint64],
     limit: int | None = None,
     held_out_class: str | None = None,
+    only_class: str | None = None,
     takes_labels: bool = True,
 ) -> Rows:
     """As `learnable_rows`, given the content hashes of all images that are left out."""
-    if held_out_class is not None and held_out_class not in pool.classes:
-        raise UserError(f"data set '{pool.name}' has no class '{held_out_class}'; one of: {', '.join(pool.classes)}")
+    for name in (held_out_class, only_class):
+        if name is not None and name not in pool.classes:
+            raise UserError(f"data set '{pool.name}' has no class '{name}'; one of: {', '.join(pool.classes)}")
     rows = limited_rows(pool, limit)
     rows = rows[rows < len(pool.train.labels)]
     if held_out_class is not None:
         rows = rows[pool.train.labels[rows] != pool.classes.index(held_out_class)]
+    if only_class is not None:
+        rows = rows[pool.train.labels[rows] == pool.classes.index(only_class)]
     rows = rows[~np.isin(pool.train.hashes[rows], kept_out)]
     n_classes = len(np.unique(pool.train.labels[rows]))
     if len(rows) < 10 or n_classes < 1 + takes_labels:

@@ -127,6 +127,11 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Train `network_`."""
 
     @property
+    def learns(self) -> bool:
+        """Whether images decide anything in it; otherwise it is the same for all data, classes and seeds."""
+        return True
+
+    @property
     def common_scale(self) -> bool:
         """Whether the features keep their scale to each other, as principal components do; see `Hybrid`."""
         return self.n_components is not None

@@ -86,6 +86,11 @@ class FrozenNetwork(Extractor):
         """The images that it takes."""
         return InputSpec(self.input_size, "own")
 
+    @property
+    def learns(self) -> bool:
+        """Only principal components."""
+        return self.n_components is not None
+
     def check_parameters(self) -> None:
         """Raise `ValueError` that names the first parameter that is out of range or doesn't fit the network."""
         super().check_parameters()

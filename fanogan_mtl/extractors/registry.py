@@ -37,7 +37,7 @@ class ExtractorKind:
 
 REGISTRY: dict[str, ExtractorKind] = {
     "autoencoder": ExtractorKind(
-        "autoencoder:Autoencoder",
+        "reconstruction:Autoencoder",
         "two strided convolutions and a dense layer, trained with a decoder; 420,544 weights, 128 features",
         sees="training images, without their labels,",
     ),
@@ -52,6 +52,13 @@ REGISTRY: dict[str, ExtractorKind] = {
         "EfficientNet-Lite0 with ImageNet's weights, which come with the installation; the output of its block 10 on a "
         "3×3 grid, of images at 112×112; 0.7 million weights, 1008 features",
         sees="ImageNet, and at most the principal components of training images",
+        weights_of="efficientnet_lite0",
+    ),
+    "efficientnet_lite0_finetuned": ExtractorKind(
+        "finetuned:EfficientNetLite0FineTuned",
+        "the whole EfficientNet-Lite0 that starts from ImageNet's weights, which come with the installation, the first "
+        "convolution summed over RGB; 3.4 million weights, 1280 features",
+        sees="ImageNet, then training images and class labels",
         weights_of="efficientnet_lite0",
     ),
     "frozen": ExtractorKind(
@@ -71,7 +78,7 @@ REGISTRY: dict[str, ExtractorKind] = {
         "features",
     ),
     "pca": ExtractorKind(
-        "principal_components:PrincipalComponents",
+        "reconstruction:PrincipalComponents",
         "principal components of the pixels, not whitened; 150 features",
         sees="training images, without their labels,",
     ),
@@ -87,7 +94,7 @@ REGISTRY: dict[str, ExtractorKind] = {
         weights_of="resnet18",
     ),
     "resnet18_imagenet": ExtractorKind(
-        "resnet:ResNet18ImageNet",
+        "finetuned:ResNet18ImageNet",
         "`resnet18` that starts from ImageNet's weights, the first convolution summed over RGB; 11.2 million weights, "
         "512 features",
         sees="ImageNet, then training images and class labels",

@@ -2,26 +2,24 @@
 
 The stem takes one channel: a 7x7 convolution of stride 2, norm, ReLU and max pool (the study's block 0) bring 28x28 to
 7x7. The four stages end at 1x1, where torchvision's average pool changes nothing; it keeps other image sizes at the
-same number of features.
+same number of features. `finetuned` has ResNet18 from ImageNet's weights.
 
 | extractor | weights | trained on | features |
 |---|---|---|---|
 | `ResNet18`, `ResNet50` | random | labels of the joint set | 512, 2048 |
 | `ResNet18Untrained` | random | nothing: the study's control | 512 |
-| `ResNet18ImageNet` | ImageNet's, first convolution summed over RGB | labels of the joint set | 512 |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torchvision.models import ResNet, resnet18, resnet50
 
 from fanogan_mtl.extractors.base import Extractor, Sample
-from fanogan_mtl.extractors.imagenet import imagenet_weights
 from fanogan_mtl.extractors.modules import Network
 from fanogan_mtl.extractors.networks import NetworkExtractor
 
@@ -33,7 +31,7 @@ class ResNet18(NetworkExtractor):
     own_batch_size: ClassVar[int] = 32
 
     def _build(self, n_classes: int) -> Network:
-        return _network(resnet18, n_classes)
+        return grey_network(resnet18, n_classes)
 
 
 class ResNet50(NetworkExtractor):
@@ -42,45 +40,7 @@ class ResNet50(NetworkExtractor):
     own_epochs: ClassVar[int] = 8
 
     def _build(self, n_classes: int) -> Network:
-        return _network(resnet50, n_classes)
-
-
-class ResNet18ImageNet(NetworkExtractor):
-    """ResNet18 that starts from ImageNet's weights: grey images to 512 features.
-
-    Parameters
-    ----------
-    weights : str, optional
-        File with a state dict of torchvision's `resnet18`; None takes torchvision's own download.
-    """
-
-    own_epochs: ClassVar[int] = 5
-    own_batch_size: ClassVar[int] = 32
-    _constraints: ClassVar[dict[str, list[Any]]] = {**NetworkExtractor._constraints, "weights": [str, None]}
-
-    def __init__(
-        self,
-        weights: str | None = None,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.0,
-        patience: int = 5,
-        n_components: int | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-    ) -> None:
-        super().__init__(epochs, batch_size, learning_rate, weight_decay, patience, n_components, random_state, device)
-        self.weights = weights
-
-    def _build(self, n_classes: int) -> Network:
-        return _network(resnet18, n_classes)
-
-    def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
-        state = imagenet_weights("resnet18", self.weights)
-        state["conv1.weight"] = state["conv1.weight"].sum(dim=1, keepdim=True)
-        self.network_.backbone.load_state_dict({key: value for key, value in state.items() if key[:3] != "fc."})
-        super()._learn(sample, checkpoints)
+        return grey_network(resnet50, n_classes)
 
 
 class ResNet18Untrained(Extractor):
@@ -102,13 +62,13 @@ class ResNet18Untrained(Extractor):
         self.device = device
 
     def _build(self, n_classes: int) -> Network:
-        return _network(resnet18, 1)
+        return grey_network(resnet18, 1)
 
     def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
         self.network_.normalisation.learn(sample.images[sample.training])
 
 
-def _network(make: Callable[..., ResNet], n_classes: int) -> Network:
+def grey_network(make: Callable[..., ResNet], n_classes: int) -> Network:
     """One of torchvision's networks with a stem for one channel."""
     network = make(num_classes=n_classes)
     network.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)

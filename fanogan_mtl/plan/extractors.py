@@ -159,11 +159,16 @@ class Pretrainings:
         self.tested = tuple(sets[name] for name in sorted(sets))
         self.limit, self.data_dir = limit, data_dir
         self._kept_out: dict[int, NDArray[np.uint64]] = {}
-        self._digests: dict[tuple[str, int, str | None, bool], str] = {}
+        self._digests: dict[tuple[object, ...], str] = {}
         self._checked: set[str] = set()
 
     def make(
-        self, choice: ExtractorChoice, pool: DatasetSpec, seed: int, held_out_class: str | None = None
+        self,
+        choice: ExtractorChoice,
+        pool: DatasetSpec,
+        seed: int,
+        held_out_class: str | None = None,
+        only_class: str | None = None,
     ) -> Pretraining:
         """Plan one extractor's training on a pool of domains.
 
@@ -173,22 +178,25 @@ class Pretrainings:
             For ImageNet weights that aren't there, and a pool with too little to learn from.
         """
         takes_labels = extractor_class(choice.name).uses_labels
-        digest = self._digest(pool, seed, held_out_class, takes_labels)
-        made = Pretraining(choice.name, choice.parameters, pool, self.tested, digest, seed, self.limit, held_out_class)
+        digest = self._digest(pool, seed, held_out_class, only_class, takes_labels)
+        chosen = (digest, seed, self.limit, held_out_class, only_class)
+        made = Pretraining(choice.name, choice.parameters, pool, self.tested, *chosen)
         if choice.parameters not in self._checked:
             _check_weights(made, self.data_dir)
             self._checked.add(choice.parameters)
         return made
 
-    def _digest(self, pool: DatasetSpec, seed: int, held_out_class: str | None, takes_labels: bool) -> str:
-        key = (pool.name, seed, held_out_class, takes_labels)
+    def _digest(
+        self, pool: DatasetSpec, seed: int, held_out_class: str | None, only_class: str | None, takes_labels: bool
+    ) -> str:
+        key = (pool.name, seed, held_out_class, only_class, takes_labels)
         if key not in self._digests:
             if seed not in self._kept_out:
                 tested = [load_dataset(spec, self.data_dir) for spec in self.tested]
                 hashes = [hashes_tested(dataset, seed, self.limit) for dataset in tested]
                 self._kept_out[seed] = np.unique(np.concatenate(hashes))
             loaded = load_dataset(pool, self.data_dir)
-            rows = rows_without(loaded, self._kept_out[seed], self.limit, held_out_class, takes_labels)
+            rows = rows_without(loaded, self._kept_out[seed], self.limit, *key[2:])
             self._digests[key] = rows_digest(loaded, rows)
         return self._digests[key]
 
@@ -221,10 +229,13 @@ def check_unseen(
 
 def sentence(description: Mapping[str, Any]) -> str:
     """Say in one sentence what an extractor had seen."""
+    if not description["n_images"]:
+        return f"The extractor {description['extractor']} had learned nothing of these images: its weights are ImageNet's."
     sees = extractor_kind(description["extractor"]).sees
     domains = ", ".join(description["domains"])
-    without = description["held_out_class"]
+    without, only = description["held_out_class"], description.get("only_class")
     held_out = f", class {without} held out" if without is not None else ""
+    held_out += f", class {only} alone" if only is not None else ""
     return (
         f"The extractor had seen {sees} of {domains}{held_out} ({description['n_images']} images); no tested image "
         "among them."

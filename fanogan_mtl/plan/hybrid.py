@@ -24,12 +24,12 @@ from fanogan_mtl.plan.extractors import (
 from fanogan_mtl.plan.options import HybridOptions
 from fanogan_mtl.plan.plan import Asked, Plan, PlannedComparison, read_options
 from fanogan_mtl.plan.words import FindStudy
-from fanogan_mtl.sweep.cell import PROTOCOLS, Cell, Comparison
+from fanogan_mtl.sweep.cell import LABEL_FREE, PROTOCOLS, Cell, Comparison
 from fanogan_mtl.sweep.parameters import comparison_parameters
 from fanogan_mtl.sweep.pretraining import Pretraining, description_of
 
 Data = tuple[DatasetSpec, Dataset, tuple[str, ...]]  # with the classes that are normal in turn
-Extractors = dict[tuple[int, str | None], str]  # seed and held-out class -> key
+Extractors = dict[tuple[int, str | None, str | None], str]  # seed, held-out class and only class -> key
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def make_hybrid_plan(options: HybridOptions, find_study: FindStudy | None = None
             layout.add(choice, protocol)
     if not layout.comparisons:
         said = "no domain of a pool is unseen; name its members, as in a,b"
-        if protocols == ["label-free"]:
-            said = f"{options.extractors} learns from labels; choose paper, or extractors that don't"
+        if set(protocols) <= set(LABEL_FREE):
+            said = f"{options.extractors} learns from labels; choose another, or extractors that don't"
         raise UserError(f"protocol {options.protocol}: {said}")
     return HybridPlan(Plan(tuple(layout.comparisons), asked.execution), layout.pretrainings)
 
@@ -77,9 +77,10 @@ def _protocols_of(choice: ExtractorChoice, protocols: Sequence[str]) -> list[str
         return list(protocols)
     if not extractor_class(choice.name).uses_labels:
         return list(dict.fromkeys("label-free" if name == "paper" else name for name in protocols))
-    if "label-free" in protocols:
-        click.echo(f"label-free leaves out {choice.name}: it learns from labels", err=True)
-    return [name for name in protocols if name != "label-free"]
+    for name in LABEL_FREE:
+        if name in protocols:
+            click.echo(f"{name} leaves out {choice.name}: it learns from labels", err=True)
+    return [name for name in protocols if name not in LABEL_FREE]
 
 
 class _Layout:
@@ -108,10 +109,14 @@ class _Layout:
             self._add_trained(choice, protocol, data, pool_of(domains))
 
     def _add_trained(self, choice: ExtractorChoice, protocol: str, data: Data, pool: DatasetSpec) -> None:
-        seeds, held_out = self.asked.seeds, list(data[1].classes) if protocol == "unseen-class" else [None]
-        canonical = [self.make.make(choice, pool, 0, name).key for name in held_out]  # one key for all seeds
+        seen: list[tuple[str | None, str | None]] = [(None, None)]  # without a class, from a class alone
+        if protocol == "unseen-class":
+            seen = [(name, None) for name in data[1].classes]
+        elif protocol == "normal-only":
+            seen = [(None, name) for name in data[2]]
+        canonical = [self.make.make(choice, pool, 0, *each).key for each in seen]  # one key for all seeds
         learned = hashlib.sha256(",".join(canonical).encode()).hexdigest()[:32]
-        made = {(seed, name): self.make.make(choice, pool, seed, name) for seed in seeds for name in held_out}
+        made = {(seed, *each): self.make.make(choice, pool, seed, *each) for seed in self.asked.seeds for each in seen}
         self.pretrainings |= {each.key: each for each in made.values()}
         extractors = {each: pretraining.key for each, pretraining in made.items()}
         domains = [source.name for source in sources_of(pool)]
@@ -127,7 +132,7 @@ class _Layout:
         description = description_of(data_dir, choice.key)
         seen = sentence(description)
         for data in self.asked.datasets:
-            extractors: Extractors = {(seed, None): choice.key for seed in self.asked.seeds}
+            extractors: Extractors = {(seed, None, None): choice.key for seed in self.asked.seeds}
             self._append(choice, "logged", data, choice.key, extractors, description["domains"], seen)
 
     def _append(
@@ -159,10 +164,10 @@ class _Layout:
                 common_scale=common_scale,
             )
             cells = tuple(
-                Cell(comparison, normal_class, seed, extractors[seed, held_out], held_out)
+                Cell(comparison, normal_class, seed, key, held_out)
                 for normal_class in classes
-                for seed, held_out in extractors
-                if held_out != normal_class
+                for (seed, held_out, only), key in extractors.items()
+                if held_out != normal_class and only in (None, normal_class)
             )
             planned = PlannedComparison(comparison, dataset, detector.setting, cells, of_extractor, seen)
             self.comparisons.append(planned)
@@ -176,5 +181,6 @@ def _sentence(choice: ExtractorChoice, pool: DatasetSpec, protocol: str) -> str:
         "label-free": "all classes, without any of their labels",
         "unseen-class": "all classes but the one that counts as anomaly",
         "unseen-domain": "all classes, but nothing of the domain that is tested",
+        "normal-only": "the normal class alone, another extractor for each",
     }[protocol]
     return f"Protocol {protocol}: the extractor {choice.name} had seen {of}: {end}; never a tested image."

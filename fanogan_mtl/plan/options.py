@@ -131,7 +131,7 @@ class HybridOptions(BenchmarkOptions, ExtractorOptions):
     protocol: str = option(
         "paper",
         "What the extractor may see: paper (all classes; label-free, if it takes no label), label-free, unseen-class, "
-        "unseen-domain, or several.",
+        "unseen-domain, normal-only, or several.",
     )
 
 

@@ -19,7 +19,7 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.persistence import load_extractor
 from fanogan_mtl.plan.options import BenchmarkOptions, HybridOptions, TuneOptions, shown_again
 from fanogan_mtl.recording.state import comparison_of, finished_cells, told_lost
-from fanogan_mtl.report.charts.extractors import Trained, learned_rows
+from fanogan_mtl.report.charts.extractors import Trained, example_rows
 from fanogan_mtl.report.evidence import Evidence, Recorded, evidence
 from fanogan_mtl.report.provenance import Origin
 from fanogan_mtl.sweep.cell import ALL_SEEN, Comparison
@@ -172,7 +172,7 @@ def trained_extractors(found: Found, data_dir: Path) -> list[Trained]:
         pool = pool_of([sources[domain] for domain in description["domains"]])
         extractor = load_extractor(extractor_folder(data_dir, key), "cpu")
         known = Trained(name, key, description, extractor, pool, load_dataset(pool, data_dir))
-        if len(learned_rows(known, data_dir)):  # none where a domain of that name has other images
+        if len(example_rows(known, data_dir)):  # none where a domain of that name has other images
             trained.append(known)
     return trained
 

@@ -28,6 +28,7 @@ PROTOCOLS_NOTE = (
     " this says how well known classes are told apart. Under label-free the extractor has learned without any label of"
     " these data sets. Under unseen-class the only anomalous class is one of which the"
     " extractor saw no image; under unseen-domain it saw no image of this data set."
+    " Under normal-only each class that is normal has an extractor of its own, which saw images of that class alone."
 )
 GROUPING = ("dataset", "detector", "extractor", "protocol")
 RECONSTRUCTED = "Some normal and some anomalous test images: what the detector cannot reproduce is abnormal to it."

@@ -33,6 +33,11 @@ EXPLAINED = (
         "all classes, in every domain but the tested one",
         "a new domain of a known task",
     ),
+    (
+        "normal-only",
+        "the class that is normal, and nothing else: an extractor for each",
+        "production: there are good parts only, and no image of anything else",
+    ),
 )
 
 
@@ -46,7 +51,7 @@ def protocol_section(evidence: Evidence) -> Section:
         of = [each for each in results if each.dataset == dataset]
         if of and len(run) > 1:
             blocks.append(Fold(f"{dataset}: protocols side by side", (_chart(of, run, dataset),)))
-    return Section("What the extractor had seen: four protocols", tuple(blocks), "protocols")
+    return Section("What the extractor had seen: five protocols", tuple(blocks), "protocols")
 
 
 def _chart(results: Sequence[Result], protocols: Sequence[str], dataset: str) -> Chart:

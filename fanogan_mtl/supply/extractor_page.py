@@ -18,7 +18,7 @@ from fanogan_mtl.report.charts.extractors import (
     batch_chart,
     component_charts,
     joint_set,
-    learned_rows,
+    example_rows,
     maps_chart,
 )
 from fanogan_mtl.sweep.pretraining import images_of
@@ -46,11 +46,12 @@ def _sections(trained: Trained, data_dir: Path) -> Iterator[Section]:
         text = "Share of the variance, and the mean squared error left, of what the components are made of."
         yield Section("Principal components", (Text(text), curves))
     pool = trained.pool
-    rows = learned_rows(trained, data_dir)
-    counts, batch = joint_set(trained, rows)
-    counted = chart(f"Images of each class of {pool.name}", partial(figures.class_counts_figure, counts))
-    yield Section("Images of each class", (Text(COUNTS), counted))
-    yield Section("A joint batch", (Text("Every batch mixes all domains."), batch_chart(trained, batch)))
+    rows = example_rows(trained, data_dir)
+    if trained.extractor.learns:
+        counts, batch = joint_set(trained, rows)
+        counted = chart(f"Images of each class of {pool.name}", partial(figures.class_counts_figure, counts))
+        yield Section("Images of each class", (Text(COUNTS), counted))
+        yield Section("A joint batch", (Text("Every batch mixes all domains."), batch_chart(trained, batch)))
     shown = rows[:: -(-len(rows) // SHOWN_PROJECTED)]
     images = images_of(trained.spec, pool, shown, trained.extractor.input_spec, data_dir)
     features, labels = trained.extractor.transform(images), pool.train.labels[shown]

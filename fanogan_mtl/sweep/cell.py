@@ -35,7 +35,8 @@ from fanogan_mtl.sweep.pretraining import learned_from, read_features
 from fanogan_mtl.sweep.result import CellResult, Examples
 
 RESULT_VERSION = 2  # raised when the same cell would give other numbers, so that old results are not taken for new ones
-PROTOCOLS = ("paper", "label-free", "unseen-class", "unseen-domain")  # what an extractor may have seen
+PROTOCOLS = ("paper", "label-free", "unseen-class", "unseen-domain", "normal-only")  # what an extractor may have seen
+LABEL_FREE = ("label-free", "normal-only")  # only for extractors that take no labels
 ALL_SEEN = ("paper", "label-free")  # the training images of every class and domain, with their labels or without
 EXAMPLES = 8  # test images kept with their reconstructions
 
@@ -61,7 +62,7 @@ class Comparison:
         What makes the features; None where the detector sees pixels.
     learned : str or None
         Digest of how and from what the extractor learned, the seed aside.
-    protocol : {"paper", "label-free", "unseen-class", "unseen-domain", "logged"} or None
+    protocol : {"paper", "label-free", "unseen-class", "unseen-domain", "normal-only", "logged"} or None
         What the extractor had seen; `logged` for an extractor out of MLflow, whose own description says it.
     common_scale : bool
         Whether all features are divided by one deviation, as principal components are; see `Hybrid`.

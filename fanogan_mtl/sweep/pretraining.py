@@ -48,7 +48,8 @@ class Pretraining:
         Of the images that are learned from; see `fanogan_mtl.data.joint.rows_digest`.
     seed : int
     limit : int or None
-    held_out_class : str or None
+    held_out_class, only_class : str or None
+        The class that nothing is learned of; the only class that is learned from.
     """
 
     extractor: str
@@ -59,6 +60,7 @@ class Pretraining:
     seed: int
     limit: int | None = None
     held_out_class: str | None = None
+    only_class: str | None = None
 
     @cached_property
     def key(self) -> str:
@@ -66,12 +68,15 @@ class Pretraining:
         parameters = dict(json.loads(self.parameters))
         if parameters.get("weights"):
             parameters["weights"] = _file_digest(Path(parameters["weights"]).expanduser())
-        fields = {"extractor": self.extractor, "parameters": parameters, "rows": self.rows_digest, "seed": self.seed}
-        return digest_of({**fields, "version": EXTRACTOR_VERSION})
+        fields = {"extractor": self.extractor, "parameters": parameters, "version": EXTRACTOR_VERSION}
+        if make_extractor(self.extractor, **parameters).learns:
+            fields |= {"rows": self.rows_digest, "seed": self.seed}
+        return digest_of(fields)
 
     def __str__(self) -> str:
         without = f" without {self.held_out_class}" if self.held_out_class is not None else ""
-        return f"{self.extractor} on {self.pool.name}{without} seed {self.seed}"
+        only = f" class {self.only_class} alone" if self.only_class is not None else ""
+        return f"{self.extractor} on {self.pool.name}{without}{only} seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -116,18 +121,20 @@ def run_pretraining(pretraining: Pretraining, data_dir: Path, device: str = "aut
         )
         pool = load_dataset(pretraining.pool, data_dir)
         tested = [load_dataset(spec, data_dir) for spec in pretraining.tested]
-        limit, held_out, labels = pretraining.limit, pretraining.held_out_class, extractor.uses_labels
-        rows = learnable_rows(pool, tested, pretraining.seed, limit, held_out, labels)
+        chosen = (pretraining.held_out_class, pretraining.only_class)
+        rows = learnable_rows(pool, tested, pretraining.seed, pretraining.limit, *chosen, extractor.uses_labels)
         if rows_digest(pool, rows) != pretraining.rows_digest:
             raise RuntimeError(f"data set {pool.name!r} changed since the plan was made: start the same command again")
-        np.save(folder / "learned_from.npy", np.unique(pool.train.hashes[rows]))
+        learned = rows if extractor.learns else rows[:0]
+        np.save(folder / "learned_from.npy", np.unique(pool.train.hashes[learned]))
         if extractor.input_spec.original or extractor.input_spec.colour == "own":
             rows = rows[:: max(1, len(rows) // MOST_ORIGINALS)]
         images = images_of(pretraining.pool, pool, rows, extractor.input_spec, data_dir)
         classes, domains = np.array(pool.classes), np.array(pool.domains)
         extractor.fit(images, classes[pool.train.labels[rows]], domains[pool.train.domains[rows]], checkpoints)
-        facts: dict[str, Any] = {"domains": list(pool.domains), "n_images": len(rows), "seed": pretraining.seed}
-        facts |= {"held_out_class": pretraining.held_out_class, "key": pretraining.key}
+        facts: dict[str, Any] = {"domains": list(pool.domains), "n_images": len(learned), "seed": pretraining.seed}
+        facts |= {"held_out_class": pretraining.held_out_class, "only_class": pretraining.only_class}
+        facts["key"] = pretraining.key
         facts["test_accuracy"] = _test_accuracy(extractor, pretraining, pool, data_dir)
         save_extractor(extractor, folder, facts)
 

@@ -71,6 +71,7 @@ def _prepared(folder: Path) -> str:
 def _extractor(folder: Path) -> str:
     facts = _facts(folder / "extractor.json")
     without = f" without class {facts['held_out_class']}" if facts.get("held_out_class") is not None else ""
+    without += f" of class {facts['only_class']}" if facts.get("only_class") is not None else ""
     learned = f"learned from {'+'.join(facts.get('domains', ['unknown']))}{without}"
     return f"{facts.get('extractor', 'damaged')} {learned}, seed {facts.get('seed', 'unknown')}, key {folder.name[:8]}"
 

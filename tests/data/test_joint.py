@@ -244,6 +244,14 @@ class TestLearnableRows:
         everything, without = learnable_rows(dataset, [dataset], 1), learnable_rows(dataset, [dataset], 1, None, "3")
         assert without.tolist() == everything[dataset.train.labels[everything] != 3].tolist()
 
+    def test_only_class_leaves_its_own_images(self) -> None:
+        dataset = balanced_dataset(50, 20)
+        everything = learnable_rows(dataset, [dataset], 1)
+        alone = learnable_rows(dataset, [dataset], 1, only_class="3", takes_labels=False)
+        assert alone.tolist() == everything[dataset.train.labels[everything] == 3].tolist()
+        with pytest.raises(UserError, match="^data set 'toy' has no class 'three'"):
+            learnable_rows(dataset, [dataset], 1, only_class="three", takes_labels=False)
+
     def test_copies_of_test_images_are_kept_out_whatever_their_class(self) -> None:
         dataset = balanced_dataset(50, 20)
         leaking = dataset.train.hashes.copy()

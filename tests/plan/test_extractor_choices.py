@@ -91,8 +91,26 @@ def test_label_free_has_the_key_that_it_had_as_paper(tmp_path: Path) -> None:
     assert planned.comparison.key != replace(planned.comparison, protocol="unseen-class").key
 
 
+def test_normal_only_has_an_extractor_for_each_normal_class_from_its_images_alone(tmp_path: Path) -> None:
+    planned = make_hybrid_plan(hybrid(tmp_path, extractors="pca,lenet5", protocol="normal-only", seeds="0,1"))
+    (comparison,) = planned.plan.comparisons
+    assert comparison.comparison.label == "pca+knn (normal-only)"
+    assert comparison.seen.endswith(": the normal class alone, another extractor for each; never a tested image.")
+    for cell in comparison.cells:
+        pretraining = planned.pretrainings[cell.extractor_key or ""]
+        assert (pretraining.only_class, pretraining.seed) == (cell.normal_class, cell.seed)
+    assert len(planned.pretrainings) == len(comparison.cells) == 2 * len(comparison.dataset.classes)
+
+
+def test_a_frozen_network_is_one_for_all_seeds_and_classes(tmp_path: Path) -> None:
+    options = {"extractors": "efficientnet_lite0", "protocol": "label-free,normal-only", "seeds": "0,1"}
+    assert len(make_hybrid_plan(hybrid(tmp_path, **options)).pretrainings) == 1
+    components = '{"efficientnet_lite0": {"n_components": 4}}'
+    assert len(make_hybrid_plan(hybrid(tmp_path, **options, extractor_params=components)).pretrainings) > 2
+
+
 def test_label_free_of_extractors_that_take_labels_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^protocol label-free: lenet5 learns from labels; choose paper"):
+    with pytest.raises(UserError, match=r"^protocol label-free: lenet5 learns from labels; choose another, or extr"):
         make_hybrid_plan(hybrid(tmp_path, extractors="lenet5", protocol="label-free"))
 
 

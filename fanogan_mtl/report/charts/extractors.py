@@ -43,7 +43,7 @@ def extractor_section(trained: Sequence[Trained], data_dir: Path) -> Section:
     """Draw how extractors learned and what they make of images."""
     blocks: list[PageBlock] = []
     if trained:
-        _, batch = joint_set(trained[0], learned_rows(trained[0], data_dir))
+        _, batch = joint_set(trained[0], example_rows(trained[0], data_dir))
         blocks.append(Fold("A joint batch, of which every extractor learns", (batch_chart(trained[0], batch),)))
     for each in trained:
         charts = (*accuracy_charts(each), *component_charts(each), _maps_of_each_class(each, data_dir))
@@ -52,8 +52,10 @@ def extractor_section(trained: Sequence[Trained], data_dir: Path) -> Section:
     return Section(title, tuple(blocks or [Text("No extractor of these runs is here.")]), "extractors")
 
 
-def learned_rows(trained: Trained, data_dir: Path) -> NDArray[np.int64]:
-    """Training rows of the pool that the extractor learned from or chose its epoch by."""
+def example_rows(trained: Trained, data_dir: Path) -> NDArray[np.int64]:
+    """Training rows of the pool that the extractor learned from or chose its epoch by; all where it learned nothing."""
+    if not trained.extractor.learns:
+        return np.arange(len(trained.pool.train.labels))
     learned = np.isin(trained.pool.train.hashes, learned_from(data_dir, trained.key))
     if trained.extractor.uses_labels:  # a copy of what was learned may lie in a class that was held out
         learned &= np.isin(np.array(trained.pool.classes)[trained.pool.train.labels], trained.extractor.classes_)
@@ -151,7 +153,7 @@ def _component_curves(projection: Projection) -> PcaCurves:
 
 
 def _maps_of_each_class(trained: Trained, data_dir: Path) -> Chart:
-    rows = learned_rows(trained, data_dir)
+    rows = example_rows(trained, data_dir)
     _, first = np.unique(trained.pool.train.labels[rows], return_index=True)
     order = np.sort(rows[first])
     names = np.array(trained.pool.classes)[trained.pool.train.labels[order]].tolist()
