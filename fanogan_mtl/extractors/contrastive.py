@@ -30,6 +30,7 @@ from fanogan_mtl.extractors.networks import NetworkExtractor
 
 SMALLEST, LARGE = 16, 64  # the stem's stride is 2 up to a large image, 4 up to twice its size, and so on
 TEMPERATURE = 0.2
+OWN_EPOCHS, OWN_BATCHES = 20, 300  # at least so many of both, unless `epochs` says otherwise
 N_COMPARED = 128  # what the projection head gives
 
 SCALE, SHEAR, SHIFT = 0.25, 0.15, 0.2  # the most that a view is scaled, sheared and shifted, in shares of the image
@@ -121,11 +122,12 @@ class Contrastive(NetworkExtractor):
         The most that a view is turned, in degrees.
     flips : bool
         Whether half of the views are mirrored, left to right.
-    epochs, batch_size, learning_rate, weight_decay, patience, n_components, random_state, device
+    epochs : int, optional
+        At most so many; None is 20, or as many as have 300 batches, which matters for few images.
+    batch_size, learning_rate, weight_decay, patience, n_components, random_state, device
         As `NetworkExtractor`'s.
     """
 
-    own_epochs: ClassVar[int] = 20
     own_batch_size: ClassVar[int] = 256
     uses_labels: ClassVar[bool] = False
     runs_as_graph: ClassVar[bool] = True
@@ -147,7 +149,7 @@ class Contrastive(NetworkExtractor):
         batch_size: int | None = None,
         learning_rate: float = 2e-3,
         weight_decay: float = 0.0,
-        patience: int = 20,
+        patience: int | None = None,
         n_components: int | None = None,
         random_state: int = 0,
         device: str = "auto",
@@ -167,6 +169,13 @@ class Contrastive(NetworkExtractor):
     def common_scale(self) -> bool:
         """Always: one deviation for all features keeps the angles between them, up to their mean."""
         return True
+
+    def settled_parameters(self) -> dict[str, Any]:
+        """The parameters; epochs stay None, for their number depends on that of the images."""
+        return {**super().settled_parameters(), "epochs": self.epochs}
+
+    def _epochs(self, n_batches: int) -> int:
+        return self.epochs or max(OWN_EPOCHS, math.ceil(OWN_BATCHES / n_batches))
 
     def _build(self, n_classes: int) -> Network:
         channels = 3 if self.colour == "rgb" else 1

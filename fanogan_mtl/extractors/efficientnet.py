@@ -54,7 +54,7 @@ class EfficientNetLite0(nn.Module):
                 channels = stage.channels
         self.conv_head = nn.Conv2d(channels, 1280, 1, bias=False)
         self.bn1 = _norm(1280)
-        self.fc = nn.Linear(1280, n_classes)
+        self.fc: nn.Module = nn.Linear(1280, n_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, n_classes) of scaled RGB images (n, 3, h, w)."""

@@ -15,6 +15,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import resnet18
@@ -50,7 +51,7 @@ class FineTuned(NetworkExtractor):
         batch_size: int | None = None,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.0,
-        patience: int = 5,
+        patience: int | None = 5,
         n_components: int | None = None,
         random_state: int = 0,
         device: str = "auto",
@@ -88,7 +89,8 @@ class EfficientNetLite0FineTuned(FineTuned):
         network = EfficientNetLite0(n_classes)
         network.conv_stem = SameConv2d(1, 32, 3, 2)
         head, network.fc = network.fc, nn.Identity()
-        return Network(nn.Sequential(_Doubled(), network), head)
+        backbone = nn.Sequential(_Doubled(), network.to(memory_format=torch.channels_last))  # twice as fast
+        return Network(backbone, head)
 
     def _start(self) -> dict[str, Tensor]:
         state = imagenet_weights(LITE0, self.weights)

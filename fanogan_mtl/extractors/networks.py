@@ -25,8 +25,8 @@ class NetworkExtractor(Extractor):
         Images; None is the architecture's own number (the study's).
     learning_rate, weight_decay : float
         Adam's; the learning rate is the highest of a one-cycle schedule.
-    patience : int
-        Training stops after so many epochs without a better validation accuracy.
+    patience : int, optional
+        Training stops after so many epochs without a better validation result; None goes on to the last.
     n_components : int, optional
         So many principal components of the features instead of the features.
     random_state : int
@@ -39,7 +39,7 @@ class NetworkExtractor(Extractor):
         "batch_size": [Interval(Integral, 2, None, closed="left"), None],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "patience": [POSITIVE],
+        "patience": [POSITIVE, None],
     }
     own_epochs: ClassVar[int] = 20
     own_batch_size: ClassVar[int] = 64
@@ -50,7 +50,7 @@ class NetworkExtractor(Extractor):
         batch_size: int | None = None,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.0,
-        patience: int = 5,
+        patience: int | None = 5,
         n_components: int | None = None,
         random_state: int = 0,
         device: str = "auto",
@@ -80,6 +80,11 @@ class NetworkExtractor(Extractor):
             return Objective(_cross_entropy, "accuracy", "max")
         return Objective(_reconstruction_error, "error", "min")
 
+    def _epochs(self, n_batches: int) -> int:
+        """At most so many epochs, of so many batches each."""
+        epochs: int = self.settled_parameters()["epochs"]
+        return epochs
+
     def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
         from fanogan_mtl.extractors.training import Settings, train  # Lightning takes seconds to import
 
@@ -90,7 +95,7 @@ class NetworkExtractor(Extractor):
         self.network_.normalisation.learn(sample.images[sample.training])
         settled = self.settled_parameters()
         settings = Settings(
-            settled["epochs"],
+            self._epochs(len(sample.sampler(settled["batch_size"], self.random_state))),
             settled["batch_size"],
             self.learning_rate,
             self.weight_decay,

@@ -44,7 +44,7 @@ class Settings:
     ----------
     epochs : int
         At most.
-    patience : int
+    patience : int or None
         Epochs without a better validation mean after which training stops.
     learning_rate : float
         The schedule's highest.
@@ -54,7 +54,7 @@ class Settings:
     batch_size: int
     learning_rate: float
     weight_decay: float
-    patience: int
+    patience: int | None
     seed: int
     device: torch.device
 
@@ -94,7 +94,7 @@ def train(
     own: dict[str, Any] = {"dirpath": checkpoints, "enable_version_counter": False, "save_top_k": 1}
     best = ModelCheckpoint(monitor=monitor, mode=objective.mode, filename="best", **own)
     last = ModelCheckpoint(monitor=None, filename="last", every_n_epochs=1, **own)
-    stopping = _Stopping(monitor=monitor, mode=objective.mode, patience=settings.patience)
+    stopping = _Stopping(monitor=monitor, mode=objective.mode, patience=settings.patience or settings.epochs)
     with _quiet():
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,

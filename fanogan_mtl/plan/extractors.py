@@ -230,7 +230,9 @@ def check_unseen(
 def sentence(description: Mapping[str, Any]) -> str:
     """Say in one sentence what an extractor had seen."""
     if not description["n_images"]:
-        return f"The extractor {description['extractor']} had learned nothing of these images: its weights are ImageNet's."
+        return (
+            f"The extractor {description['extractor']} learned nothing from these images: its weights are ImageNet's."
+        )
     sees = extractor_kind(description["extractor"]).sees
     domains = ", ".join(description["domains"])
     without, only = description["held_out_class"], description.get("only_class")

@@ -126,8 +126,11 @@ class BenchmarkOptions(WhereOptions, SweepOptions, DrawOptions, DetectorOptions,
 class HybridOptions(BenchmarkOptions, ExtractorOptions):
     """The entry `hybrid`: detectors on extractors' features."""
 
-    detectors: str = option("fanogan,knn,pca", "Detectors; also pyod:ClassName.")
-    extractors: str = option("resnet18", "Extractors; also logged ones, as runs:/ID/NAME or models:/NAME/VERSION.")
+    detectors: str = option("fanogan,knn,pca,mahalanobis", "Detectors; also pyod:ClassName.")
+    extractors: str = option(
+        "resnet18,contrastive,efficientnet_lite0",
+        "Extractors; also logged ones, as runs:/ID/NAME or models:/NAME/VERSION.",
+    )
     protocol: str = option(
         "paper",
         "What the extractor may see: paper (all classes; label-free, if it takes no label), label-free, unseen-class, "
@@ -159,7 +162,9 @@ class TuneOptions(BenchmarkOptions):
 class StudyOptions(BenchmarkOptions):
     """The entry `main`: the whole study."""
 
-    extractors: str = option("resnet18,lenet5,pca", "Extractors; detectors are put on each one's features.")
+    extractors: str = option(
+        "resnet18,lenet5,pca,contrastive,efficientnet_lite0", "Extractors; detectors are put on each one's features."
+    )
     output: str = option("report", "Folder for report.html, results.csv and results.parquet.")
 
 

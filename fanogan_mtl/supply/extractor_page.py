@@ -17,8 +17,8 @@ from fanogan_mtl.report.charts.extractors import (
     accuracy_charts,
     batch_chart,
     component_charts,
-    joint_set,
     example_rows,
+    joint_set,
     maps_chart,
 )
 from fanogan_mtl.sweep.pretraining import images_of

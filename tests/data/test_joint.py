@@ -249,7 +249,7 @@ class TestLearnableRows:
         everything = learnable_rows(dataset, [dataset], 1)
         alone = learnable_rows(dataset, [dataset], 1, only_class="3", takes_labels=False)
         assert alone.tolist() == everything[dataset.train.labels[everything] == 3].tolist()
-        with pytest.raises(UserError, match="^data set 'toy' has no class 'three'"):
+        with pytest.raises(UserError, match=r"^data set 'toy' has no class 'three'"):
             learnable_rows(dataset, [dataset], 1, only_class="three", takes_labels=False)
 
     def test_copies_of_test_images_are_kept_out_whatever_their_class(self) -> None:

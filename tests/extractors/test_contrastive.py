@@ -177,6 +177,24 @@ def test_training_stopped_inside_an_epoch_ends_as_an_undisturbed_one(
         assert torch.equal(resumed.network_.state_dict()[key], value), key
 
 
+@pytest.mark.parametrize(
+    ("given", "number", "expected"),
+    [
+        ({}, 120, 100),  # 96 to train on, in three batches
+        ({}, 1200, 20),
+        ({"epochs": 3}, 120, 3),
+    ],
+)
+def test_few_images_have_as_many_epochs_as_make_300_batches(
+    given: dict[str, int], number: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[training.Settings] = []
+    monkeypatch.setattr(training, "train", lambda *args: (asked.append(args[3]), ([], 1))[1])
+    images = RANDOM.integers(0, 256, (number, 28, 28), dtype=np.uint8)
+    make_extractor("contrastive", **given, **SETTINGS).fit(images)
+    assert [(each.epochs, each.patience) for each in asked] == [(expected, None)]
+
+
 def test_views_differ_in_every_batch_and_epoch_and_are_the_same_for_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict[bool, list[int]] = {True: [], False: []}
     make = training._Training._measure

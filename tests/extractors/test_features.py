@@ -279,7 +279,8 @@ def test_label_free_extractors_ignore_the_labels(name: str, weights_file: Path) 
 
 
 def test_only_these_learn_from_labels() -> None:
-    assert CLASSIFIERS == ["lenet5", "lenet5_3x3", "resnet18", "resnet18_imagenet", "resnet50"]
+    others = ["lenet5", "lenet5_3x3", "resnet18", "resnet18_imagenet", "resnet50"]
+    assert ["efficientnet_lite0_finetuned", *others] == CLASSIFIERS
 
 
 @every_classifier
@@ -311,6 +312,7 @@ def test_no_prediction_without_a_classifier_and_nothing_before_fitting(
     [
         ("autoencoder", 128),
         ("efficientnet_lite0", 112),
+        ("efficientnet_lite0_finetuned", 1280),
         ("frozen", 256),
         ("lenet5", 144),
         ("lenet5_3x3", 2048),

@@ -123,15 +123,22 @@ def test_home_is_expanded(weights_file: Path, monkeypatch: pytest.MonkeyPatch) -
     assert set(imagenet_weights("resnet18", "~/resnet18.pth")) == set(weights_like_imagenet())
 
 
+@pytest.mark.parametrize(
+    ("name", "network", "prefix", "first"),
+    [
+        ("resnet18_imagenet", "resnet18", "", "conv1.weight"),
+        ("efficientnet_lite0_finetuned", "efficientnet_lite0", "1.", "conv_stem.weight"),
+    ],
+)
 def test_imagenet_network_starts_from_the_file_with_the_first_convolution_summed_over_rgb(
-    weights_file: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, network: str, prefix: str, first: str, weights_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "train", lambda *args: ([], 1))
-    extractor = quick("resnet18_imagenet", weights_file).fit(images_for("resnet18_imagenet"), LABELS)
-    expected = weights_like_imagenet()
-    red, green, blue = expected.pop("conv1.weight").unbind(dim=1)
-    found = extractor.network_.backbone.state_dict()
-    torch.testing.assert_close(found.pop("conv1.weight")[:, 0], red + green + blue)
+    extractor = quick(name, weights_file).fit(images_for(name), LABELS)
+    expected = weights_like_imagenet(network)
+    red, green, blue = expected.pop(first).unbind(dim=1)
+    found = {key.removeprefix(prefix): value for key, value in extractor.network_.backbone.state_dict().items()}
+    torch.testing.assert_close(found.pop(first)[:, 0], red + green + blue)
     assert set(found) == set(expected) - {"fc.weight", "fc.bias"}
     for key, value in found.items():
         assert torch.equal(value, expected[key]), key
