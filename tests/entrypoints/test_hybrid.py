@@ -17,6 +17,7 @@ from fanogan_mtl.data.joint import hashes_tested
 from fanogan_mtl.data.prepared import load_raw
 from fanogan_mtl.data.specs import parse_datasets, parse_source
 from fanogan_mtl.extractors.persistence import load_extractor
+from fanogan_mtl.sweep.pretraining import learned_from
 from fanogan_mtl.sweep.result import CellResult
 
 SMALL = {
@@ -158,27 +159,54 @@ def test_a_logged_extractor_is_used_by_its_address_and_never_on_what_it_has_seen
 def test_a_logged_model_scores_the_bits_of_the_sweep(ran: Ran, tmp_path: Path) -> None:
     folder, _ = ran
     (comparison,) = [run for run in recorded(folder).comparisons if run.info.run_name == "optdigits · lenet5+fanogan"]
+    served, scores = served_and_recorded_scores(folder, comparison, "8", tmp_path)
+    np.testing.assert_array_equal(served, scores)
+
+
+def served_and_recorded_scores(
+    folder: Path, comparison: mlflow.entities.Run, normal_class: str, temporary: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of optdigits' test images by a comparison's model in another process, and by its cell."""
     (cell,) = [
         run
         for run in recorded(folder).cells
         if run.data.tags["comparison_key"] == comparison.data.tags["comparison_key"]
-        and run.data.params["normal_class"] == "8"
+        and run.data.params["normal_class"] == normal_class
     ]
     client = mlflow.MlflowClient(uri(folder))
-    with np.load(client.download_artifacts(cell.info.run_id, "cell.npz", str(tmp_path)), allow_pickle=False) as file:
+    with np.load(client.download_artifacts(cell.info.run_id, "cell.npz", str(temporary)), allow_pickle=False) as file:
         rows, scores = file["rows"], file["scores"][-1]
     (spec,) = parse_datasets("optdigits")
     dataset = load_dataset(spec, data_dir(folder))
-    np.save(tmp_path / "images.npy", np.concatenate([dataset.train.pixels, dataset.test.pixels])[rows])
+    np.save(temporary / "images.npy", np.concatenate([dataset.train.pixels, dataset.test.pixels])[rows])
     code = (
         "import sys, mlflow, numpy as np, pandas as pd; model = mlflow.pyfunc.load_model(sys.argv[1]);"
         "images = pd.DataFrame({'image': list(np.load(sys.argv[2]))});"
-        "np.save(sys.argv[3], model.predict(images, params={'heads': 'optdigits/8'})['score'])"
+        f"np.save(sys.argv[3], model.predict(images, params={{'heads': 'optdigits/{normal_class}'}})['score'])"
     )
     uri_ = comparison.data.tags["model_uri"]
-    words = ["python", "-c", code, uri_, str(tmp_path / "images.npy"), str(tmp_path / "scores.npy")]
+    words = ["python", "-c", code, uri_, str(temporary / "images.npy"), str(temporary / "scores.npy")]
     subprocess.run(words, env=environment(folder), cwd=folder, check=True, timeout=800, capture_output=True)
-    np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), scores)
+    return np.load(temporary / "scores.npy"), scores
+
+
+def test_normal_only_learns_from_the_normal_class_alone_and_is_served_with_an_extractor_a_head(tmp_path: Path) -> None:
+    options = SMALL | {"extractors": "contrastive", "extractor_epochs": "1", "detectors": "knn", "classes": "0,8"}
+    options |= {"protocol": "normal-only", "dataset": "optdigits"}
+    process = run_inside(tmp_path, "hybrid", *arguments(options))
+    assert process.returncode == 0, process.stderr
+    dataset = load_dataset(parse_datasets("optdigits")[0], data_dir(tmp_path))
+    cells = recorded(tmp_path).cells
+    assert len({cell.data.tags["extractor_key"] for cell in cells}) == len(cells) == 2
+    for cell in cells:
+        key, normal = cell.data.tags["extractor_key"], cell.data.params["normal_class"]
+        learned = np.isin(dataset.train.hashes, learned_from(data_dir(tmp_path), key))
+        assert learned.sum() > 40
+        assert {dataset.classes[label] for label in dataset.train.labels[learned]} == {normal}
+    (comparison,) = recorded(tmp_path).comparisons
+    assert "the normal class alone" in comparison.data.tags["mlflow.note.content"]
+    served, scores = served_and_recorded_scores(tmp_path, comparison, "8", tmp_path)
+    np.testing.assert_array_equal(served, scores)
 
 
 def test_unseen_protocols_hold_classes_and_domains_out(tmp_path: Path) -> None:
