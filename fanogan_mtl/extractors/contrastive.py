@@ -8,7 +8,9 @@ as those that the views are compared by.
 Views are of the kind that leaves a digit what it is: affine (Chen et al. crop and resize instead), elastic (Simard et
 al. 2003, *Best practices for convolutional neural networks applied to visual document analysis*), contrast and
 brightness, one erased square (DeVries and Taylor 2017, *Improved regularization of convolutional neural networks with
-cutout*) and noise. Nothing is mirrored unless `flips` says so: a mirrored digit is no digit.
+cutout*) and noise. Nothing is mirrored unless `flips` says so: a mirrored digit is no digit. With `lighting="any"` a
+view keeps nothing of an image's brightness, contrast and polarity either, by which images on grounds of their own are
+told apart more easily than by what they show.
 """
 
 from __future__ import annotations
@@ -39,8 +41,14 @@ CONTRAST, BRIGHTNESS = 0.4, 0.1
 ERASED = 4  # the erased square has a side of one in so many pixels
 NOISE = 0.04
 
+MEANS = (60, 195)  # a relit view's mean level is between them
+DEVIATIONS = (12, 90)  # its standard deviation is at least and at most that, and otherwise e^0.7 times its own, or less
+SLOPE, GRAIN = 30, 25  # the most, in levels, of the smooth light and of the noise that are added to it
 
-def views(images: Tensor, random: Generator, rotation: float = 17.0, flips: bool = False) -> Tensor:
+
+def views(
+    images: Tensor, random: Generator, rotation: float = 17.0, flips: bool = False, lighting: str = "own"
+) -> Tensor:
     """Two random views of each image.
 
     Parameters
@@ -52,6 +60,8 @@ def views(images: Tensor, random: Generator, rotation: float = 17.0, flips: bool
         The most that a view is turned, in degrees.
     flips : bool
         Whether half of the views are mirrored, left to right.
+    lighting : {"own", "any"}
+        Whether a view's light is near its image's, or may be any.
 
     Returns
     -------
@@ -75,9 +85,34 @@ def views(images: Tensor, random: Generator, rotation: float = 17.0, flips: bool
     made = functional.grid_sample(images.float().repeat(2, 1, 1, 1), grid, padding_mode="border", align_corners=False)
     middle = made.mean(dim=(1, 2, 3), keepdim=True)
     made = middle + (made - middle) * (1 + drawn(CONTRAST, 1, 1, 1)) + 255 * drawn(BRIGHTNESS, 1, 1, 1)
+    if lighting == "any":
+        made = _relit(made, random)
+        middle = made.mean(dim=(1, 2, 3), keepdim=True)
     made = torch.where(_square(size, number, random).to(images.device), middle, made)
     made += 255 * NOISE * torch.randn(made.shape, generator=random).to(images.device)
     return made.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _relit(made: Tensor, random: Generator) -> Tensor:
+    """Views in any light: of a random mean and deviation, half negatives, some blurred, grainy or on a slope."""
+    number, size = len(made), made.shape[-2:]
+
+    def share() -> Tensor:
+        return torch.rand(number, 1, 1, 1, generator=random).to(made.device)
+
+    slope = torch.randn(number, 1, 4, 4, generator=random).to(made.device)
+    slope = functional.interpolate(slope, size=size, mode="bicubic", align_corners=True)
+    made = made + SLOPE * share() * slope
+    deviation, mean = torch.std_mean(made, dim=(1, 2, 3), keepdim=True)
+    factor = (0.7 * torch.randn(number, 1, 1, 1, generator=random)).exp().to(made.device)
+    wanted = (deviation * factor).clamp(*DEVIATIONS) * torch.where(share() < 0.5, -1, 1)
+    lowest, highest = MEANS
+    made = (made - mean) / deviation.clamp(min=4) * wanted + lowest + (highest - lowest) * share()
+    blurred = made
+    for _ in range(2):
+        blurred = functional.avg_pool2d(functional.pad(blurred, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    made = made + share() * (blurred - made)
+    return made + GRAIN * share() * torch.randn(made.shape, generator=random).to(made.device)
 
 
 def _square(size: Sequence[int], number: int, random: Generator) -> Tensor:
@@ -122,6 +157,8 @@ class Contrastive(NetworkExtractor):
         The most that a view is turned, in degrees.
     flips : bool
         Whether half of the views are mirrored, left to right.
+    lighting : {"own", "any"}
+        Whether a view's brightness, contrast and polarity are near its image's, or may be any.
     epochs : int, optional
         At most so many; None is 20, or as many as have 300 batches, which matters for few images.
     batch_size, learning_rate, weight_decay, patience, n_components, random_state, device
@@ -137,6 +174,7 @@ class Contrastive(NetworkExtractor):
         "colour": [StrOptions({"grey", "rgb"})],
         "rotation": [Interval(Real, 0, 180, closed="both")],
         "flips": ["boolean"],
+        "lighting": [StrOptions({"own", "any"})],
     }
 
     def __init__(
@@ -145,6 +183,7 @@ class Contrastive(NetworkExtractor):
         colour: Literal["grey", "rgb"] = "grey",
         rotation: float = 17.0,
         flips: bool = False,
+        lighting: Literal["own", "any"] = "own",
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float = 2e-3,
@@ -159,6 +198,7 @@ class Contrastive(NetworkExtractor):
         self.colour = colour
         self.rotation = rotation
         self.flips = flips
+        self.lighting = lighting
 
     @property
     def input_spec(self) -> InputSpec:
@@ -194,7 +234,7 @@ class Contrastive(NetworkExtractor):
         return network
 
     def _objective(self) -> Objective:
-        draw = partial(views, rotation=self.rotation, flips=self.flips)
+        draw = partial(views, rotation=self.rotation, flips=self.flips, lighting=self.lighting)
         return Objective(_contrast, "contrast", "min", draw)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.stats import skew
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 from torch import Generator, Tensor
@@ -66,11 +67,12 @@ def test_loss_is_least_where_views_agree_and_images_differ() -> None:
     assert nt_xent(torch.ones(16, 8)).mean() == pytest.approx(math.log(15))
 
 
+@pytest.mark.parametrize("lighting", ["own", "any"])
 @pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 28), (1, 65), (3, 16)])
-def test_views_are_two_images_for_each_by_the_generator_alone(channels: int, size: int) -> None:
+def test_views_are_two_images_for_each_by_the_generator_alone(channels: int, size: int, lighting: str) -> None:
     images = torch.from_numpy(RANDOM.integers(0, 256, (6, channels, size, size), dtype=np.uint8))
     before, state = images.clone(), torch.get_rng_state()
-    made, again, others = (views(images, seeded(seed)) for seed in (0, 0, 1))
+    made, again, others = (views(images, seeded(seed), lighting=lighting) for seed in (0, 0, 1))
     assert made.shape == (12, channels, size, size)
     assert made.dtype == torch.uint8
     assert torch.equal(made, again)
@@ -85,6 +87,16 @@ def test_views_of_a_constant_image_are_that_image_lit_otherwise(grey: int) -> No
     made = views(torch.full((50, 1, 28, 28), grey, dtype=torch.uint8), seeded(0)).float()
     assert (made.mean(dim=(1, 2, 3)) - grey).abs().max() < 255 * (contrastive.BRIGHTNESS + 0.01)
     assert made.std(dim=(1, 2, 3)).max() < 255 * 1.2 * contrastive.NOISE
+
+
+def test_views_in_any_light_have_any_mean_any_contrast_and_either_polarity() -> None:
+    digit = torch.full((400, 1, 28, 28), 40, dtype=torch.uint8)
+    digit[:, :, 8:20, 11:17] = 220  # bright on dark, in the middle
+    own, lit = (views(digit, seeded(0), lighting=lighting).double().flatten(1).numpy() for lighting in ("own", "any"))
+    for spread in (np.mean, np.ptp):
+        assert spread(lit, axis=1).std() > 1.3 * spread(own, axis=1).std()
+    assert (skew(own, axis=1) > 0).mean() > 0.95  # few bright pixels among many dark ones
+    assert 0.35 < (skew(lit, axis=1) > 0).mean() < 0.65
 
 
 @pytest.fixture
@@ -141,7 +153,8 @@ def test_images_of_any_size_and_colour_give_384_features_of_unit_length(
 
 
 @pytest.mark.parametrize(
-    ("parameter", "value"), [("image_size", 8), ("colour", "red"), ("rotation", -1), ("flips", "no")]
+    ("parameter", "value"),
+    [("image_size", 8), ("colour", "red"), ("rotation", -1), ("flips", "no"), ("lighting", "dim")],
 )
 def test_parameter_of_its_own_out_of_range_is_named(parameter: str, value: object) -> None:
     with pytest.raises(UserError, match=f"^extractor contrastive: The '{parameter}' parameter"):
