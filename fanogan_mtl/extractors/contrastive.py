@@ -32,7 +32,7 @@ from fanogan_mtl.extractors.networks import NetworkExtractor
 
 SMALLEST, LARGE = 16, 64  # the stem's stride is 2 up to a large image, 4 up to twice its size, and so on
 TEMPERATURE = 0.2
-OWN_EPOCHS, OWN_BATCHES = 20, 300  # at least so many of both, unless `epochs` says otherwise
+OWN_EPOCHS, OWN_BATCHES = 20, 900  # at least so many of both, unless `epochs` says otherwise
 N_COMPARED = 128  # what the projection head gives
 
 SCALE, SHEAR, SHIFT = 0.25, 0.15, 0.2  # the most that a view is scaled, sheared and shifted, in shares of the image
@@ -160,7 +160,7 @@ class Contrastive(NetworkExtractor):
     lighting : {"own", "any"}
         Whether a view's brightness, contrast and polarity are near its image's, or may be any.
     epochs : int, optional
-        At most so many; None is 20, or as many as have 300 batches, which matters for few images.
+        At most so many; None is 20, or as many as have 900 batches, which matters for few images.
     batch_size, learning_rate, weight_decay, patience, n_components, random_state, device
         As `NetworkExtractor`'s.
     """
@@ -183,7 +183,7 @@ class Contrastive(NetworkExtractor):
         colour: Literal["grey", "rgb"] = "grey",
         rotation: float = 17.0,
         flips: bool = False,
-        lighting: Literal["own", "any"] = "own",
+        lighting: Literal["own", "any"] = "any",
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float = 2e-3,

@@ -193,12 +193,12 @@ def test_training_stopped_inside_an_epoch_ends_as_an_undisturbed_one(
 @pytest.mark.parametrize(
     ("given", "number", "expected"),
     [
-        ({}, 120, 100),  # 96 to train on, in three batches
-        ({}, 1200, 20),
+        ({}, 120, 300),  # 96 to train on, in three batches
+        ({}, 1800, 20),
         ({"epochs": 3}, 120, 3),
     ],
 )
-def test_few_images_have_as_many_epochs_as_make_300_batches(
+def test_few_images_have_as_many_epochs_as_make_900_batches(
     given: dict[str, int], number: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[training.Settings] = []
