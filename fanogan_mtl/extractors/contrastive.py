@@ -19,15 +19,17 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from fanogan_mtl.extractors.base import InputSpec
-from fanogan_mtl.extractors.modules import Network, Objective
+from fanogan_mtl.extractors.base import InputSpec, Sample
+from fanogan_mtl.extractors.modules import Network, Objective, Pixels
 from fanogan_mtl.extractors.networks import NetworkExtractor
 
 SMALLEST, LARGE = 16, 64  # the stem's stride is 2 up to a large image, 4 up to twice its size, and so on
@@ -43,6 +45,8 @@ NOISE = 0.04
 
 MEANS = (60, 195)  # a relit view's mean level is between them
 DEVIATIONS = (12, 90)  # its standard deviation is at least and at most that, and otherwise e^0.7 times its own, or less
+NEGATIVES = 0.05  # a larger share of them in the training images lets views have any light
+LOOKED_AT = 1000  # training images, to find that share
 SLOPE, GRAIN = 30, 25  # the most, in levels, of the smooth light and of the noise that are added to it
 
 
@@ -115,6 +119,13 @@ def _relit(made: Tensor, random: Generator) -> Tensor:
     return made + GRAIN * share() * torch.randn(made.shape, generator=random).to(made.device)
 
 
+def share_of_negatives(images: Pixels) -> float:
+    """Share of images (n, h, w[, 3]) whose levels are skewed otherwise than most images' are, at most a half."""
+    some = images[:: -(-len(images) // LOOKED_AT)]
+    skewed = np.array([np.mean((image - image.mean()) ** 3) < 0 for image in some])
+    return float(min(skewed.mean(), 1 - skewed.mean()))
+
+
 def _square(size: Sequence[int], number: int, random: Generator) -> Tensor:
     """Where a square inside the image is, another one for each of so many images: bool (number, 1, h, w)."""
     side = min(size) // ERASED
@@ -157,8 +168,9 @@ class Contrastive(NetworkExtractor):
         The most that a view is turned, in degrees.
     flips : bool
         Whether half of the views are mirrored, left to right.
-    lighting : {"own", "any"}
-        Whether a view's brightness, contrast and polarity are near its image's, or may be any.
+    lighting : {"auto", "own", "any"}
+        Whether a view's brightness, contrast and polarity are near its image's, or may be any. `auto` is `any` where
+        more than one in twenty training images is the negative of the others: light on dark, or dark on light.
     epochs : int, optional
         At most so many; None is 20, or as many as have 900 batches, which matters for few images.
     batch_size, learning_rate, weight_decay, patience, n_components, random_state, device
@@ -174,7 +186,7 @@ class Contrastive(NetworkExtractor):
         "colour": [StrOptions({"grey", "rgb"})],
         "rotation": [Interval(Real, 0, 180, closed="both")],
         "flips": ["boolean"],
-        "lighting": [StrOptions({"own", "any"})],
+        "lighting": [StrOptions({"auto", "own", "any"})],
     }
 
     def __init__(
@@ -183,7 +195,7 @@ class Contrastive(NetworkExtractor):
         colour: Literal["grey", "rgb"] = "grey",
         rotation: float = 17.0,
         flips: bool = False,
-        lighting: Literal["own", "any"] = "any",
+        lighting: Literal["auto", "own", "any"] = "auto",
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float = 2e-3,
@@ -233,8 +245,14 @@ class Contrastive(NetworkExtractor):
         network.pooling = _UnitLength()
         return network
 
+    def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
+        self.lighting_ = self.lighting
+        if self.lighting == "auto":
+            self.lighting_ = "any" if share_of_negatives(sample.images[sample.training]) > NEGATIVES else "own"
+        super()._learn(sample, checkpoints)
+
     def _objective(self) -> Objective:
-        draw = partial(views, rotation=self.rotation, flips=self.flips, lighting=self.lighting)
+        draw = partial(views, rotation=self.rotation, flips=self.flips, lighting=self.lighting_)
         return Objective(_contrast, "contrast", "min", draw)
 
 

@@ -99,6 +99,17 @@ def test_views_in_any_light_have_any_mean_any_contrast_and_either_polarity() -> 
     assert 0.35 < (skew(lit, axis=1) > 0).mean() < 0.65
 
 
+def test_light_is_any_where_training_images_are_negatives_of_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "train", lambda *args: ([], 1))
+    dark = np.full((200, 28, 28), 40, dtype=np.uint8)
+    dark[:, 8:20, 11:17] = RANDOM.integers(180, 256, (200, 12, 6))
+    for share, expected in ((0.0, "own"), (0.02, "own"), (0.2, "any"), (0.9, "any"), (1.0, "own")):
+        negative = RANDOM.permutation(np.arange(200) < 200 * share)
+        images = np.where(negative[:, None, None], 255 - dark, dark)
+        assert make_extractor("contrastive", **SETTINGS).fit(images).lighting_ == expected
+    assert make_extractor("contrastive", lighting="any", **SETTINGS).fit(dark).lighting_ == "any"
+
+
 @pytest.fixture
 def still(monkeypatch: pytest.MonkeyPatch) -> None:
     """Views that are not drawn, but for their rotation and mirroring."""
