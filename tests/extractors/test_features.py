@@ -72,7 +72,8 @@ def test_features_are_finite_float32_one_row_an_image(name: str, fitted: Fitted)
     assert features.shape == (70, extractor.n_features_out_)
     assert features.dtype == np.float32
     assert np.isfinite(features).all()
-    assert (features.std(axis=0) > 0).mean() > 0.1  # behind a ReLU6 many of random weights are at rest
+    at_rest = name == "efficientnet_lite0_finetuned"  # behind a ReLU6 most of random weights are
+    assert (features.std(axis=0) > 0).mean() > (0.1 if at_rest else 0.5)
     assert extractor.transform(new_images(name)[:0]).shape == (0, extractor.n_features_out_)
 
 
