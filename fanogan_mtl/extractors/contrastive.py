@@ -44,10 +44,10 @@ ERASED = 4  # the erased square has a side of one in so many pixels
 NOISE = 0.04
 
 MEANS = (60, 195)  # a relit view's mean level is between them
-DEVIATIONS = (12, 90)  # its standard deviation is at least and at most that, and otherwise e^0.7 times its own, or less
+DEVIATIONS = (12, 90)  # its standard deviation is between them, and otherwise log-normal about its own
+SLOPE, GRAIN = 30, 25  # the most, in levels, of the smooth light and of the noise that are added to it
 NEGATIVES = 0.05  # a larger share of them in the training images lets views have any light
 LOOKED_AT = 1000  # training images, to find that share
-SLOPE, GRAIN = 30, 25  # the most, in levels, of the smooth light and of the noise that are added to it
 
 
 def views(

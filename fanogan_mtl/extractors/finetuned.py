@@ -41,7 +41,6 @@ class FineTuned(NetworkExtractor):
 
     own_epochs: ClassVar[int] = 5
     own_batch_size: ClassVar[int] = 32
-    runs_as_graph: ClassVar[bool] = False
     _constraints: ClassVar[dict[str, list[Any]]] = {**NetworkExtractor._constraints, "weights": [str, None]}
 
     def __init__(
