@@ -9,7 +9,7 @@ from fanogan_mtl.pages.content import Commands, PageBlock, Section, Text
 from fanogan_mtl.report.evidence import Evidence
 from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, SHALLOW
 from fanogan_mtl.report.sentences import listed
-from fanogan_mtl.sweep.cell import ALL_SEEN, PROTOCOLS, Comparison
+from fanogan_mtl.sweep.cell import ALL_SEEN, LABEL_FREE, PROTOCOLS, Comparison
 
 
 def partial_run(evidence: Evidence) -> str:
@@ -53,9 +53,9 @@ def _gaps(evidence: Evidence) -> list[tuple[str, str, dict[str, str]]]:
 
 
 def _protocols_not_run(main: Sequence[Comparison]) -> list[str]:
-    """Of `paper` and `label-free` each extractor has one."""
+    """Of `paper` and `label-free` each extractor has one; those without labels alone are no gap of the others."""
     run = {"paper" if each.protocol in ALL_SEEN else each.protocol for each in main}
-    return [name for name in PROTOCOLS if name not in {*run, "label-free"}]
+    return [name for name in PROTOCOLS if name not in {*run, *LABEL_FREE}]
 
 
 def _command(evidence: Evidence, what: str, entry: str, options: Mapping[str, str]) -> Commands:

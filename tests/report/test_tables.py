@@ -102,7 +102,7 @@ def test_what_was_not_run_says_so_with_the_command() -> None:
     assert "the extractors resnet18, resnet18_imagenet, resnet50, lenet5 and pca were not run" in said
     assert said.count(".") == 1
     (section,) = gap_section(evidence([*only, made("fanogan", "optdigits", extractor="pca", classes=("0",), limit=9)]))
-    assert "-P extractors=pca -P protocol=unseen-class,unseen-domain" in str(section.blocks)
+    assert "-P extractors=pca -P protocol=unseen-class,unseen-domain -P" in str(section.blocks)
     table = tables_of(only)["Table 5.1: auroc"]
     assert not [name for name, _ in table.rows if name.startswith("mnist: ours")]
     assert row_of(table, "mnist: the study")["fanogan"].text == "79.7 ± 0.8"
