@@ -105,8 +105,10 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     }
     uses_labels: ClassVar[bool] = True
     """Whether the labels of the classes decide anything that is learned."""
-    runs_as_graph: ClassVar[bool] = False
+    runs_as_graph: ClassVar[bool] = True
     """Whether features are made by ONNX Runtime where the device is the processor; see `feature_graph`."""
+    version: ClassVar[int] = 2
+    """Raised when the same images and parameters would give other features."""
 
     n_components: int | None = None
     """So many principal components of the features instead of the features; for those that have the parameter."""

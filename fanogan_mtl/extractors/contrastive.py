@@ -34,7 +34,8 @@ from fanogan_mtl.extractors.networks import NetworkExtractor
 
 SMALLEST, LARGE = 16, 64  # the stem's stride is 2 up to a large image, 4 up to twice its size, and so on
 TEMPERATURE = 0.2
-OWN_EPOCHS, OWN_BATCHES = 20, 900  # at least so many of both, unless `epochs` says otherwise
+OWN_EPOCHS = 20
+OWN_BATCHES = {"own": 900, "any": 1800}  # by lighting; at least so many of both, unless `epochs` says otherwise
 N_COMPARED = 128  # what the projection head gives
 
 SCALE, SHEAR, SHIFT = 0.25, 0.15, 0.2  # the most that a view is scaled, sheared and shifted, in shares of the image
@@ -172,14 +173,13 @@ class Contrastive(NetworkExtractor):
         Whether a view's brightness, contrast and polarity are near its image's, or may be any. `auto` is `any` where
         more than one in twenty training images is the negative of the others: light on dark, or dark on light.
     epochs : int, optional
-        At most so many; None is 20, or as many as have 900 batches, which matters for few images.
+        At most so many; None is 20, or as many as have 900 batches, 1,800 in any light: which matters for few images.
     batch_size, learning_rate, weight_decay, patience, n_components, random_state, device
         As `NetworkExtractor`'s.
     """
 
     own_batch_size: ClassVar[int] = 256
     uses_labels: ClassVar[bool] = False
-    runs_as_graph: ClassVar[bool] = True
     _constraints: ClassVar[dict[str, list[Any]]] = {
         **NetworkExtractor._constraints,
         "image_size": [Interval(Integral, SMALLEST, None, closed="left")],
@@ -227,7 +227,7 @@ class Contrastive(NetworkExtractor):
         return {**super().settled_parameters(), "epochs": self.epochs}
 
     def _epochs(self, n_batches: int) -> int:
-        return self.epochs or max(OWN_EPOCHS, math.ceil(OWN_BATCHES / n_batches))
+        return self.epochs or max(OWN_EPOCHS, math.ceil(OWN_BATCHES[self.lighting_] / n_batches))
 
     def _build(self, n_classes: int) -> Network:
         channels = 3 if self.colour == "rgb" else 1

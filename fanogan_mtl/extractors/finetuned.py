@@ -82,7 +82,6 @@ class ResNet18ImageNet(FineTuned):
 class EfficientNetLite0FineTuned(FineTuned):
     """EfficientNet-Lite0: grey images to 1280 features; parameters as `FineTuned`'s."""
 
-    runs_as_graph: ClassVar[bool] = True
 
     def _build(self, n_classes: int) -> Network:
         network = EfficientNetLite0(n_classes)

@@ -51,7 +51,6 @@ class FrozenNetwork(Extractor):
     """
 
     uses_labels: ClassVar[bool] = False
-    runs_as_graph: ClassVar[bool] = True
     _constraints: ClassVar[dict[str, list[Any]]] = {
         **Extractor._constraints,
         "network": [str],
@@ -186,6 +185,10 @@ class GridPooling(nn.Module):
     def __init__(self, layers: Sequence[str], grid: int) -> None:
         super().__init__()
         self.layers, self.grid = tuple(layers), grid
+
+    def extra_repr(self) -> str:
+        """What decides its graph; see `feature_graph`."""
+        return f"{self.layers}, grid={self.grid}"
 
     def forward(self, maps: Mapping[str, Tensor]) -> Tensor:
         """Features (n, sum of channels × grid²) of maps (n, channels, h, w) by layer."""

@@ -41,6 +41,7 @@ class NetworkExtractor(Extractor):
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "patience": [POSITIVE, None],
     }
+    version: ClassVar[int] = 3
     own_epochs: ClassVar[int] = 20
     own_batch_size: ClassVar[int] = 64
 

@@ -33,6 +33,7 @@ class PrincipalComponents(Extractor):
     """
 
     uses_labels: ClassVar[bool] = False
+    runs_as_graph: ClassVar[bool] = False  # one product of matrices gains nothing
     _constraints: ClassVar[dict[str, list[Any]]] = {**Extractor._constraints, "n_components": [POSITIVE]}
 
     def __init__(self, n_components: int = 150, random_state: int = 0, device: str = "auto") -> None:

@@ -55,6 +55,7 @@ class ResNet18Untrained(Extractor):
     """
 
     uses_labels: ClassVar[bool] = False
+    version: ClassVar[int] = 3
 
     def __init__(self, n_components: int | None = None, random_state: int = 0, device: str = "auto") -> None:
         self.n_components = n_components

@@ -25,7 +25,6 @@ from fanogan_mtl.extractors.base import Extractor, InputSpec
 from fanogan_mtl.extractors.persistence import load_extractor, read_description, save_extractor
 from fanogan_mtl.extractors.registry import make_extractor
 
-EXTRACTOR_VERSION = 2  # raised when the same pretraining would give another extractor
 CHUNK_IMAGES = 512  # read, prepared and turned into features at once
 MOST_ORIGINALS = 2_000  # frozen networks take large images, and learn next to nothing from them
 
@@ -68,8 +67,9 @@ class Pretraining:
         parameters = dict(json.loads(self.parameters))
         if parameters.get("weights"):
             parameters["weights"] = _file_digest(Path(parameters["weights"]).expanduser())
-        fields = {"extractor": self.extractor, "parameters": parameters, "version": EXTRACTOR_VERSION}
-        if make_extractor(self.extractor, **parameters).learns:
+        extractor = make_extractor(self.extractor, **parameters)
+        fields = {"extractor": self.extractor, "parameters": parameters, "version": extractor.version}
+        if extractor.learns:
             fields |= {"rows": self.rows_digest, "seed": self.seed}
         return digest_of(fields)
 

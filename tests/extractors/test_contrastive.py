@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,13 +205,14 @@ def test_training_stopped_inside_an_epoch_ends_as_an_undisturbed_one(
 @pytest.mark.parametrize(
     ("given", "number", "expected"),
     [
-        ({}, 120, 300),  # 96 to train on, in three batches
-        ({}, 1800, 20),
+        ({"lighting": "own"}, 120, 300),  # 96 to train on, in three batches
+        ({"lighting": "own"}, 1800, 20),
+        ({"lighting": "any"}, 120, 600),
         ({"epochs": 3}, 120, 3),
     ],
 )
-def test_few_images_have_as_many_epochs_as_make_900_batches(
-    given: dict[str, int], number: int, expected: int, monkeypatch: pytest.MonkeyPatch
+def test_few_images_have_as_many_epochs_as_make_900_batches_or_twice_as_many_in_any_light(
+    given: dict[str, Any], number: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[training.Settings] = []
     monkeypatch.setattr(training, "train", lambda *args: (asked.append(args[3]), ([], 1))[1])

@@ -63,7 +63,8 @@ def test_facts_are_kept_beside_it_and_nothing_is_a_pickle(weights_file: Path, tm
     description = read_description(tmp_path)
     assert (description["domains"], description["n_images"]) == (["a", "b"], 36)
     assert (description["extractor"], description["classes"]) == ("lenet5", ["a", "b", "c"])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["extractor.json", "weights.safetensors"]
+    written = ["extractor.json", "features.onnx", "weights.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == written
 
 
 def test_parameters_that_are_numpy_numbers_are_saved_as_numbers(tmp_path: Path) -> None:
