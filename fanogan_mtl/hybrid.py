@@ -104,6 +104,12 @@ class Hybrid(BaseDetector):  # type: ignore[misc]
         terms: dict[str, NDArray[np.float64]] = self.detector.decision_terms(self._rows(X))
         return terms
 
+    @available_if(_detector_has("feature_shares"))  # type: ignore[untyped-decorator]
+    def feature_shares(self, X: ArrayLike) -> NDArray[np.float64]:
+        """What each feature adds to the score, shape (n, features), as the detector counts it."""
+        shares: NDArray[np.float64] = self.detector.feature_shares(self._rows(X))
+        return shares
+
     def _fitted_rows(self, X: ArrayLike) -> NDArray[np.float32]:
         features = self._features(X)
         self._set_n_classes(None)

@@ -19,7 +19,8 @@ Otherwise than there:
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import cho_solve
 from scipy.linalg.blas import dtrsv
 from sklearn.preprocessing import StandardScaler
 
@@ -83,6 +84,19 @@ class Mahalanobis(CheckedDetector):
             row = inside
         whitened = dtrsv(self.factor_.T, row, trans=1)  # BLAS wants columns: the transpose of the factor, transposed
         return np.sqrt([squared + np.square(whitened).sum()])
+
+    def feature_shares(self, X: ArrayLike) -> NDArray[np.float64]:
+        """What each feature adds to the squared distance, (n, d): its value times that of the inverse covariance's row.
+
+        Their sum over features is the squared score; one that is correlated with others may have less than nothing.
+        """
+        rows = (self._validated(X) - self.mean_) / self.scale_
+        inside = rows @ self.basis_.T if len(self.basis_) else rows
+        weighed: NDArray[np.float64] = cho_solve((self.factor_, True), inside.T).T
+        if len(self.basis_):
+            weighed = weighed @ self.basis_ + (rows - inside @ self.basis_) / self.rest_variance_
+        shares: NDArray[np.float64] = rows * weighed
+        return shares
 
 
 def shrinkage(rows: NDArray[np.float64], covariance: NDArray[np.float64], n_features: int) -> float:

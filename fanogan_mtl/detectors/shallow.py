@@ -62,6 +62,12 @@ class PCA(CheckedDetector):
         """Project rows (n, d) onto the components and back, in the units of X."""
         return in_batches(self._reconstruct_rows, self._validated(X), self._batch_rows)
 
+    def feature_shares(self, X: ArrayLike) -> NDArray[np.float64]:
+        """What each feature adds to the score, (n, d): their sum over features is the score."""
+        rows = self._validated(X)
+        shares: NDArray[np.float64] = np.square(rows - self.reconstruct(rows)) / rows.shape[1]
+        return shares
+
     def _fit_rows(self, X: NDArray[np.float64]) -> None:
         n_components = min(self.n_components, len(X) - 1, X.shape[1] - 1)
         found = PrincipalComponents(n_components, svd_solver="full").fit(X)
@@ -105,6 +111,14 @@ class KNN(CheckedDetector, PyODKNN):  # type: ignore[misc]
         if len(X) <= self.n_neighbors:
             raise ValueError(f"KNN needs more rows than n_neighbors={self.n_neighbors}, X has {len(X)}")
         super()._fit_rows(X)
+
+    def feature_shares(self, X: ArrayLike) -> NDArray[np.float64]:
+        """What each feature adds to the squared distance, (n, d), in the mean over the neighbours."""
+        rows = self._validated(X)
+        nearest = self.neigh_.kneighbors(rows, return_distance=False)
+        return np.stack(
+            [np.square(self.neigh_._fit_X[at] - row).mean(axis=0) for at, row in zip(nearest, rows, strict=True)]
+        )
 
 
 class IForest(CheckedDetector, PyODIForest):  # type: ignore[misc]

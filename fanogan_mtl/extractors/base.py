@@ -112,6 +112,8 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     n_components: int | None = None
     """So many principal components of the features instead of the features; for those that have the parameter."""
+    grid: int = 1
+    """Squares a side that features are apart for: (channels, grid, grid) an image, unless `n_components` is set."""
     random_state: int
     device: str
 

@@ -86,7 +86,7 @@ class _Architecture:
 
 @lru_cache(maxsize=16)
 def _blank_graph(architecture: _Architecture) -> Any:
-    """The graph of an architecture without its weights; tracing a network takes seconds, filling in weights does not."""
+    """The graph of an architecture without weights: tracing a network takes seconds, filling in weights does not."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

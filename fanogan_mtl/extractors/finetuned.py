@@ -82,7 +82,6 @@ class ResNet18ImageNet(FineTuned):
 class EfficientNetLite0FineTuned(FineTuned):
     """EfficientNet-Lite0: grey images to 1280 features; parameters as `FineTuned`'s."""
 
-
     def _build(self, n_classes: int) -> Network:
         network = EfficientNetLite0(n_classes)
         network.conv_stem = SameConv2d(1, 32, 3, 2)

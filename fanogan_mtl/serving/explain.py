@@ -1,12 +1,14 @@
 """Where in an image an anomaly is: heat maps.
 
-A detector of pixels that reconstructs shows its residual. For the others, and for detectors on features, the map is
-made by occlusion (Zeiler and Fergus 2014): each square of a grid in turn is painted over with the image's mean, and the
+A detector of pixels that reconstructs shows its residual. Where features keep positions on a grid and the detector says
+what each feature adds to the score, a square's value is what its features add together. For all others the map is made
+by occlusion (Zeiler and Fergus 2014): each square of a grid in turn is painted over with the image's mean, and the
 square's value is how much the score falls.
 """
 
 from __future__ import annotations
 
+import math
 from base64 import b64encode
 from collections.abc import Sequence
 from io import BytesIO
@@ -37,11 +39,11 @@ def heat_maps(model: Model, heads: Sequence[Head], image: Pixels) -> list[HeatMa
     Returns
     -------
     list of arrays of shape (size, size), float32, at least 0
-        At the size that the image is prepared to, in the units of the score (a residual: of pixels in [0, 1]). A map
-        covers the part of the image that the preparation keeps.
+        At the size that the image is prepared to, in the units of the score, of its square where that adds up (a
+        residual: of pixels in [0, 1]). A map covers the part of the image that the preparation keeps.
     """
     prepared: dict[Preparation, NDArray[np.uint8]] = {}
-    occluded: dict[Input, Rows] = {}
+    rows: dict[tuple[Input, int | None], Rows] = {}
     maps = []
     for head in heads:
         wanted = input_of(model, head)
@@ -52,9 +54,14 @@ def heat_maps(model: Model, heads: Sequence[Head], image: Pixels) -> list[HeatMa
         if key is None and hasattr(head.detector, "reconstruct"):
             maps.append(_residual(head.detector, own))
             continue
-        if wanted not in occluded:
-            occluded |= rows_of(model, [wanted], {preparation: _occlusions(own)})
-        maps.append(_falls(head.detector, occluded[wanted], own.shape[0]))
+        grid = _grid_of(model, head)
+        if (wanted, grid) not in rows:
+            images = own[None] if grid else _occlusions(own)
+            rows[wanted, grid] = rows_of(model, [wanted], {preparation: images})[wanted]
+        squares = (
+            _shares(head.detector, rows[wanted, grid], grid) if grid else _falls(head.detector, rows[wanted, grid])
+        )
+        maps.append(_smooth(squares, len(own)))
     return maps
 
 
@@ -87,15 +94,34 @@ def _occlusions(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.stack(copies)
 
 
-def _falls(detector: Any, rows: Rows, size: int) -> HeatMap:
-    """How much the score falls by each square, spread smoothly over the image."""
+def _grid_of(model: Model, head: Head) -> int | None:
+    """Squares a side whose features are apart, if there are several and the detector says what each feature adds."""
+    extractor = model.extractors.get(head.spec.extractor or "")
+    if extractor is None or extractor.grid == 1 or extractor.n_components is not None:
+        return None
+    return extractor.grid if hasattr(head.detector, "feature_shares") else None
+
+
+def _shares(detector: Any, rows: Rows, grid: int) -> NDArray[np.float64]:
+    """What each square's features add to the score of the first row."""
+    shares: NDArray[np.float64] = detector.feature_shares(rows)[0].reshape(-1, grid, grid).sum(axis=0)
+    return shares
+
+
+def _falls(detector: Any, rows: Rows) -> NDArray[np.float64]:
+    """How much the first row's score falls by each square; the other rows are the image with one painted over."""
+    scores: NDArray[np.float64] = detector.decision_function(rows)
+    side = math.isqrt(len(rows) - 1)
+    falls: NDArray[np.float64] = (scores[0] - scores[1:]).reshape(side, side)
+    return falls
+
+
+def _smooth(squares: NDArray[np.float64], size: int) -> HeatMap:
+    """Values of squares, spread smoothly over the image; below 0 there is none."""
     from PIL import Image
 
-    scores = detector.decision_function(rows)
-    side = len(_edges(size))
-    falls = np.maximum(scores[0] - scores[1:], 0).reshape(side, side).astype(np.float32)
-    smooth = Image.fromarray(falls).resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(smooth, np.float32)
+    positive = Image.fromarray(np.maximum(squares, 0).astype(np.float32))
+    return np.asarray(positive.resize((size, size), Image.Resampling.BILINEAR), np.float32)
 
 
 def _edges(size: int) -> list[tuple[int, int]]:

@@ -46,6 +46,17 @@ def test_step_out_of_the_span_counts_by_the_variance_there_alone():
 
 
 @SHAPES
+def test_feature_shares_are_each_features_part_of_the_squared_score(n_rows, n_features):
+    rows = correlated_rows(n_rows, n_features)
+    new = np.concatenate([rows[:3], correlated_rows(10, n_features, seed=1) * 9])
+    scaled, theirs = StandardScaler().fit(rows).transform(new), LedoitWolf().fit(StandardScaler().fit_transform(rows))
+    shares = fitted(rows).feature_shares(new)
+    expected = scaled * (scaled @ theirs.precision_)
+    np.testing.assert_allclose(shares, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(shares.sum(axis=1), fitted(rows).decision_function(new) ** 2, rtol=1e-6)
+
+
+@SHAPES
 def test_training_rows_have_the_same_bits_as_in_training(n_rows, n_features):
     rows = correlated_rows(n_rows, n_features)
     detector = fitted(rows)

@@ -10,6 +10,7 @@ from pyod.models.ecod import ECOD
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from fanogan_mtl.detectors import make_detector
@@ -146,6 +147,21 @@ def test_pca_scores_by_scikit_learns_reconstruction():
     reconstructed = reference.inverse_transform(reference.transform(OTHER_ROWS))
     np.testing.assert_allclose(detector.reconstruct(OTHER_ROWS), reconstructed)
     np.testing.assert_allclose(detector.decision_function(OTHER_ROWS), ((OTHER_ROWS - reconstructed) ** 2).mean(axis=1))
+
+
+def test_feature_shares_add_up_to_the_score() -> None:
+    pca, nearest = make_detector("pca", n_components=6).fit(ROWS), make_detector("knn", n_neighbors=1).fit(ROWS)
+    np.testing.assert_allclose(pca.feature_shares(OTHER_ROWS).sum(axis=1), pca.decision_function(OTHER_ROWS))
+    np.testing.assert_allclose(
+        nearest.feature_shares(OTHER_ROWS).sum(axis=1), nearest.decision_function(OTHER_ROWS) ** 2, atol=1e-8
+    )
+
+
+def test_knn_shares_are_those_of_the_mean_over_neighbours() -> None:
+    detector = make_detector("knn", n_neighbors=3).fit(ROWS)
+    nearest = NearestNeighbors(n_neighbors=3).fit(ROWS).kneighbors(OTHER_ROWS, return_distance=False)
+    expected = np.square(ROWS[nearest] - OTHER_ROWS[:, None]).mean(axis=1)
+    np.testing.assert_allclose(detector.feature_shares(OTHER_ROWS), expected)
 
 
 def test_ocsvm_ranks_the_same_in_another_unit():

@@ -18,6 +18,7 @@ from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.detectors import make_detector
 from fanogan_mtl.extractors import make_extractor
+from fanogan_mtl.extractors.base import InputSpec
 from fanogan_mtl.hybrid import Hybrid
 from fanogan_mtl.serving.explain import SQUARES, heat_maps, png_of
 from fanogan_mtl.serving.heads import Head, HeadSpec, Model
@@ -77,6 +78,48 @@ def test_maps_are_strongest_at_the_anomaly(place: tuple[int, int]) -> None:
         inside = np.zeros((SIZE, SIZE), bool)
         inside[place[0] : place[0] + SQUARE, place[1] : place[1] + SQUARE] = True
         assert heat_map[inside].mean() > 3 * heat_map[~inside].mean()
+
+
+class _BlockMeans:
+    """An extractor whose features are the means of squares of the image."""
+
+    input_spec, n_components = InputSpec(SIZE), None
+
+    def __init__(self, grid: int) -> None:
+        self.grid = grid
+
+    def transform(self, images: Array) -> Array:
+        side = SIZE // self.grid
+        blocks = images.reshape(-1, self.grid, side, self.grid, side)
+        return blocks.mean(axis=(2, 4)).reshape(len(images), -1).astype(np.float32)
+
+
+@pytest.mark.parametrize("detector", ["mahalanobis", "pca", "knn"])
+@settings(max_examples=10)
+@given(places)
+def test_features_on_a_grid_show_which_square_adds_most_to_the_score(detector: str, place: tuple[int, int]) -> None:
+    extractor, preparation = _BlockMeans(4), Preparation(SIZE)
+    images = np.random.default_rng(0).integers(0, 20, (80, SIZE, SIZE), dtype=np.uint8)
+    fitted = Hybrid(make_detector(detector, **({"n_components": 2} if detector == "pca" else {})))
+    head = Head(
+        HeadSpec("a", detector, 0, 1, preparation, CALIBRATION, "means"), fitted.fit(extractor.transform(images))
+    )
+    image = anomaly(*place)
+    (heat_map,) = heat_maps(Model((head,), {"means": extractor}), [head], image)  # type: ignore[dict-item]
+    assert (heat_map.shape, heat_map.dtype) == ((SIZE, SIZE), np.float32)
+    expected = np.unravel_index(extractor.transform(image[None])[0].argmax(), (4, 4))  # most of the anomaly lies there
+    strongest = np.unravel_index(heat_map.argmax(), heat_map.shape)
+    assert [at // 7 for at in strongest] == list(expected)
+
+
+def test_a_detector_that_does_not_share_its_score_among_features_is_shown_by_occlusion() -> None:
+    extractor, preparation = _BlockMeans(4), Preparation(SIZE)
+    images = np.random.default_rng(0).integers(0, 20, (80, SIZE, SIZE), dtype=np.uint8)
+    fitted = Hybrid(make_detector("lof")).fit(extractor.transform(images))
+    head = Head(HeadSpec("a", "lof", 0, 1, preparation, CALIBRATION, "means"), fitted)
+    (heat_map,) = heat_maps(Model((head,), {"means": extractor}), [head], anomaly(14, 14))  # type: ignore[dict-item]
+    top, left = np.unravel_index(heat_map.argmax(), heat_map.shape)
+    assert 10 <= min(top, left) <= max(top, left) < 23
 
 
 def test_a_map_covers_the_part_that_is_kept() -> None:
