@@ -50,7 +50,7 @@ def extraction(images: NDArray[np.uint8]) -> tuple[float, float]:
 
 
 def by_graph(name: str) -> str:
-    """An extractor as a graph against its PyTorch module: in batches of `BATCH_IMAGES`, to which one image is padded."""
+    """An extractor as a graph against its PyTorch module in batches of `BATCH_IMAGES`, to which one image is padded."""
     epochs = {"epochs": 1} if "epochs" in default_parameters(name) else {}
     unfitted = make_extractor(name, device="cpu", **epochs)
     images = np.random.default_rng(0).integers(0, 256, (GRAPH_IMAGES, *unfitted.input_spec.shape), dtype=np.uint8)
