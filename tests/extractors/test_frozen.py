@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torchvision.models import resnet18
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors import make_extractor
 from fanogan_mtl.extractors.efficientnet import EfficientNetLite0
-from fanogan_mtl.extractors.imagenet import imagenet_weights
+from fanogan_mtl.extractors.imagenet import architecture, imagenet_weights
 
 PALACE, DAISY = 698, 985  # ImageNet's numbers of two of scikit-learn's pictures
 
@@ -100,6 +101,8 @@ def test_the_graph_gives_what_the_network_gives_also_after_a_deep_copy(weights_f
 @pytest.mark.parametrize(
     ("params", "said"),
     [
+        ({"network": "timm:resnet19"}, "timm has no network 'resnet19'; it has resnet18"),
+        ({"network": "timm:resnet18", "layer": "layer9"}, "timm:resnet18 has no layer 'layer9'; it has conv1"),
         ({"network": "resnet19"}, "network 'resnet19' is unknown; one of: efficientnet_lite0, alexnet"),
         ({"layer": "layer7"}, "resnet18 has no layer 'layer7'; it has conv1, bn1, relu, maxpool, layer1, layer1.0, "),
         ({"layer": ["layer1", "blocks.1"]}, "resnet18 has no layer 'blocks.1'"),
@@ -115,6 +118,40 @@ def test_what_does_not_fit_is_one_line_before_any_training(params: dict[str, Any
     with pytest.raises(UserError, match=f"^extractor frozen: {said}") as caught:
         make_extractor("frozen", **params)
     assert "\n" not in str(caught.value)
+
+
+def test_timm_s_network_of_the_same_weights_gives_the_very_same_logits(lite0: EfficientNetLite0) -> None:
+    """By order of keys; its `efficientnet_lite0`, without `tf_`, loads them too, and pads otherwise."""
+    images = scaled(np.random.default_rng(0).integers(0, 256, (3, 97, 97, 3), dtype=np.uint8))
+    with torch.inference_mode():
+        expected = lite0(images)
+        for name, same in (("timm:tf_efficientnet_lite0", True), ("timm:efficientnet_lite0", False)):
+            network = architecture(name).make()
+            network.load_state_dict(dict(zip(network.state_dict(), lite0.state_dict().values(), strict=True)))
+            assert torch.equal(network.eval()(images), expected) == same
+
+
+def test_a_network_of_timm_is_frozen_as_one_of_torchvision_is(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = architecture("timm:resnet10t").make()
+    torch.save(network.state_dict(), tmp_path / "resnet10t.pth")
+    settings = {"layer": "layer2", "input_size": 64, "weights": str(tmp_path / "resnet10t.pth"), "device": "cpu"}
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    features = make_extractor("frozen", network="timm:resnet10t", **settings).fit(images).transform(images)
+    known = architecture("timm:resnet10t")
+    mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (known.mean, known.std))
+    pixels = (torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - mean) / std
+    with torch.inference_mode():
+        network.eval()
+        maps = network.layer2(network.layer1(network.maxpool(network.act1(network.bn1(network.conv1(pixels))))))
+    expected = torch.nn.functional.adaptive_avg_pool2d(maps, 3).flatten(1)
+    np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_without_timm_its_networks_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UserError, match=r"network timm:resnet26 needs timm: pip install timm$"):
+        make_extractor("frozen", network="timm:resnet26")
 
 
 def test_other_weights_in_the_package_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
