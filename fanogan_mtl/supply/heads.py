@@ -67,7 +67,8 @@ class ChosenHead:
 def heads_by_validation(comparisons: Sequence[Sequence[DoneCell]]) -> list[ChosenHead]:
     """Choose one head for each class of each comparison, by validation AUROC among all seeds and budgets.
 
-    Heads on features share one extractor, so their seed is chosen first, by the mean over classes.
+    Heads on features share one extractor (under `normal-only` one of each class), so their seed is chosen first, by the
+    mean over classes.
 
     Parameters
     ----------
