@@ -42,9 +42,9 @@ class Trained:
 def extractor_section(trained: Sequence[Trained], data_dir: Path) -> Section:
     """Draw how extractors learned and what they make of images."""
     blocks: list[PageBlock] = []
-    if trained:
-        _, batch = joint_set(trained[0], example_rows(trained[0], data_dir))
-        blocks.append(Fold("A joint batch, of which every extractor learns", (batch_chart(trained[0], batch),)))
+    if first := next((each for each in trained if each.extractor.learns), None):
+        _, batch = joint_set(first, example_rows(first, data_dir))
+        blocks.append(Fold("A joint batch, of which every extractor learns", (batch_chart(first, batch),)))
     for each in trained:
         charts = (*accuracy_charts(each), *component_charts(each), _maps_of_each_class(each, data_dir))
         blocks.append(Fold(f"{each.title}: how it learned, and what it makes of images", charts))
