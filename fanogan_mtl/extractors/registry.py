@@ -35,6 +35,9 @@ class ExtractorKind:
     weights_of: str | None = None
 
 
+TIMM = "timm:"
+"""What the name of one of timm's networks begins with."""
+
 REGISTRY: dict[str, ExtractorKind] = {
     "autoencoder": ExtractorKind(
         "reconstruction:Autoencoder",

@@ -18,7 +18,7 @@ from fanogan_mtl.data.cache import in_use
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.specs import sources_of
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.extractors.persistence import load_extractor
+from fanogan_mtl.extractors.persistence import load_extractor, needed_packages
 from fanogan_mtl.plan.extractors import fetch_extractor, keep_extractor, sentence
 from fanogan_mtl.plan.plan import Execution
 from fanogan_mtl.report.charts.extractors import Trained
@@ -225,7 +225,8 @@ def _record(tracking: Tracking, parent_id: str, pretraining: Pretraining, execut
         values = accuracy_values(description)
         records.write(tracking, run_id, Record(parameters, values, files=files, time=records.now()))
     example = np.zeros((1, *extractor.input_spec.shape), np.uint8)
-    log_extractor(tracking, run_id, pretraining.extractor, folder, example, extractor.n_features_out_)
+    width, packages = extractor.n_features_out_, needed_packages(folder)
+    log_extractor(tracking, run_id, pretraining.extractor, folder, example, width, packages)
     records.finish(tracking, run_id)
     return run_id
 

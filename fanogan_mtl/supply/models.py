@@ -24,6 +24,7 @@ from fanogan_mtl.detectors.persistence import refuse_unservable
 from fanogan_mtl.errors import UserError, one_line
 from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.evaluation.metrics import METRICS
+from fanogan_mtl.extractors.persistence import needed_packages
 from fanogan_mtl.plan.plan import Execution, PlannedComparison
 from fanogan_mtl.recording.results import ComparisonResult
 from fanogan_mtl.recording.state import data_key, finished_cells
@@ -132,7 +133,10 @@ def make_model(
             left_out = shutil.ignore_patterns("learned_from.npy", CONTENTS)
             shutil.copytree(source, bundled_extractor(folder, key), ignore=left_out)
         write_model(folder, specs)
-        uri = log_model(tracking, run_id, folder, _example(heads[0], execution.data_dir), _facts(heads, setting))
+        bundled = [bundled_extractor(folder, key) for key in sorted(keys)]
+        packages = {package for each in bundled for package in needed_packages(each)}
+        facts = replace(_facts(heads, setting), packages=tuple(sorted(packages)))
+        uri = log_model(tracking, run_id, folder, _example(heads[0], execution.data_dir), facts)
     records.write(tracking, run_id, Record(tags={schema.MODEL_KEY: model_key(heads), schema.MODEL_URI: uri}))
     return uri
 

@@ -48,12 +48,15 @@ class ModelFacts:
         Its description, Markdown.
     parameters : mapping
     metrics : sequence of ModelMetric
+    packages : tuple of str
+        What it needs to be installed beside `REQUIREMENTS`.
     """
 
     name: str = "model"
     text: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
     metrics: Sequence[ModelMetric] = ()
+    packages: tuple[str, ...] = ()
 
 
 def log_model(tracking: Tracking, run_id: str, folder: Path, example: NDArray[Any], facts: ModelFacts) -> str:
@@ -81,7 +84,13 @@ def log_model(tracking: Tracking, run_id: str, folder: Path, example: NDArray[An
 
 
 def log_extractor(
-    tracking: Tracking, run_id: str, name: str, folder: Path, example: NDArray[np.uint8], width: int
+    tracking: Tracking,
+    run_id: str,
+    name: str,
+    folder: Path,
+    example: NDArray[np.uint8],
+    width: int,
+    packages: tuple[str, ...] = (),
 ) -> str:
     """Log an extractor's folder (see `fanogan_mtl.extractors.persistence`) as a model under a run; give its URI.
 
@@ -89,6 +98,7 @@ def log_extractor(
     ----------
     example : uint8 array of images as the extractor takes them
     width : number of features
+    packages : what it needs to be installed beside `REQUIREMENTS`
     """
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
@@ -96,7 +106,8 @@ def log_extractor(
     inputs = Schema([TensorSpec(np.dtype(example.dtype), (-1, *example.shape[1:]))])
     outputs = Schema([TensorSpec(np.dtype(np.float32), (-1, width))])
     signature = ModelSignature(inputs=inputs, outputs=outputs)
-    return _log(run_id, name, "extractor_pyfunc.py", {"extractor": str(folder)}, example, signature, ModelFacts())
+    facts = ModelFacts(packages=packages)
+    return _log(run_id, name, "extractor_pyfunc.py", {"extractor": str(folder)}, example, signature, facts)
 
 
 def check_name(tracking: Tracking, name: str) -> None:
@@ -207,14 +218,14 @@ def _log(
 
     import fanogan_mtl
 
-    package = Path(fanogan_mtl.__file__).parent
+    package, needed = Path(fanogan_mtl.__file__).parent, (*REQUIREMENTS, *facts.packages)
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.pyfunc.log_model(
             name=names.model_name(name),
             python_model=str(package / "serving" / code),
             artifacts=artifacts,
             code_paths=[str(package)],
-            pip_requirements=[f"{each}=={version(each).partition('+')[0]}" for each in REQUIREMENTS],
+            pip_requirements=[f"{each}=={version(each).partition('+')[0]}" for each in needed],
             signature=signature,
             input_example=example,
             params={names.key(each): names.text(value, names.PARAMETER) for each, value in facts.parameters.items()},

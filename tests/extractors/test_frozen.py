@@ -19,6 +19,7 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors import make_extractor
 from fanogan_mtl.extractors.efficientnet import EfficientNetLite0
 from fanogan_mtl.extractors.imagenet import architecture, imagenet_weights
+from fanogan_mtl.extractors.persistence import needed_packages, save_extractor
 
 PALACE, DAISY = 698, 985  # ImageNet's numbers of two of scikit-learn's pictures
 
@@ -146,6 +147,21 @@ def test_a_network_of_timm_is_frozen_as_one_of_torchvision_is(tmp_path: Path) ->
         maps = network.layer2(network.layer1(network.maxpool(network.act1(network.bn1(network.conv1(pixels))))))
     expected = torch.nn.functional.adaptive_avg_pool2d(maps, 3).flatten(1)
     np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_only_a_model_with_a_network_of_timm_needs_timm(tmp_path: Path, weights_file: Path) -> None:
+    network = architecture("timm:resnet10t").make()
+    torch.save(network.state_dict(), tmp_path / "resnet10t.pth")
+    settings = {"layer": "layer2", "input_size": 64, "device": "cpu"}
+    images = np.zeros((1, 64, 64, 3), np.uint8)
+    for name, weights, needed in (
+        ("timm:resnet10t", tmp_path / "resnet10t.pth", ("timm",)),
+        ("resnet18", weights_file, ()),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        save_extractor(make_extractor("frozen", network=name, weights=str(weights), **settings).fit(images), folder)
+        assert needed_packages(folder) == needed
 
 
 def test_without_timm_its_networks_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
