@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from fanogan_mtl.extractors import make_extractor
-from fanogan_mtl.extractors.feature_graph import _blank_graph, export_graph
+from fanogan_mtl.extractors.feature_graph import _Architecture, _blank_graph, export_graph
 from fanogan_mtl.extractors.frozen import GridPooling
 from fanogan_mtl.extractors.modules import Network
 
@@ -73,7 +73,5 @@ def test_traced_networks_keep_no_weights() -> None:
     export_graph(network, (28, 28))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.onnx, "export", None)  # so that the kept one answers
-        from fanogan_mtl.extractors.feature_graph import _Architecture
-
         kept = _blank_graph(_Architecture(network, (28, 28)))
     assert all(value.const_value is None for value in kept.graph.initializers.values())
