@@ -58,9 +58,8 @@ def heat_maps(model: Model, heads: Sequence[Head], image: Pixels) -> list[HeatMa
         if (wanted, grid) not in rows:
             images = own[None] if grid else _occlusions(own)
             rows[wanted, grid] = rows_of(model, [wanted], {preparation: images})[wanted]
-        squares = (
-            _shares(head.detector, rows[wanted, grid], grid) if grid else _falls(head.detector, rows[wanted, grid])
-        )
+        own_rows = rows[wanted, grid]
+        squares = _shares(head.detector, own_rows, grid) if grid else _falls(head.detector, own_rows)
         maps.append(_smooth(squares, len(own)))
     return maps
 
