@@ -19,6 +19,7 @@ from fanogan_mtl.data.prepared import (
     preparation_of,
     prepared_folder,
     read_images,
+    read_masks,
 )
 from fanogan_mtl.data.sheets import SampleSheet
 from fanogan_mtl.data.specs import DatasetSpec, Source, parse_source
@@ -61,6 +62,7 @@ def load_dataset(spec: DatasetSpec, data_dir: Path) -> Dataset:
         test=test,
         contaminated=contaminated,
         unique=unique,
+        masks=read_masks(folder),
     )
 
 

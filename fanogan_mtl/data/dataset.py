@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,11 @@ VECTOR_CLASSES = ("normal", "anomaly")
 """Classes of every data set of vectors, in the order of their labels 0 and 1."""
 FEWEST_VECTORS = (10, 3)
 """Rows of each of these classes that are needed, so that every part of a split has both."""
+
+MASK_SIZE = 256
+"""Height and width at which masks are kept and held against maps, in pixels."""
+PICTURE_SIZE = 128
+"""Height and width at which images are shown beside their masks, in pixels."""
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 
@@ -29,10 +35,13 @@ class RawImages:
         Files where images are of different sizes.
     labels : array of shape (n,), int64
         Positions in the set's `classes`.
+    masks : tuple of Path or None
+        For each image the file that says where its anomaly is; empty where there are no masks.
     """
 
     images: Pixels | ImageFiles
     labels: NDArray[np.int64]
+    masks: tuple[Path | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,29 @@ class Images:
 
 
 @dataclass(frozen=True)
+class Masks:
+    """Where the anomalies of test images are.
+
+    Attributes
+    ----------
+    rows : array of shape (k,), int64, ascending
+        Positions of the test images that have a mask.
+    packed : array of shape (k, MASK_SIZE, MASK_SIZE / 8), uint8
+        True for anomalous pixels; `numpy.packbits` of the last axis.
+    pictures : array of shape (k, PICTURE_SIZE, PICTURE_SIZE) or (k, PICTURE_SIZE, PICTURE_SIZE, 3), uint8
+        The images, to be shown beside their masks.
+    """
+
+    rows: NDArray[np.int64]
+    packed: NDArray[np.uint8]
+    pictures: NDArray[np.uint8]
+
+    def mask(self, position: int) -> NDArray[np.bool_]:
+        """One of them, unpacked, (MASK_SIZE, MASK_SIZE)."""
+        return np.unpackbits(self.packed[position], axis=-1).astype(bool)
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A prepared data set or pool.
 
@@ -92,7 +124,7 @@ class Dataset:
     ----------
     name : str
     digest : str
-        SHA-256 of pixels, labels, class names, which image is of which domain, and how vectors are split
+        SHA-256 of pixels, labels, masks, class names, which image is of which domain, and how vectors are split
         (contaminated, unique); names of set and domains aside.
     classes : tuple of str
         In the order of `class_order`; of vectors `VECTOR_CLASSES`.
@@ -104,6 +136,8 @@ class Dataset:
         Whether the training part of a split keeps its anomalies; only vectors have some.
     unique : bool
         Whether a split of vectors keeps copies on one side; images always do.
+    masks : Masks or None
+        Where the anomalies of test images are, if some have masks.
     """
 
     name: str
@@ -114,6 +148,7 @@ class Dataset:
     test: Images
     contaminated: bool = False
     unique: bool = False
+    masks: Masks | None = None
 
     @property
     def is_images(self) -> bool:

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanogan_mtl.data.cache import key_of, published_folder, read_array, read_facts, write_entry
-from fanogan_mtl.data.dataset import VECTOR_CLASSES, Images, RawDataset, RawVectors, class_order
+from fanogan_mtl.data.dataset import VECTOR_CLASSES, Images, Masks, RawDataset, RawVectors, class_order
 from fanogan_mtl.data.files import PreparedImages, prepare_set
 from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.data.sheets import sheet_arrays
+from fanogan_mtl.data.sources.mask_arrays import pooled_masks, prepare_masks
 from fanogan_mtl.data.sources.registry import REGISTRY
 from fanogan_mtl.data.specs import Source
 from fanogan_mtl.data.transforms import Preparation
@@ -138,6 +139,8 @@ def pooled_folder(members: list[Path]) -> Path:
                 sizes=np.concatenate([images.sizes for images in parts]),
             )
             arrays |= _image_arrays(part, pooled)
+        if masks := pooled_masks([(read_masks(each), len(read_array(each, "test_labels"))) for each in members]):
+            arrays |= {f"masks_{key}": value for key, value in vars(masks).items()}
         name = "+".join(each["name"] for each in facts)
         write_entry(folder, arrays, {"name": name, "source": "pool"} | _content_facts(arrays, classes))
 
@@ -149,6 +152,17 @@ def read_images(folder: Path, part: str) -> Images:
     pixels = read_array(folder, f"{part}_pixels")
     others = ("labels", "domains", "hashes", "sizes")
     return Images(pixels, *(np.array(read_array(folder, f"{part}_{name}")) for name in others))
+
+
+def read_masks(folder: Path) -> Masks | None:
+    """Read the masks of a prepared folder's test images, if there are some; all but `rows` are memory maps."""
+    if not (folder / "masks_rows.npy").exists():
+        return None
+    return Masks(
+        np.array(read_array(folder, "masks_rows")),
+        read_array(folder, "masks_packed"),
+        read_array(folder, "masks_pictures"),
+    )
 
 
 def _fingerprint(source: Source, data_dir: Path) -> list[str]:
@@ -172,8 +186,10 @@ def _prepare(raw: RawDataset, preparation: Preparation, name: str) -> tuple[Arra
         arrays |= _image_arrays(
             part, Images(made.pixels, images.labels, domains, content_hashes(made.pixels), made.sizes)
         )
-    for warning in _warnings(name, train, test):
-        print(warning, file=sys.stderr)
+    masks, said = prepare_masks(raw, test, name)
+    arrays |= masks
+    for line in (*_warnings(name, train, test), *said):
+        print(line, file=sys.stderr)
     facts = {"preparation": asdict(train.preparation), "sheet_classes": sheet_classes}
     return arrays, facts | _content_facts(arrays, raw.classes)
 
@@ -192,6 +208,7 @@ def _image_arrays(part: str, images: Images) -> Arrays:
 
 def _content_facts(arrays: Arrays, classes: tuple[str, ...]) -> dict[str, Any]:
     names = [f"{part}_{name}" for part in ("train", "test") for name in ("pixels", "labels", "domains")]
+    names += [name for name in ("masks_rows", "masks_packed") if name in arrays]
     digest = sha256(dumps([classes, [arrays[name].shape for name in names]]).encode())
     for name in names:
         digest.update(np.ascontiguousarray(arrays[name]).data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from fanogan_mtl.data.images.levels import Pixels, eight_bits, grey_levels
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Cropped = TypeVar("Cropped", bound=np.generic)
 
 _CHUNK_VALUES = 2**24  # pixel values transformed at once, so that memory stays bounded
 
@@ -113,15 +115,15 @@ def prepare(images: Pixels, preparation: Preparation) -> NDArray[np.uint8]:
     chunk = max(1, _CHUNK_VALUES // max(int(np.prod(images.shape[1:])), size * size * 3))
     prepared = []
     for start in range(0, len(images), chunk):
-        cropped = eight_bits(_cropped(images[start : start + chunk], preparation.crop), preparation.depth)
-        recoloured = torch.from_numpy(np.array(_recoloured(cropped, preparation.colour)))
+        kept = eight_bits(cropped(images[start : start + chunk], preparation.crop), preparation.depth)
+        recoloured = torch.from_numpy(np.array(_recoloured(kept, preparation.colour)))
         prepared.append(_resized(recoloured, preparation).numpy())
     channels = () if preparation.colour == "grey" else (3,)
     return np.concatenate(prepared) if prepared else np.zeros((0, size, size, *channels), np.uint8)
 
 
-def _cropped(images: Pixels, share: float) -> Pixels:
-    """Keep a share of height and width around the centre."""
+def cropped(images: NDArray[Cropped], share: float) -> NDArray[Cropped]:
+    """Keep a share of height and width around the centre, of images (n, height, width[, 3])."""
     if share == 1:
         return images
     kept = [max(1, round(side * share)) for side in images.shape[1:3]]

@@ -14,6 +14,12 @@ from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import parse_datasets
 
 
+@pytest.fixture(autouse=True)
+def _no_progress_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a bar would appear in what tests read from stderr."""
+    monkeypatch.setattr("fanogan_mtl.data.progress._PATIENCE", 3600.0)
+
+
 @pytest.fixture
 def npz_file(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a small correct npz, some arrays replaced or (None) left out."""

@@ -19,6 +19,7 @@ from fanogan_mtl.data.images.formats import READ
 from fanogan_mtl.data.sources.class_names import class_name
 from fanogan_mtl.data.sources.layout import is_normal, mask_folders, masks_are_classes, part_of, plain
 from fanogan_mtl.data.sources.left_out import BESIDE, MASKS, VALIDATION, counted, say_left_out
+from fanogan_mtl.data.sources.masks import masks_of
 from fanogan_mtl.data.sources.samples import package_versions, train_and_test_rows
 from fanogan_mtl.data.sources.tree import Tree, folders_in, images_beside, tree_below
 from fanogan_mtl.errors import UserError
@@ -42,6 +43,8 @@ class FolderFiles:
         Kinds of files that are not among the images, as `.txt` or `masks`, and how many there are of each.
     folders_left_out : tuple of (str, str)
         Folders, relative, that were not looked into, and why.
+    mask_files : tuple of str
+        Masks that lie beside images.
     """
 
     names: tuple[str, ...]
@@ -49,6 +52,7 @@ class FolderFiles:
     n_train: int | None
     left_out: tuple[tuple[str, int], ...] = ()
     folders_left_out: tuple[tuple[str, str], ...] = ()
+    mask_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ def list_folder(path: Path) -> FolderFiles:
         n_train=sum(len(tree.images) for _, tree in labelled[0]) if names else None,
         left_out=tuple((kind, count) for kind, count in sorted(files.items()) if count),
         folders_left_out=(*beside, *((name, MASKS) for name in masks)),
+        mask_files=tuple(chain.from_iterable(tree.mask_files for tree in trees)),
     )
 
 
@@ -122,11 +127,13 @@ def load(path: Path, data_dir: Path) -> RawDataset:
         train, test = np.split(np.arange(len(labels)), [files.n_train])
     if not len(train):
         raise UserError(f"{path} has too few images to train on; a class needs at least two, and rather hundreds")
-    return RawDataset(classes, RawImages(images[train], labels[train]), RawImages(images[test], labels[test]))
+    masks = masks_of(path, files).paths
+    of_test = tuple(masks[row] for row in test.tolist()) if masks else ()
+    return RawDataset(classes, RawImages(images[train], labels[train]), RawImages(images[test], labels[test], of_test))
 
 
 def fingerprint(path: Path, data_dir: Path) -> list[str]:
-    """Pillow's version, and a digest of names, classes and bytes of the images. What is left out is said.
+    """Pillow's version, and a digest of names, classes and bytes of the images and masks. What is left out is said.
 
     Raises
     ------
@@ -134,10 +141,14 @@ def fingerprint(path: Path, data_dir: Path) -> list[str]:
         As `load`.
     """
     files = list_folder(path)
-    say_left_out(path, files.left_out, files.folders_left_out)
+    masks = masks_of(path, files)
+    say_left_out(path, masks.files_left_out, masks.folders_left_out)
     content = sha256(str(files.n_train).encode())
-    for texts in (files.names, files.labels, folder_digests(path, files, data_dir)):
-        content.update(os.fsencode("\0".join(("", *texts))))
+    texts = [files.names, files.labels, folder_digests(path, files, data_dir)]
+    if masks.used:
+        texts += [masks.used, file_digests(path, masks.used, data_dir)]
+    for each in texts:
+        content.update(os.fsencode("\0".join(("", *each))))
     return [*package_versions("pillow"), content.hexdigest()]
 
 

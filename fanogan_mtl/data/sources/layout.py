@@ -71,6 +71,26 @@ def mask_folders(names: Iterable[str]) -> set[str]:
     }
 
 
+def masked_stems(stem: str) -> list[str]:
+    """Stems that the image of a mask may have, likeliest first: of `7_mask` it is `7`, of `mask_7` also `image_7`."""
+    stem = plain(stem)
+    found = _MASK_STEM.search(stem)
+    if found is None:
+        return [stem]
+    before, after = stem[: found.start("word")], stem[found.end("word") :]
+    others = [stem[: found.start()], (before + after).strip(" _.-"), f"{before}image{after}", f"{before}img{after}"]
+    return [stem, *(other for other in others if other)]
+
+
+def masked_folder(name: str) -> str:
+    """The folder of the images whose masks are in a folder: of `crack_mask` it is `crack`, of `ground_truth` none."""
+    key = plain(name)
+    if _MASKS.fullmatch(key):
+        return ""
+    of = _MASKS_OF.fullmatch(key)
+    return of[1] if of else key
+
+
 def mask_files(names: Collection[str]) -> set[str]:
     """Those of a folder's files that are masks: as `7_mask.png` beside `7.jpg`, or `mask_7.png` beside `image_7.png`.
 

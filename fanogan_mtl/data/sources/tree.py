@@ -30,6 +30,8 @@ class Tree:
         How many files of each kind, as `.txt`, are not among the images.
     mask_folders : list of str
         Paths of folders that were not looked into.
+    mask_files : list of str
+        Paths of masks that lie beside images; they are counted in `left_out`, too.
     """
 
     images: list[str] = field(default_factory=list)
@@ -37,6 +39,7 @@ class Tree:
     folders: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     mask_folders: list[str] = field(default_factory=list)
+    mask_files: list[str] = field(default_factory=list)
 
     @property
     def has_masks_only(self) -> bool:
@@ -101,6 +104,7 @@ def _search(root: str, folder: str, with_masks: bool, tree: Tree) -> tuple[int, 
     if not with_masks:
         if masks := mask_files(images):
             tree.left_out[MASKS] += len(masks)
+            tree.mask_files += [f"{folder}/{name}" for name in sorted(masks)]
             images = [name for name in images if name not in masks]
         masks = mask_folders(folders)
         tree.mask_folders += [f"{folder}/{name}" for name in sorted(masks)]

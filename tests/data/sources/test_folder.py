@@ -107,7 +107,10 @@ def test_a_data_set_is_its_images_prepared_one_by_one(parts: Path, tmp_path: Pat
 
 def test_a_class_in_the_test_alone_is_an_anomaly(tmp_path: Path):
     good = mixed_pictures({"train/good": 10, "test/good": 6, "test/scratch": 5, "test/cut 2": 5})
-    masks = {f"ground_truth/scratch/{number}_mask.png": picture(number, colour=None) for number in range(5)}
+    masks = {
+        f"ground_truth/scratch/{number}_mask.png": picture(number, good[f"test/scratch/{number}.jpg"].size, None)
+        for number in range(5)
+    }
     dataset = load_dataset(spec_of(f"folder:{write(tmp_path / 'bottle', good | masks)}"), tmp_path / "data")
     assert dataset.classes == ("cut 2", "good", "scratch")
     assert dataset.normal_classes == ("good",)
@@ -159,7 +162,7 @@ def test_a_folder_that_changes_is_prepared_anew(parts: Path, tmp_path: Path, cha
 def test_what_is_no_image_of_a_class_changes_nothing(parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     spec = spec_of(f"folder:{parts}")
     before = load_dataset(spec, tmp_path / "data").digest
-    write(parts, {"train/nut/readme.txt": b"", "ground_truth/nut/1.png": b"", "train/nut/.x.png": b""})
+    write(parts, {"train/nut/readme.txt": b"", "ground_truth/nut/none.png": b"", "train/nut/.x.png": b""})
     monkeypatch.setattr(prepared, "write_entry", None)
     assert load_dataset(spec, tmp_path / "data").digest == before
     moved = shutil.copytree(parts, tmp_path / "moved")
