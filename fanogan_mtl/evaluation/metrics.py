@@ -161,6 +161,19 @@ METRICS: dict[str, Metric] = {
         higher_is_better=None,
     ),
     "validation_auroc": Metric("Validation AUROC", "AUROC on the validation part: what choices are made by."),
+    "pixel_auroc": Metric(
+        "Pixel AUROC",
+        "AUROC of the pixels of anomaly maps against masks, over all test images that are normal or have a mask; "
+        "`pixel_auroc_<class>` is that of one kind of anomaly. Only of data sets with masks and detectors with maps.",
+    ),
+    "pixel_auprc": Metric("Pixel average precision", "Average precision of the same pixels."),
+    "pixel_aupro": Metric(
+        "AUPRO",
+        "Area under the per-region overlap up to 30 % false positives, divided by 0.3 (Bergmann et al. 2021): every "
+        "connected region of the masks counts the same.",
+    ),
+    "pixel_aupro_05": Metric("AUPRO at 5 %", "The same up to 5 % false positives, divided by 0.05."),
+    "pixel_f1": Metric("Best pixel F1", "The best F1 of the pixels that any threshold gives: chosen on the test."),
     "fit_seconds": Metric(
         "Training time", "Training time up to a budget.", unit="seconds", higher_is_better=False, in_view=True
     ),
