@@ -21,6 +21,8 @@ REGISTRY: dict[str, str] = {
     "lof": "shallow:LOF",
     "mahalanobis": "mahalanobis:Mahalanobis",
     "ocsvm": "shallow:OCSVM",
+    "padim": "patches.padim:PaDiM",
+    "patchcore": "patches.patchcore:PatchCore",
     "pca": "shallow:PCA",
     "vae": "vae:VAE",
 }

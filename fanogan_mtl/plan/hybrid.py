@@ -6,12 +6,15 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
 from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
+from fanogan_mtl.detectors.registry import takes
 from fanogan_mtl.errors import UserError
+from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.extractors.registry import extractor_class, extractor_kind, make_extractor
 from fanogan_mtl.plan import words as read
 from fanogan_mtl.plan.extractors import (
@@ -23,7 +26,7 @@ from fanogan_mtl.plan.extractors import (
 )
 from fanogan_mtl.plan.options import HybridOptions
 from fanogan_mtl.plan.plan import Asked, Plan, PlannedComparison, read_options
-from fanogan_mtl.plan.words import FindStudy
+from fanogan_mtl.plan.words import DetectorChoice, FindStudy
 from fanogan_mtl.sweep.cell import LABEL_FREE, PROTOCOLS, Cell, Comparison
 from fanogan_mtl.sweep.parameters import comparison_parameters
 from fanogan_mtl.sweep.pretraining import Pretraining, description_of
@@ -148,20 +151,20 @@ class _Layout:
         """Add the comparison of every detector on the features of a data set."""
         spec, dataset, classes = data
         parameters = json.loads(choice.parameters)
-        common_scale = make_extractor(choice.name, **parameters).common_scale
+        extractor = make_extractor(choice.name, **parameters)
         of_extractor = json.dumps({**parameters, "data": "+".join(domains)})
         for detector in self.asked.detectors:
             comparison = Comparison(
                 spec,
                 dataset.digest,
                 detector.name,
-                comparison_parameters(detector.name, detector.parameters),
+                comparison_parameters(detector.name, _with_grid(detector, extractor)),
                 self.asked.budgets,
                 self.asked.limit,
                 extractor=choice.name,
                 learned=learned,
                 protocol=protocol,
-                common_scale=common_scale,
+                common_scale=extractor.common_scale,
             )
             cells = tuple(
                 Cell(comparison, normal_class, seed, key, held_out)
@@ -171,6 +174,12 @@ class _Layout:
             )
             planned = PlannedComparison(comparison, dataset, detector.setting, cells, of_extractor, seen)
             self.comparisons.append(planned)
+
+
+def _with_grid(detector: DetectorChoice, extractor: Extractor) -> dict[str, Any]:
+    """The detector's parameters; one that takes maps is told their positions, unless it was told some."""
+    known = {"grid": 1 if extractor.n_components is not None else extractor.grid}
+    return {**(known if takes(detector.name, "grid") else {}), **detector.parameters}
 
 
 def _sentence(choice: ExtractorChoice, pool: DatasetSpec, protocol: str) -> str:

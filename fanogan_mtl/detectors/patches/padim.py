@@ -1,0 +1,123 @@
+"""PaDiM: each position has a Gaussian of its own.
+
+Defard, Setkov, Loesch and Audigier 2021, *PaDiM: a patch distribution modeling framework for anomaly detection and
+localization*: the mean and the covariance of the training images' patches at a position, to whose diagonal 0.01 is
+added, and the Mahalanobis distance from them. An image's score is its greatest distance.
+
+Otherwise than there:
+
+- 0.01 is a share of the mean variance, so that the result does not depend on the scale of the features.
+- A training image has the score that it would have, had the Gaussians been fitted without it. With hardly more images
+  than channels its own patches are near the mean by construction: on 160 images of magnetic tiles the median score of
+  new faultless ones was 24 where it was 11 in training, and every one of them lay above the threshold.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils._param_validation import Interval
+
+from fanogan_mtl.detectors.checked import in_batches
+from fanogan_mtl.detectors.checks import POSITIVE
+from fanogan_mtl.detectors.patches.base import PatchDetector
+
+
+class PaDiM(PatchDetector):
+    """Mahalanobis distance of each position's patch to the training images' patches there; without unit.
+
+    Parameters
+    ----------
+    n_channels : int, optional
+        So many channels are drawn at random and the others left out, for "a draw does as well as principal components"
+        (the paper); None, and more than there are, take all.
+    regularisation : float above 0
+        Share of the mean variance that is added to every covariance's diagonal.
+    grid : int
+        Positions a side of each map; 1 takes a row for a single patch.
+    contamination : float in (0, 0.5]
+        Share of the training rows above the threshold.
+    random_state : int
+        Draws the channels.
+
+    Attributes
+    ----------
+    channels_ : int64 array of shape (k,)
+        Those that were drawn, ascending.
+    means_ : float32 array of shape (positions, k)
+    whitenings_ : float32 array of shape (positions, k, k)
+        What a patch, its mean taken off, is multiplied with so that its length is the distance: the inverse of the
+        covariance's Cholesky factor.
+    """
+
+    _constraints: ClassVar[dict[str, list[Any]]] = {
+        **PatchDetector._constraints,
+        "n_channels": [POSITIVE, None],
+        "regularisation": [Interval(Real, 0, None, closed="neither")],
+        "random_state": [Interval(Integral, 0, None, closed="left")],
+    }
+    _batch_rows = 8  # at once, one image takes nearly as long as eight: what is read are the whitenings
+
+    def __init__(
+        self,
+        n_channels: int | None = 100,
+        regularisation: float = 0.01,
+        grid: int = 1,
+        contamination: float = 0.1,
+        random_state: int = 0,
+    ) -> None:
+        super().__init__(grid=grid, contamination=contamination)
+        self.n_channels = n_channels
+        self.regularisation = regularisation
+        self.random_state = random_state
+
+    def _fit_rows(self, X: NDArray[Any]) -> None:
+        patches = self._patches(X)
+        n_rows, positions, n_channels = patches.shape
+        number = min(self.n_channels or n_channels, n_channels)
+        random = np.random.default_rng(self.random_state)
+        self.channels_ = np.sort(random.permutation(n_channels)[:number])
+        self.means_ = np.empty((positions, number), np.float32)
+        covariances = np.empty((positions, number, number))
+        for position in range(positions):  # one after the other: all in float64 would be twice the training rows
+            own = patches[:, position, self.channels_].astype(np.float64)
+            self.means_[position] = mean = own.mean(axis=0)
+            covariances[position] = (own - mean).T @ (own - mean) / (n_rows - 1)
+        diagonals = np.einsum("pcc->pc", covariances)  # a view
+        variance = diagonals.mean()
+        if not variance > 0:
+            raise ValueError(f"PaDiM needs training rows that differ: all {n_rows} are equal")
+        diagonals += self.regularisation * variance
+        self.whitenings_ = np.linalg.inv(np.linalg.cholesky(covariances)).astype(np.float32)
+        self._set_n_classes(None)
+        self.decision_scores_ = left_out(in_batches(self._score_positions, X, self._batch_rows), n_rows).max(axis=1)
+        self._process_decision_scores()
+
+    def _score_positions(self, X: NDArray[Any]) -> NDArray[np.float64]:
+        away = self._patches(X)[:, :, self.channels_] - self.means_
+        whitened = self.whitenings_ @ away.transpose(1, 2, 0)  # (positions, k, n)
+        squared = np.einsum("pkn,pkn->np", whitened, whitened)
+        distances: NDArray[np.float64] = np.sqrt(squared.astype(np.float64))
+        return distances
+
+
+def left_out(distances: NDArray[np.float64], n_rows: int) -> NDArray[np.float64]:
+    """What training rows' distances would be, had mean and covariance been found without the row; the diagonal stays.
+
+    Without row z, counted from the mean, the scatter A of n rows loses n / (n - 1) z zᵀ and the row lies n / (n - 1) z
+    from the mean of the others; Sherman and Morrison's formula gives the inverse.
+
+    Parameters
+    ----------
+    distances : ndarray of any shape
+        Mahalanobis distances under the covariance A / (n - 1), a diagonal added to it.
+    n_rows : int
+        Training rows, at least 2.
+    """
+    ratio = n_rows / (n_rows - 1)
+    share = np.square(distances) / (n_rows - 1)  # zᵀ A⁻¹ z
+    squared = max(n_rows - 2, 1) * ratio**2 * share / (1 - ratio * share)
+    return np.sqrt(np.maximum(squared, 0))
