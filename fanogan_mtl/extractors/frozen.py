@@ -6,6 +6,7 @@ forgotten where things are. Lin et al. 2013 (average pooling), Rippel et al. 202
 | extractor | network | default layer, grid | features |
 |---|---|---|---|
 | `FrozenEfficientNetLite0` | EfficientNet-Lite0, weights from a package | `blocks.10`, 3×3 | 1008 |
+| `FrozenEfficientNetLite0Maps` | the same | `blocks.4` and `blocks.10`, 14×14 | 29,792 |
 | `ResNet18Frozen` | torchvision's ResNet18 | `layer4`, 1×1 | 512 |
 | `FrozenNetwork` | any classifier of torchvision or timm | to be chosen | channels × grid² |
 """
@@ -141,6 +142,28 @@ class FrozenEfficientNetLite0(FrozenNetwork):
         device: str = "auto",
     ) -> None:
         super().__init__(LITE0, layer, grid, input_size, weights, n_components, random_state, device)
+
+
+class FrozenEfficientNetLite0Maps(FrozenEfficientNetLite0):
+    """Maps of two of EfficientNet-Lite0's layers, 152 channels at 14×14 positions, for detectors of patches.
+
+    Parameters
+    ----------
+    layer, weights, grid, input_size, n_components, random_state, device
+        As `FrozenNetwork`'s.
+    """
+
+    def __init__(
+        self,
+        layer: str | Sequence[str] = ("blocks.4", "blocks.10"),
+        weights: str | None = None,
+        grid: int = 14,
+        input_size: int = 224,
+        n_components: int | None = None,
+        random_state: int = 0,
+        device: str = "auto",
+    ) -> None:
+        super().__init__(layer, weights, grid, input_size, n_components, random_state, device)
 
 
 class ResNet18Frozen(FrozenNetwork):

@@ -14,6 +14,9 @@ from torch import Generator, Tensor, nn
 
 Pixels = NDArray[np.uint8]
 
+MOST_BY_COVARIANCE = 8_192
+"""Features whose covariance, 0.5 GB, is formed to find principal components; maps have thirty thousand."""
+
 
 class Normalisation(nn.Module):
     """Zero mean and unit variance by one mean and one deviation per channel, of values in [0, 1]."""
@@ -99,7 +102,8 @@ class Projection(nn.Module):
                 f"n_components={n_components} is more than the {features.shape[1]} features of {len(features)} images"
                 " allow; choose less"
             )
-        pca = PCA(n_components, svd_solver="covariance_eigh").fit(features.astype(np.float64))
+        solver = "covariance_eigh" if features.shape[1] <= MOST_BY_COVARIANCE else "full"
+        pca = PCA(n_components, svd_solver=solver).fit(features.astype(np.float64))
         self.mean.copy_(torch.from_numpy(pca.mean_))
         self.components.copy_(torch.from_numpy(pca.components_))
         self.explained_variance.copy_(torch.from_numpy(pca.explained_variance_))

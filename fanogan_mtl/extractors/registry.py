@@ -64,6 +64,13 @@ REGISTRY: dict[str, ExtractorKind] = {
         sees="ImageNet, then training images and class labels",
         weights_of="efficientnet_lite0",
     ),
+    "efficientnet_lite0_maps": ExtractorKind(
+        "frozen:FrozenEfficientNetLite0Maps",
+        "the same network for detectors of patches (`padim`, `patchcore`): its blocks 4 and 10 on a 14×14 grid, of "
+        "images at 224×224; 0.7 million weights, 29,792 features",
+        sees="ImageNet, and at most the principal components of training images",
+        weights_of="efficientnet_lite0",
+    ),
     "frozen": ExtractorKind(
         "frozen:FrozenNetwork",
         "a layer of any classifier of torchvision or timm (`network`, `layer`, `grid`) with ImageNet's weights",

@@ -167,6 +167,21 @@ def feature_maps_figure(data: Sheet, title: str) -> go.Figure:
     return figure
 
 
+def _first_axes(centred: NDArray[np.float64]) -> NDArray[np.float64]:
+    """First two principal axes (d, 2) of rows (n, d), the greater first."""
+    from scipy.linalg import eigh
+
+    wide = centred.shape[1] > len(centred)  # then rows by rows are fewer products: of maps, d is thirty thousand
+    products = centred @ centred.T if wide else centred.T @ centred
+    count = len(products)
+    found: NDArray[np.float64] = eigh(products, subset_by_index=[max(count - 2, 0), count - 1])[1][:, ::-1]
+    if not wide:
+        return found
+    axes = np.zeros((centred.shape[1], 2))
+    axes[:, : found.shape[1]] = centred.T @ found
+    return np.asarray(axes / np.maximum(np.linalg.norm(axes, axis=0), np.finfo(float).tiny))
+
+
 def projection_data(
     features: NDArray[np.floating],
     labels: NDArray[np.int64],
@@ -183,11 +198,8 @@ def projection_data(
     labels, domains : (n,) positions in `classes` and in `domain_names`
     most : points that are kept, evenly spaced over the rows
     """
-    from scipy.linalg import eigh
-
     centred = np.asarray(features, dtype=np.float64) - np.mean(features, axis=0, dtype=np.float64)
-    count = centred.shape[1]
-    axes = eigh(centred.T @ centred, subset_by_index=[count - 2, count - 1])[1][:, ::-1]  # (d, 2), the greater first
+    axes = _first_axes(centred)
     axes *= np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])  # else either sign would do
     points = centred @ axes
     variance, total = points.var(axis=0), centred.var(axis=0).sum()
