@@ -110,6 +110,12 @@ class Hybrid(BaseDetector):  # type: ignore[misc]
         shares: NDArray[np.float64] = self.detector.feature_shares(self._rows(X))
         return shares
 
+    @available_if(_detector_has("anomaly_maps"))  # type: ignore[untyped-decorator]
+    def anomaly_maps(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Scores of the positions, shape (n, grid, grid), as the detector gives them."""
+        maps: NDArray[np.float64] = self.detector.anomaly_maps(self._rows(X))
+        return maps
+
     def _fitted_rows(self, X: ArrayLike) -> NDArray[np.float32]:
         features = self._features(X)
         self._set_n_classes(None)

@@ -45,3 +45,4 @@ from fanogan_mtl.figures.statistics import (
     pareto_figure,
 )
 from fanogan_mtl.figures.unmade import drawn
+from fanogan_mtl.figures.where import maps_data, maps_figure

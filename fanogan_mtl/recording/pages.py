@@ -21,6 +21,7 @@ from fanogan_mtl.plan.plan import PlannedComparison
 from fanogan_mtl.recording.marks import MARKED, Marks, explained
 from fanogan_mtl.recording.results import ComparisonResult
 from fanogan_mtl.recording.summary import summaries
+from fanogan_mtl.recording.where import where_sections
 from fanogan_mtl.sweep.result import CellResult, DoneCell
 
 PROTOCOLS_NOTE = (
@@ -91,6 +92,7 @@ def _comparison_sections(
     if both := _with_and_without(tests, on_pixels, first_seed):
         text = f"The same detector on pixels, dashed, and on features, solid. {seed}"
         yield _figure_section("ROC curves with and without the extractor", text, partial(_roc_pairs, both), title)
+    yield from where_sections(shown, planned.dataset.classes, seed, title)
     for cell in shown[:RECONSTRUCTED_CLASSES]:
         if cell.result.examples:
             heading = f"Reconstructions, {cell.normal_class} is normal"

@@ -16,7 +16,8 @@ from fanogan_mtl.tracking.schema import CellRun, ComparisonRun
 
 def summaries(cells: Sequence[DoneCell], budget: int) -> dict[str, Summary]:
     """Summarise each metric at one budget over classes and seeds (of single anomalous classes, first over those)."""
-    names = [name for name in cells[0].result.metrics[budget] if _unit(name) != "score"]
+    of_all = set.intersection(*(set(cell.result.metrics[budget]) for cell in cells))  # classes may have other masks
+    names = [name for name in cells[0].result.metrics[budget] if name in of_all and _unit(name) != "score"]
     groups: dict[tuple[str, int], list[dict[str, float]]] = {}
     for cell in cells:
         groups.setdefault((cell.normal_class, cell.seed), []).append(cell.result.metrics[budget])

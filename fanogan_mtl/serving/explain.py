@@ -1,8 +1,7 @@
 """Where in an image an anomaly is: heat maps.
 
-A detector of pixels that reconstructs shows its residual. Where features keep positions on a grid and the detector says
-what each feature adds to the score, a square's value is what its features add together. For all others the map is made
-by occlusion (Zeiler and Fergus 2014): each square of a grid in turn is painted over with the image's mean, and the
+A detector that says where it finds what it scores (see `anomaly_maps`) shows its own map. For all others the map is
+made by occlusion (Zeiler and Fergus 2014): each square of a grid in turn is painted over with the image's mean, and the
 square's value is how much the score falls.
 """
 
@@ -18,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fanogan_mtl.anomaly_maps import anomaly_maps, enlarged, says_where
 from fanogan_mtl.data.images.levels import Pixels
-from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.serving.heads import Head, Model
 from fanogan_mtl.serving.scoring import Input, Rows, input_of, rows_of
@@ -40,10 +39,11 @@ def heat_maps(model: Model, heads: Sequence[Head], image: Pixels) -> list[HeatMa
     -------
     list of arrays of shape (size, size), float32, at least 0
         At the size that the image is prepared to, in the units of the score, of its square where that adds up (a
-        residual: of pixels in [0, 1]). A map covers the part of the image that the preparation keeps.
+        residual: of pixels in [0, 1]); of a detector of patches counted from the least of the image. A map covers the
+        part of the image that the preparation keeps.
     """
     prepared: dict[Preparation, NDArray[np.uint8]] = {}
-    rows: dict[tuple[Input, int | None], Rows] = {}
+    rows: dict[tuple[Input, bool], Rows] = {}
     maps = []
     for head in heads:
         wanted = input_of(model, head)
@@ -51,16 +51,16 @@ def heat_maps(model: Model, heads: Sequence[Head], image: Pixels) -> list[HeatMa
         if preparation not in prepared:
             prepared[preparation] = prepare(image[None], preparation)
         own = prepared[preparation][0]
-        if key is None and hasattr(head.detector, "reconstruct"):
-            maps.append(_residual(head.detector, own))
-            continue
-        grid = _grid_of(model, head)
-        if (wanted, grid) not in rows:
-            images = own[None] if grid else _occlusions(own)
-            rows[wanted, grid] = rows_of(model, [wanted], {preparation: images})[wanted]
-        own_rows = rows[wanted, grid]
-        squares = _shares(head.detector, own_rows, grid) if grid else _falls(head.detector, own_rows)
-        maps.append(_smooth(squares, len(own)))
+        grid, shape = _grid_of(model, head), own.shape if key is None else None
+        told = says_where(head.detector, grid, shape)
+        if (wanted, told) not in rows:
+            images = own[None] if told else _occlusions(own)
+            rows[wanted, told] = rows_of(model, [wanted], {preparation: images})[wanted]
+        own_rows = rows[wanted, told]
+        values = anomaly_maps(head.detector, own_rows, grid, shape)[0] if told else _falls(head.detector, own_rows)
+        if told and grid > 1 and hasattr(head.detector, "anomaly_maps"):
+            values = values - values.min()  # a patch has some distance everywhere
+        maps.append(_as_large(values, len(own)))
     return maps
 
 
@@ -75,12 +75,6 @@ def png_of(heat_map: HeatMap) -> str:
     return b64encode(file.getvalue()).decode("ascii")
 
 
-def _residual(detector: Any, image: NDArray[np.uint8]) -> HeatMap:
-    row = pixel_rows(image[None])
-    residual = np.abs(row - detector.reconstruct(row)).reshape(image.shape)
-    return np.asarray(residual if residual.ndim == 2 else residual.mean(axis=2), np.float32)
-
-
 def _occlusions(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The image itself, and with each square painted over, (1 + squares, size, size[, 3])."""
     mean = np.rint(image.mean(axis=(0, 1))).astype(np.uint8)
@@ -93,18 +87,10 @@ def _occlusions(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.stack(copies)
 
 
-def _grid_of(model: Model, head: Head) -> int | None:
-    """Squares a side whose features are apart, if there are several and the detector says what each feature adds."""
+def _grid_of(model: Model, head: Head) -> int:
+    """Squares a side whose features are apart."""
     extractor = model.extractors.get(head.spec.extractor or "")
-    if extractor is None or extractor.grid == 1 or extractor.n_components is not None:
-        return None
-    return extractor.grid if hasattr(head.detector, "feature_shares") else None
-
-
-def _shares(detector: Any, rows: Rows, grid: int) -> NDArray[np.float64]:
-    """What each square's features add to the score of the first row."""
-    shares: NDArray[np.float64] = detector.feature_shares(rows)[0].reshape(-1, grid, grid).sum(axis=0)
-    return shares
+    return 1 if extractor is None or extractor.n_components is not None else extractor.grid
 
 
 def _falls(detector: Any, rows: Rows) -> NDArray[np.float64]:
@@ -115,12 +101,10 @@ def _falls(detector: Any, rows: Rows) -> NDArray[np.float64]:
     return falls
 
 
-def _smooth(squares: NDArray[np.float64], size: int) -> HeatMap:
-    """Values of squares, spread smoothly over the image; below 0 there is none."""
-    from PIL import Image
-
-    positive = Image.fromarray(np.maximum(squares, 0).astype(np.float32))
-    return np.asarray(positive.resize((size, size), Image.Resampling.BILINEAR), np.float32)
+def _as_large(values: NDArray[np.float64], size: int) -> HeatMap:
+    """A map as large as the image, smooth where it is smaller; below 0 there is none."""
+    positive = np.maximum(values, 0).astype(np.float32)
+    return positive if positive.shape == (size, size) else enlarged(positive, size)
 
 
 def _edges(size: int) -> list[tuple[int, int]]:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyod.models.base import BaseDetector
 
+from fanogan_mtl.anomaly_maps import anomaly_maps, says_where
 from fanogan_mtl.data.cache import digest_of
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.dataset import Dataset
@@ -31,8 +32,9 @@ from fanogan_mtl.evaluation.metrics import auroc, detection_metrics
 from fanogan_mtl.evaluation.weights import Weights, class_weights
 from fanogan_mtl.hybrid import Hybrid, save_scorer
 from fanogan_mtl.sweep.checking import UNMOVED, check_cell
-from fanogan_mtl.sweep.pretraining import learned_from, read_features
+from fanogan_mtl.sweep.pretraining import grid_of, learned_from, read_features
 from fanogan_mtl.sweep.result import CellResult, Examples
+from fanogan_mtl.sweep.where import Where, find_where
 
 RESULT_VERSION = 2  # raised when the same cell would give other numbers, so that old results are not taken for new ones
 PROTOCOLS = ("paper", "label-free", "unseen-class", "unseen-domain", "normal-only")  # what an extractor may have seen
@@ -177,6 +179,8 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
         best = -np.inf
         for budget, fit_seconds in _stages(detector, rows_of(split.train), cell.comparison.budgets):
             values, scores[budget], validation_scores = _evaluate(detector, split, validation_rows, test_rows)
+            where = _where(cell, detector, split.test, test_rows, data_dir)
+            values |= where.metrics if where else {}
             metrics[budget] = {**values, "fit_seconds": fit_seconds}
             if keep and by_epochs and values["validation_auroc"] > best:
                 best = values["validation_auroc"]
@@ -199,6 +203,7 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
             examples=_examples(detector, split.test),
             checks=checks,
             weighs_classes=_is_images(split.test),
+            where=where,
         )
 
 
@@ -305,6 +310,19 @@ def _evaluate(
     metrics["validation_auroc"] = auroc(split.validation.anomaly, validation_scores, weights_of(split.validation))
     metrics |= {f"auroc_{name}": auroc(split.test.anomaly, other, weights) for name, other in others.items()}
     return {**metrics, "score_seconds": score_seconds}, scores, validation_scores
+
+
+def _where(
+    cell: Cell, detector: BaseDetector, test: Part, test_rows: NDArray[np.float32], data_dir: Path
+) -> Where | None:
+    """The detector's maps of the test part held against the masks, if it makes some and there are some."""
+    dataset, key = load_dataset(cell.comparison.dataset, data_dir), cell.extractor_key
+    if dataset.masks is None:
+        return None
+    grid, shape = (1, test.pixels.shape[1:]) if key is None else (grid_of(data_dir, key), None)
+    if not says_where(detector, grid, shape):
+        return None
+    return find_where(dataset, test, lambda rows: anomaly_maps(detector, test_rows[rows], grid, shape))
 
 
 def weights_of(part: Part) -> Weights | None:

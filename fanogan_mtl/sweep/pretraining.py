@@ -206,6 +206,12 @@ def description_of(data_dir: Path, key: str) -> dict[str, Any]:
     return read_description(extractor_folder(data_dir, key))
 
 
+def grid_of(data_dir: Path, key: str) -> int:
+    """Positions a side that an extractor's features keep apart; 1 where they have none."""
+    params = description_of(data_dir, key)["params"]
+    return 1 if params.get("n_components") is not None else int(params.get("grid", 1))
+
+
 def images_of(
     spec: DatasetSpec, dataset: Dataset, rows: NDArray[np.int64], wanted: InputSpec, data_dir: Path
 ) -> NDArray[np.uint8]:

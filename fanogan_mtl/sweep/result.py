@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanogan_mtl.evaluation.metrics import METRICS, MetricInput
+from fanogan_mtl.evaluation.pixels import PixelFigures
 from fanogan_mtl.evaluation.sanity import Checks
 from fanogan_mtl.evaluation.weights import Weights, class_weights
+from fanogan_mtl.sweep.where import MapExamples, Where
 
 if TYPE_CHECKING:
     from fanogan_mtl.sweep.cell import Cell
@@ -55,6 +57,8 @@ class CellResult:
         See `evaluation.sanity`; None in results of earlier versions.
     weighs_classes : bool
         Whether every class counts the same in the metrics, as in tests of images; each row does otherwise.
+    where : Where or None
+        Maps at the last budget, held against masks; None without masks or without maps.
     """
 
     metrics: dict[int, dict[str, float]]
@@ -65,6 +69,7 @@ class CellResult:
     examples: Examples | None = None
     checks: Checks | None = None
     weighs_classes: bool = False
+    where: Where | None = None
 
     @cached_property
     def weights(self) -> Weights | None:
@@ -88,6 +93,9 @@ class CellResult:
         arrays: dict[str, Any] = {name: np.asarray(getattr(self, name)) for name in names}
         if self.examples:
             arrays |= {f"example_{name}": value for name, value in vars(self.examples).items()}
+        if self.where:
+            arrays |= {f"where_{name}": value for name, value in vars(self.where.examples).items()}
+            arrays["where"] = np.array(json.dumps({name: asdict(each) for name, each in self.where.figures.items()}))
         if self.checks:
             arrays["checks"] = np.array(json.dumps(asdict(self.checks)))
         np.savez_compressed(path, metrics=np.array(json.dumps(self.metrics)), **arrays)
@@ -99,9 +107,15 @@ class CellResult:
             arrays = dict(file)
         metrics = {int(budget): values for budget, values in json.loads(str(arrays.pop("metrics"))).items()}
         examples = {name.removeprefix("example_"): arrays.pop(name) for name in list(arrays) if name[:8] == "example_"}
+        where = None
+        if "where" in arrays:
+            figures = {name: PixelFigures(**each) for name, each in json.loads(str(arrays.pop("where"))).items()}
+            shown = {name.removeprefix("where_"): arrays.pop(name) for name in list(arrays) if name[:6] == "where_"}
+            where = Where(figures, MapExamples(**shown))
         checks = Checks(**json.loads(str(arrays.pop("checks")))) if "checks" in arrays else None
         arrays["weighs_classes"] = bool(arrays.get("weighs_classes", False))
-        result = cls(metrics=metrics, examples=Examples(**examples) if examples else None, checks=checks, **arrays)
+        shown_examples = Examples(**examples) if examples else None
+        result = cls(metrics=metrics, examples=shown_examples, checks=checks, where=where, **arrays)
         result.add_metrics()
         return result
 

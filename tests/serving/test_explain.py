@@ -94,13 +94,20 @@ class _BlockMeans:
         return blocks.mean(axis=(2, 4)).reshape(len(images), -1).astype(np.float32)
 
 
-@pytest.mark.parametrize("detector", ["mahalanobis", "pca", "knn"])
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "pca": {"n_components": 2},
+    "padim": {"grid": 4},
+    "patchcore": {"grid": 4, "neighbourhood": 1},
+}
+
+
+@pytest.mark.parametrize("detector", ["mahalanobis", "pca", "knn", "padim", "patchcore"])
 @settings(max_examples=10)
 @given(places)
 def test_features_on_a_grid_show_which_square_adds_most_to_the_score(detector: str, place: tuple[int, int]) -> None:
     extractor, preparation = _BlockMeans(4), Preparation(SIZE)
     images = np.random.default_rng(0).integers(0, 20, (80, SIZE, SIZE), dtype=np.uint8)
-    fitted = Hybrid(make_detector(detector, **({"n_components": 2} if detector == "pca" else {})))
+    fitted = Hybrid(make_detector(detector, **PARAMETERS.get(detector, {})))
     head = Head(
         HeadSpec("a", detector, 0, 1, preparation, CALIBRATION, "means"), fitted.fit(extractor.transform(images))
     )
