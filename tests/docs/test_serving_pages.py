@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from pages import run_page
 from PIL import Image
-from project_runs import ROOT, run_inside
+from project_runs import ROOT, recorded, run_inside
 
 DOCS = ROOT / "docs"
 
@@ -41,6 +41,21 @@ def test_own_images_go_from_a_folder_to_a_service(project: Path, tmp_path: Path)
     of_asked = table[table["path"] == min(path for path in table["path"] if path.startswith("1/"))]
     assert of_asked["score"].to_numpy() == pytest.approx(asked["score"].to_numpy(), rel=1e-6)
     assert "data:image/" in (project / "digits-scores.html").read_text()
+
+
+@pytest.mark.timeout(3600)
+def test_surfaces_go_from_a_folder_with_masks_to_scores(project: Path, tmp_path: Path) -> None:
+    printed = run_page(DOCS / "surfaces.md", project, tmp_path, "hybrid")
+    assert "efficientnet_lite0_maps+padim" in printed[1]
+    runs = {run.info.run_name: run.data.metrics for run in recorded(tmp_path).comparisons}
+    for detector in ("padim", "patchcore", "mahalanobis"):
+        metrics = runs[f"metal · efficientnet_lite0_maps+{detector}"]
+        assert min(metrics["pixel_auroc"], metrics["pixel_auroc_scratch"], metrics["pixel_auroc_hole"]) > 0.9
+    table = pd.read_csv(project / "metal-scores.csv")
+    assert len(table) == 32
+    defects = ~table["path"].str.startswith("good/")
+    assert table["score"][defects].min() > table["score"][~defects].max()
+    assert "its heat map" in (project / "metal-scores.html").read_text()
 
 
 @pytest.mark.timeout(3600)
