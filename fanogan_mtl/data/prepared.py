@@ -225,7 +225,7 @@ def _warnings(name: str, train: PreparedImages, test: PreparedImages) -> Iterato
         yield (
             f"data set '{name}' uses {(high - low) / 255:.0%} of its range: its training images lie between {low:.0f} "
             f"and {high:.0f} of 255; stretch the images to the range they use"
-            + (f", or set ?depth= if they have fewer than {depth} bits" if train.highest else "")
+            + (f", or set ?depth= if they have fewer than {depth} bits" if train.highest and depth > 8 else "")
         )
     if too_high := sum(value >= 2**depth for value in test.highest):
         yield (

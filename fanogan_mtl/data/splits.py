@@ -245,15 +245,20 @@ def _without_training_anomalies(table: DrawTable, own: Rows, own_test: Rows, oth
     _, number = table.positions(own)
     if number < 2:
         raise table.error(f"has {number} different training images; at least 2 are needed")
-    normal = table.fifth(table.without(own_test, own))
-    anomalies = [table.fifth(rows) for rows in table.by_class(table.without(other_test, own))]
+    new, other_new = (table.without(rows, own) for rows in (own_test, other_test))
+    n_copies = {"normal image": len(own_test) - len(new), "anomaly": len(other_test) - len(other_new)}
+    normal = table.fifth(new)
+    anomalies = [table.fifth(rows) for rows in table.by_class(other_new)]
     validation, test = (np.concatenate(part) for part in zip(normal, *anomalies, strict=True))
     test = table.without(test, validation)  # copies under another label
     for part, rows in (("validate", validation), ("test", test)):
         is_normal = np.isin(rows, own_test)
         if not is_normal.any() or is_normal.all():
             kind = "anomaly" if is_normal.any() else "normal image"
-            raise table.error(f"has no {kind} to {part} on; at least 2 different ones are needed among the test images")
+            aside = f", copies of training images ({n_copies[kind]:,}) aside" if n_copies[kind] else ""
+            raise table.error(
+                f"has no {kind} to {part} on; at least 2 different ones are needed among the test images{aside}"
+            )
     return [own, validation, test]
 
 

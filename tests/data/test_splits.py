@@ -482,6 +482,13 @@ def test_a_limit_counts_the_vectors_of_each_class():
         (single_class_dataset(1, (20, 5)), "0", None, "has 1 different training images; at least 2"),
         (single_class_dataset(30, (1, 20)), "0", None, "has no normal image to validate on"),
         (single_class_dataset(30, (20, 1, 1)), "0", None, "has no anomaly to validate on"),
+        (
+            make_dataset((np.arange(10), np.zeros(10, int)), (np.arange(20), np.repeat([0, 1], 10))),
+            "0",
+            None,
+            "has no normal image to validate on; at least 2 different ones are needed among the test images, copies of "
+            "training images (10) aside",
+        ),
         (distinct_vectors(50, 20), "0", None, "data set 'toy' has no class '0'; one of: normal, anomaly"),
         (
             distinct_vectors(50, 20),

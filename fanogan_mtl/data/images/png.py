@@ -67,6 +67,8 @@ def read_png(content: bytes) -> Png:
         raise damaged("it ends before its pixels")
     width, height, bits, colour, _, _, interlaced = unpack(">IIBBBBB", header)
     palette, transparency, exif = (found.get(kind, [b""])[0] for kind in (b"PLTE", b"tRNS", b"eXIf"))
+    if colour == PALETTE and not palette:
+        raise damaged("it has no palette")
     return Png(width, height, bits, colour, interlaced, palette, transparency, exif, b"".join(found[b"IDAT"]))
 
 

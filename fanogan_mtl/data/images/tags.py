@@ -7,6 +7,7 @@ from struct import Struct, calcsize, unpack_from
 
 _ORIENTATION = 0x0112
 _NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # struct's letters of the types byte, short, long, long8
+_SIZES = {1: 1, 3: 2, 4: 4, 5: 8, 7: 1, 16: 8}  # in bytes, also of the types rational and undefined
 _MOST_NUMBERS = 1000  # of a tag: those that say what kind of image it is have a few
 
 
@@ -21,11 +22,20 @@ class Directory:
     numbers : dict
         The values of those that hold whole numbers, by tag.
     is_last : bool
+    start : int
+        Where it begins.
+    is_whole : bool
+        Whether it ends before the file does.
+    cut : frozenset of int
+        Tags whose values don't.
     """
 
     entries: dict[int, bytes]
     numbers: dict[int, tuple[int, ...]]
     is_last: bool
+    start: int
+    is_whole: bool
+    cut: frozenset[int]
 
 
 def first_directory(content: bytes) -> Directory:
@@ -39,14 +49,19 @@ def first_directory(content: bytes) -> Directory:
     end = at + number * entry.size
     entries: dict[int, bytes] = {}
     numbers: dict[int, tuple[int, ...]] = {}
+    cut = set()
     for first in range(at, min(end, len(content) - entry.size + 1), entry.size):
         tag, kind, how_many, value = entry.unpack_from(content, first)
         entries[tag] = content[first : first + entry.size]
+        size = how_many * _SIZES.get(kind, 0)
+        inside = size <= len(value)
+        where = 0 if inside else _unpacked(offset, value)[0]
+        if not inside and where + size > len(content):
+            cut.add(tag)
         if kind in _NUMBERS and 0 < how_many <= _MOST_NUMBERS:
-            values = f"{order}{how_many}{_NUMBERS[kind]}"
-            inside = calcsize(values) <= len(value)
-            numbers[tag] = _unpacked(values, value if inside else content, 0 if inside else _unpacked(offset, value)[0])
-    return Directory(entries, numbers, not any(_unpacked(offset, content, end)))
+            numbers[tag] = _unpacked(f"{order}{how_many}{_NUMBERS[kind]}", value if inside else content, where)
+    is_last = not any(_unpacked(offset, content, end))
+    return Directory(entries, numbers, is_last, start, end <= len(content), frozenset(cut))
 
 
 def byte_order(content: bytes) -> tuple[str, bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from struct import pack
 
-from fanogan_mtl.data.images.image_error import ImageError
+from fanogan_mtl.data.images.image_error import ImageError, damaged
 from fanogan_mtl.data.images.tags import Directory, byte_order, first_directory, orientation_of
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -34,9 +34,11 @@ def read_tiff(content: bytes) -> tuple[bytes, int]:
     Raises
     ------
     ImageError
-        That names the kind, for any other.
+        That names the kind, for any other, and for a file that ends too early.
     """
     directory = first_directory(content)
+    if not directory.is_whole or not directory.cut.isdisjoint(_OF_PIXELS):
+        raise damaged("it ends before its directory does")
     if other := _other_kind(directory, content):
         raise ImageError(f"a TIFF {other}; save it as one page of 8 or 16-bit grey or 8-bit RGB")
     return _of_pixels(content, directory), orientation_of(directory)
@@ -84,17 +86,9 @@ def _other_kind(directory: Directory, content: bytes) -> str | None:
 
 
 def _of_pixels(content: bytes, directory: Directory) -> bytes:
-    """Write a directory of nothing but the pixels' tags behind all else, and let the file begin with it."""
+    """Leave nothing but the pixels' tags in the directory, at its place: what a cut file lacks stays beyond the end."""
     order, is_big = byte_order(content)
     entries = [directory.entries[tag] for tag in sorted(directory.entries) if tag in _OF_PIXELS]
-    start = len(content) + len(content) % 2
-    offset = "Q" if is_big else "I"
-    parts = [
-        content[: 8 if is_big else 4],
-        pack(order + offset, start),
-        content[16 if is_big else 8 :].ljust(start - (16 if is_big else 8), b"\0"),
-        pack(order + ("Q" if is_big else "H"), len(entries)),
-        *entries,
-        pack(order + offset, 0),
-    ]
-    return b"".join(parts)
+    count, following = (pack(order + "HQ"[is_big], len(entries)), pack(order + "IQ"[is_big], 0))
+    of_pixels = b"".join([count, *entries, following])
+    return content[: directory.start] + of_pixels + content[directory.start + len(of_pixels) :]

@@ -21,7 +21,7 @@ from fanogan_mtl.data.sources.layout import is_normal, mask_folders, masks_are_c
 from fanogan_mtl.data.sources.left_out import BESIDE, MASKS, VALIDATION, counted, say_left_out
 from fanogan_mtl.data.sources.masks import masks_of
 from fanogan_mtl.data.sources.samples import package_versions, train_and_test_rows
-from fanogan_mtl.data.sources.tree import Tree, folders_in, images_beside, tree_below
+from fanogan_mtl.data.sources.tree import Tree, folders_in, images_beside, link_to_what_is_read, tree_below
 from fanogan_mtl.errors import UserError
 
 _CONTAINERS = ("image", "images", "img", "imgs", "data", "jpegimages")  # of class folders rather than a class
@@ -200,6 +200,8 @@ def _part(root: Path, name: str) -> _Part:
     folder = root / name
     folders = folders_in(folder)
     masks, faces = mask_folders(folders), masks_are_classes(folders)
+    if link := link_to_what_is_read(folder, [each for each in folders if each not in masks]):
+        raise UserError(f"{link} is a link to {link.resolve()}, whose images are read anyway; take it out")
     below = f"{name}/" if name else ""
     trees = {each: tree_below(root, below + each, faces) for each in folders if each not in masks}
     masks |= {each for each, tree in trees.items() if tree.has_masks_only}
@@ -275,7 +277,13 @@ def _has_normal_class(folder: Path) -> bool:
 
 
 def _check_classes(root: Path, parts: list[_Part], labels: list[list[str]]) -> None:
-    """Refuse a single class, and a class of the test that is called a little differently in training."""
+    """Refuse a single class, and one that is called a little differently beside it, or in training."""
+    for part, names in zip(parts, labels, strict=True):
+        spelt: dict[str, str] = {}
+        for label in names:
+            if (first := spelt.setdefault(plain(label), label)) != label and len(label) > 1:  # `a` and `A` are letters
+                both = " and ".join(str(part.folder.relative_to(root) / each) for each in (first, label))
+                raise UserError(f"{root} has {both}; give one class one name")
     if len(labels) > 1:
         trained = {plain(label): label for label in labels[0]}
         for label in labels[1]:

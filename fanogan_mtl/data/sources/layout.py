@@ -16,7 +16,7 @@ _MASKS = re.compile(
     r"((binary|seg|segmentation|gt|ground[ _-]?truth|label|pixel|defect|anomaly)[ _-]?)?masks?"
     r"|ground[ _-]?truths?|gts?|labels|annotations|segmentations?"
 )
-_MASKS_OF = re.compile(r"(.+?)[ _.-]+(masks?|gts?|ground[ _-]?truths?)")
+_MASKS_OF = re.compile(r"(.+?)[ _.-]+(masks?|gts?|ground[ _-]?truths?|seg(mentation)?s?|labels?|annot(ation)?s?)")
 _MASK_WORDS = ("mask", "gt", "truth", "seg", "label", "annot")  # one of them is in the name of every mask
 _MASK_STEM = re.compile(
     r"(?:^|[ _.-]+)(?P<word>masks?|gts?|ground[ _-]?truth|seg(mentation)?|labels?|annot(ation)?s?)(?![^ _.-])"

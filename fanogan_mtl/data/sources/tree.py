@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +52,17 @@ def folders_in(folder: Path) -> list[str]:
     """Names of the folders and links to folders in a folder, rubbish aside."""
     with os.scandir(folder) as entries:
         return [each.name for each in entries if each.is_dir() and not is_rubbish(each.name)]
+
+
+def link_to_what_is_read(folder: Path, names: Collection[str]) -> Path | None:
+    """Find among class folders a link to one that holds it, or to the same folder as another of them."""
+    links = [folder / name for name in sorted(names) if (folder / name).is_symlink()]
+    if not links:
+        return None
+    here = folder.resolve()
+    above = {here, *here.parents}
+    places = Counter((folder / name).resolve() for name in names)
+    return next((link for link in links if (place := link.resolve()) in above or places[place] > 1), None)
 
 
 def images_beside(folder: Path) -> int:

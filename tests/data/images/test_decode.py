@@ -1,5 +1,6 @@
 """Pictures as people send them become the pixels that a person sees."""
 
+import contextlib
 from io import BytesIO
 from struct import pack
 from zlib import compress, crc32
@@ -129,6 +130,7 @@ def test_a_bomb_is_refused_before_it_unfolds(side: int) -> None:
         (encoded(Image.fromarray(COLOUR))[:90], "damaged"),
         (encoded(Image.fromarray(COLOUR), "JPEG")[:-200], "damaged"),
         (bomb(100, 100), "damaged"),
+        (SIGNATURE + chunk(b"IHDR", pack(">IIBBBBB", 4, 4, 8, 3, 0, 0, 0)) + chunk(b"IDAT", b""), "it has no palette"),
     ],
 )
 def test_what_is_no_image_is_said_in_one_line(content: bytes, reason: str) -> None:
@@ -246,6 +248,42 @@ def test_tiffs_that_are_read(compression: str) -> None:
         np.testing.assert_array_equal(decode_image(content), pixels)
     big = Image.fromarray(DEEP[..., 0].astype(">u2"))
     np.testing.assert_array_equal(decode_image(encoded(big, "TIFF", compression=compression)), DEEP[..., 0])
+
+
+def tiff_with_its_pixels_last(compression: int, strip: bytes) -> bytes:
+    """A TIFF of the size of `GREY`, 8-bit, in one strip at its end."""
+    tags = {256: 7, 257: 9, 258: 8, 259: compression, 262: 1, 273: 8 + 2 + 9 * 12 + 4, 277: 1, 278: 9, 279: len(strip)}
+    entries = b"".join(pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + pack("<IH", 8, len(tags)) + entries + bytes(4) + strip
+
+
+WHOLE_TIFFS = {
+    f"{compression}, {name}": (encoded(Image.fromarray(pixels), "TIFF", compression=compression), pixels)
+    for compression in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits")
+    for name, pixels in {"grey": GREY, "16 bits": DEEP[..., 0], "colour": COLOUR}.items()
+} | {
+    "pixels last": (tiff_with_its_pixels_last(1, GREY.tobytes()), GREY),
+    "packed pixels last": (tiff_with_its_pixels_last(32773, b"".join(b"\6" + row.tobytes() for row in GREY)), GREY),
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE_TIFFS)
+def test_a_tiff_that_is_cut_is_damaged_unless_no_pixel_is_lost(kind: str) -> None:
+    content, pixels = WHOLE_TIFFS[kind]
+    np.testing.assert_array_equal(decode_image(content), pixels)
+    for length in range(8, len(content)):
+        with contextlib.suppress(ImageError):  # none where only the place of a further page is lost
+            np.testing.assert_array_equal(decode_image(content[:length]), pixels, f"{length} of {len(content)} bytes")
+    for length in range(8, len(content) - 4):
+        with pytest.raises(ImageError, match="a damaged image"):
+            decode_image(content[:length])
+
+
+def test_a_tiff_that_ends_before_its_directory_is_not_called_one_of_1_bit() -> None:
+    content = encoded(Image.fromarray(COLOUR), "TIFF", compression="tiff_lzw")
+    for cut in (1, 30, 200):  # within values of the directory, within itself, and before it
+        with pytest.raises(ImageError, match=r"a damaged image \(it ends before its directory does\)"):
+            decode_image(content[:-cut])
 
 
 def tiff_of(*, pages: int = 1, **tags: object) -> bytes:

@@ -121,12 +121,22 @@ def test_deep_arrays_are_prepared_as_deep_files_are(tmp_path: Path):
     np.testing.assert_array_equal(np.sort(arrays.train.hashes), np.sort(files.train.hashes))
 
 
-def test_a_range_that_is_hardly_used_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    dark = {f"{name}/{number}.png": np.full((8, 8), 100 + number, np.uint8) for name in "ab" for number in range(10)}
+@pytest.mark.parametrize(
+    ("lowest", "kind", "advice"),
+    [
+        (100, np.uint8, ""),
+        (4, np.uint16, ""),  # ?depth= begins at 8, which is what they have
+        (300, np.uint16, ", or set ?depth= if they have fewer than 9 bits"),
+    ],
+)
+def test_a_range_that_is_hardly_used_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lowest: int, kind: type[np.uint8 | np.uint16], advice: str
+):
+    dark = {f"{name}/{number}.png": np.full((8, 8), lowest + number, kind) for name in "ab" for number in range(10)}
     load_dataset(parse_datasets(folder_of(tmp_path / "dark", dark))[0], tmp_path / "data")
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("data set 'dark' uses ")
-    assert "stretch the images to the range they use" in line
+    assert line.endswith(f"stretch the images to the range they use{advice}")
 
 
 def test_sizes_are_those_of_the_raw_images(tmp_path: Path):

@@ -72,7 +72,7 @@ def test_images_are_found_by_suffix_at_any_depth_and_in_order(tmp_path: Path):
 def test_classes_are_sorted_naturally_and_links_are_followed(tmp_path: Path):
     folders = {f"{part}/{name}": 1 for part in ("train", "test") for name in ("10", "9", "part 10", "part 9", "Ärger")}
     root = write(tmp_path / "parts", mixed_pictures(folders))
-    (root / "train" / "link").symlink_to(root / "train" / "9")
+    (root / "train" / "link").symlink_to(root / "test" / "9")
     assert load(root, tmp_path / "data").classes == ("9", "10", "link", "part 9", "part 10", "Ärger")
 
 

@@ -234,6 +234,14 @@ OTHERWISE: dict[str, tuple[dict[str, int], str]] = {
         {"train/Good": 2, "test/good": 1, "test/bad": 1},
         "{root} has train/Good and test/good; give one class one",
     ),
+    "capitals side by side": (
+        {"Good": 2, "good": 1, "bad": 1},
+        "{root} has Good and good; give one class one name",
+    ),
+    "capitals in one part": (
+        {"train/good": 2, "test/good": 1, "test/Bad": 1, "test/bad": 1},
+        "{root} has test/Bad and test/bad; give one class one name",
+    ),
     "no image": (
         {"a": 2, "b": 1, "c/d.txt": 1},
         r"{root}/c has no PNG.*image \(only 1 .txt\); add some or take the folder out",
@@ -248,3 +256,19 @@ def test_what_can_be_read_in_two_ways_is_one_line(tmp_path: Path, layout: str):
     with pytest.raises(UserError, match=f"^{complaint.format(root=root)}") as caught:
         list_folder(root)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("part", ["", "train/"])
+@pytest.mark.parametrize(("link", "target"), [("self", "."), ("up", ".."), ("x", "a"), ("two", "elsewhere")])
+def test_a_link_to_what_is_read_anyway_is_no_class(tmp_path: Path, part: str, link: str, target: str):
+    write(
+        tmp_path,
+        pictures({"elsewhere": 1, f"set/{part}a": 2, f"set/{part}b": 1, **({"set/test/a": 1} if part else {})}),
+    )
+    root, folder = tmp_path / "set", tmp_path / "set" / part
+    (folder / "two of them").symlink_to(tmp_path / "elsewhere")
+    assert counts(root)[0] == {"a": 2, "b": 1, "two of them": 1}
+    place = ((tmp_path if target == "elsewhere" else folder) / target).resolve()
+    (folder / link).symlink_to(place)
+    with pytest.raises(UserError, match=f"^{folder / link} is a link to {place}, whose images are read anyway; take"):
+        list_folder(root)

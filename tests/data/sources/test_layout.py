@@ -23,6 +23,10 @@ def test_parts_are_told_by_their_names(names: tuple[str, ...], part: str | None)
     [
         ({"good", "mask", "Masks", "ground_truth", "Ground Truth", "GT", "labels", "crack"}, {"good", "crack"}),
         ({"crack", "crack_mask", "crack-gt", "hole_mask"}, {"crack", "hole_mask"}),
+        (
+            {"crack", "crack_label", "crack-labels", "crack seg", "crack_segmentation", "crack_annotations", "a_label"},
+            {"crack", "a_label"},
+        ),
         ({"mask", "without_mask"}, {"mask", "without_mask"}),
         ({"label", "unmasked", "masked", "segment"}, {"label", "unmasked", "masked", "segment"}),
     ],
