@@ -5,6 +5,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.decomposition import PCA
 
 from fanogan_mtl import figures
 
@@ -237,3 +238,18 @@ def test_figures_are_small():
     ):
         assert len(figure.to_json()) < most
         json.loads(figure.to_json())
+
+
+def test_wide_features_are_projected_on_their_principal_components_too() -> None:
+    """Of maps there are more features than images."""
+    features = RANDOM.normal(size=(12, 60)) * np.linspace(5, 1, 60)
+    zeros = np.zeros(12, np.int64)
+    data = figures.projection_data(features, zeros, zeros, ["a"], ["b"])
+    found = PCA(2).fit(features)
+    expected = found.transform(features)
+    expected *= np.sign((expected * data.points).sum(axis=0))
+    np.testing.assert_allclose(data.points, expected, atol=1e-9)
+    np.testing.assert_allclose(data.variance, 100 * found.explained_variance_ratio_)
+    flat = figures.projection_data(np.ones((3, 9)), zeros[:3], zeros[:3], ["a"], ["b"])
+    assert np.isfinite(flat.points).all()
+    assert flat.variance == (0, 0)
