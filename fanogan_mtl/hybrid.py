@@ -27,6 +27,7 @@ DESCRIPTION = "hybrid.json"
 SCALER = "scaler.safetensors"
 DETECTOR = "detector"
 EXTRACTOR = "extractor"
+MOST_AT_ONCE = 4_096  # features; maps have thirty thousand
 
 
 def _detector_has(name: str) -> Any:
@@ -119,7 +120,7 @@ class Hybrid(BaseDetector):  # type: ignore[misc]
     def _fitted_rows(self, X: ArrayLike) -> NDArray[np.float32]:
         features = self._features(X)
         self._set_n_classes(None)
-        self.scaler_ = StandardScaler().fit(features)
+        self.scaler_ = fitted_scaler(features)
         if self.common_scale:
             self.scaler_.scale_ = np.full_like(self.scaler_.scale_, np.sqrt(self.scaler_.var_.mean()) or 1.0)
         scaled: NDArray[np.float32] = self.scaler_.transform(features)
@@ -138,6 +139,19 @@ class Hybrid(BaseDetector):  # type: ignore[misc]
             if hasattr(self.detector, name):
                 setattr(self, name, getattr(self.detector, name))
         return self
+
+
+def fitted_scaler(features: NDArray[np.float32]) -> StandardScaler:
+    """Learn mean and deviation of each feature, of very many some at a time: scikit-learn makes float64 copies."""
+    if features.shape[1] <= MOST_AT_ONCE:
+        return StandardScaler().fit(features)
+    starts = range(0, features.shape[1], MOST_AT_ONCE)
+    parts = [StandardScaler().fit(features[:, start : start + MOST_AT_ONCE]) for start in starts]
+    scaler = StandardScaler()
+    for name in ("mean_", "scale_", "var_"):
+        setattr(scaler, name, np.concatenate([getattr(part, name) for part in parts]))
+    scaler.n_samples_seen_, scaler.n_features_in_ = parts[0].n_samples_seen_, features.shape[1]
+    return scaler
 
 
 def save_hybrid(hybrid: Hybrid, folder: Path) -> None:

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from fanogan_mtl.detectors import make_detector
 from fanogan_mtl.extractors import make_extractor
 from fanogan_mtl.extractors.base import Extractor
-from fanogan_mtl.hybrid import Hybrid, load_hybrid, save_hybrid
+from fanogan_mtl.hybrid import MOST_AT_ONCE, Hybrid, fitted_scaler, load_hybrid, save_hybrid
 
 Images = NDArray[np.uint8]
 DETECTORS = {"fanogan": {"epochs": 2}, "knn": {}, "vae": {"epochs": 2}}
@@ -100,3 +100,12 @@ def test_constant_features_stay_finite(images: Images) -> None:
     features[:, 0] = np.arange(40)
     scores = Hybrid(make_detector("knn")).fit(features).decision_function(features + 1)
     assert np.isfinite(scores).all()
+
+
+def test_very_many_features_are_scaled_as_few_are() -> None:
+    features = np.random.default_rng(0).normal(3, 2, (20, MOST_AT_ONCE + 5)).astype(np.float32)
+    features[:, 7] = 1  # constant
+    found, expected = fitted_scaler(features), StandardScaler().fit(features)
+    for name in ("mean_", "scale_", "var_"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-12)
+    np.testing.assert_allclose(found.transform(features), expected.transform(features), rtol=1e-5, atol=1e-6)

@@ -135,5 +135,9 @@ def in_batches(
     """Apply a function of rows in batches of exactly that many rows (the last one padded); all at once for None."""
     if batch_rows is None:
         return function(X)
-    padded = np.pad(X, ((0, -len(X) % batch_rows), (0, 0)))
-    return np.concatenate([function(batch) for batch in np.split(padded, len(padded) // batch_rows)])[: len(X)]
+    done = []
+    for start in range(0, len(X), batch_rows):
+        batch = X[start : start + batch_rows]
+        missing = batch_rows - len(batch)
+        done.append(function(np.pad(batch, ((0, missing), (0, 0))) if missing else batch)[: len(batch)])
+    return np.concatenate(done)

@@ -39,8 +39,8 @@ class PatchCore(PatchDetector):
     Parameters
     ----------
     coreset : float in (0, 1]
-        Share of the training patches that are kept; at least 1,000 patches, or all where there are fewer, and chosen
-        among at most 200,000.
+        Share of the training patches that are kept; at least 1,000 patches, or all where there are fewer. Of more than
+        200,000 patches, as a thousand images have, it is the share of so many that are drawn.
     neighbourhood : int, odd
         A patch is the mean of so many positions a side.
     n_neighbors : int
@@ -83,18 +83,21 @@ class PatchCore(PatchDetector):
             raise ValueError(f"neighbourhood={self.neighbourhood} is even, and has no middle; choose an odd number")
 
     def _fit_rows(self, X: NDArray[Any]) -> None:
-        patches = np.concatenate([self._averaged(row[None]) for row in X])
-        number = min(max(round(self.coreset * len(patches)), LEAST_MEMORY), len(patches))
+        patches = np.empty((len(X) * self.grid**2, X.shape[1] // self.grid**2), np.float32)
+        per_image = np.split(patches, len(X))  # views
+        for own, row in zip(per_image, X, strict=True):
+            own[:] = self._averaged(row[None])
         candidates = np.arange(len(patches))
         if len(patches) > MOST_CANDIDATES:
             candidates = np.sort(np.random.default_rng(0).choice(len(patches), MOST_CANDIDATES, replace=False))
-        chosen = candidates[greedy_coreset(patches[candidates], min(number, len(candidates)))]
+        number = min(max(round(self.coreset * len(candidates)), LEAST_MEMORY), len(candidates))
+        chosen = candidates[greedy_coreset(patches[candidates], number)]
         self.memory_ = patches[chosen]
         self._squares, self._turned = np.square(self.memory_).sum(axis=1), np.ascontiguousarray(-2 * self.memory_.T)
         self._set_n_classes(None)
         images = chosen // self.grid**2  # that the memory's patches are of
         self.decision_scores_ = np.array(
-            [self._score_patches(own, images == image) for image, own in enumerate(np.split(patches, len(X)))]
+            [self._score_patches(own, images == image) for image, own in enumerate(per_image)]
         )
         self._process_decision_scores()
 
