@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from optuna import Trial
 
 EXAMPLE = '{"latent_dim": {"low": 8, "high": 128, "log": true}, "batch_size": [16, 32, 64]}'
-RESERVED = {"epochs": "epochs", "random_state": "seeds", "device": "device"}  # parameter -> option that sets it
+OF_EXTRACTOR = ("grid",)  # parameters that say how the extractor's features lie
+RESERVED = {"epochs": "epochs", "random_state": "seeds", "device": "device"} | dict.fromkeys(
+    OF_EXTRACTOR, "extractor_params"
+)
+"""Parameter -> option that sets it."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from fanogan_mtl.sweep.parameters import comparison_parameters
 from fanogan_mtl.sweep.pretraining import Pretraining
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tuning.runs import study_finder
-from fanogan_mtl.tuning.space import SearchSpace, parse_search_space
+from fanogan_mtl.tuning.space import OF_EXTRACTOR, SearchSpace, parse_search_space
 from fanogan_mtl.tuning.study import (
     NAME,
 )
@@ -71,9 +71,10 @@ class Tuning:
 
     def comparisons(self, parameters: Mapping[str, Any], setting: str) -> tuple[PlannedComparison, ...]:
         """The comparisons of another setting."""
-        text = comparison_parameters(self.detector.name, self.chosen(parameters))
         planned = []
         for each in self.plan.comparisons:
+            known = {name: value for name, value in each.comparison.chosen.items() if name in OF_EXTRACTOR}
+            text = comparison_parameters(self.detector.name, {**known, **self.chosen(parameters)})
             comparison = replace(each.comparison, parameters=text)
             cells = tuple(replace(cell, comparison=comparison) for cell in each.cells)
             planned.append(replace(each, comparison=comparison, cells=cells, setting=setting))
