@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fanogan_mtl.detectors.checks import refuse_non_finite
+from fanogan_mtl.detectors.parameters import told
 from fanogan_mtl.detectors.third_party.own_numbers import own_numbers
 
 Result = TypeVar("Result")
@@ -113,7 +114,8 @@ class CheckedDetector(BaseDetector):  # type: ignore[misc]
             if isinstance(error, ValueError) and name in said:
                 raise
             kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            raise ValueError(f"{name} fails on rows of shape {rows.shape}: {kind}{said}") from error
+            given = told(self.get_params(deep=False), type(self))
+            raise ValueError(f"{name} fails on rows of shape {rows.shape}: {kind}{said}{given}") from error
 
     def _finite(self, scores: ArrayLike) -> NDArray[np.float64]:
         scores = np.asarray(scores, dtype=np.float64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -42,14 +43,17 @@ class UnsavableDetector(UserError):
     """A detector that can only be saved by pickle, or whose score of a single new row means nothing."""
 
 
-def refuse_unservable(name: str) -> None:
+def refuse_unservable(name: str, marks: Mapping[str, str] | None = None) -> None:
     """Raise `UnsavableDetector` for a detector that can be compared, but not put into a model.
 
     Parameters
     ----------
     name : as for `detector_class`
+    marks : mapping, optional
+        Those of its comparison: mark -> sentence.
     """
-    for mark, sentence in caveats(name).items():
+    measured = {mark: f"{name}: {sentence}" for mark, sentence in (marks or {}).items()}
+    for mark, sentence in (measured | caveats(name)).items():
         if mark in UNSERVABLE:
             raise UnsavableDetector(f"{sentence.removesuffix('.')}; it can be compared, but not put into a model")
 

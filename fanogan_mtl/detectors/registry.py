@@ -6,6 +6,7 @@ import inspect
 from importlib import import_module
 from typing import Any
 
+from fanogan_mtl.detectors.parameters import signature, told
 from fanogan_mtl.detectors.third_party.caveats import pyod_caveats
 from fanogan_mtl.errors import UserError
 
@@ -31,6 +32,9 @@ REGISTRY: dict[str, str] = {
 PYOD = "pyod:"
 OURS_INSTEAD_OF_PYOD = {"pyod:ECOD": "shallow:ECOD", "pyod:COPOD": "shallow:COPOD"}
 """PyOD's own score a row by the rows it is scored with (see `shallow`)."""
+
+DETECTOR_OBJECTS = {"pyod:LSCP": "detector_list"}
+"""Detector -> its parameter that holds other detectors, which a command line can't give."""
 
 
 def detector_class(name: str) -> type[Any]:
@@ -71,10 +75,12 @@ def make_detector(name: str, /, **params: Any) -> Any:
     >>> [float(score) for score in detector.decision_function([[1.5], [9.0]])]
     [0.5, 7.0]
     """
-    known = _signature(name)
+    known = signature(detector_class(name))
     for parameter in params:
         if parameter not in known:
             raise UserError(f"unknown parameter {parameter!r} of {name}; one of: {', '.join(sorted(known))}")
+    if (of_objects := DETECTOR_OBJECTS.get(name)) and not _are_detectors(params.get(of_objects)):
+        raise UserError(f"detector {name} takes a list of detector objects, {of_objects!r}: it is for Python only")
     for parameter, described in known.items():
         if described.default is REQUIRED and parameter not in params:
             raise UserError(f"detector {name} needs the parameter {parameter!r}")
@@ -83,7 +89,7 @@ def make_detector(name: str, /, **params: Any) -> Any:
     try:
         return detector_class(name)(**params)
     except (TypeError, ValueError) as error:
-        raise UserError(f"detector {name}: {_first_line(error)}") from error
+        raise UserError(f"detector {name}: {_first_line(error)}{told(params, detector_class(name))}") from error
 
 
 def check_parameters(name: str, params: dict[str, Any]) -> None:
@@ -97,7 +103,8 @@ def check_parameters(name: str, params: dict[str, Any]) -> None:
 
 def default_parameters(name: str) -> dict[str, Any]:
     """Every parameter of a detector that has a default, with it, in the order of the constructor."""
-    return {key: value.default for key, value in _signature(name).items() if value.default is not REQUIRED}
+    found = signature(detector_class(name)).items()
+    return {key: value.default for key, value in found if value.default is not REQUIRED}
 
 
 def named_settings(name: str) -> dict[str, dict[str, Any]]:
@@ -108,7 +115,7 @@ def named_settings(name: str) -> dict[str, dict[str, Any]]:
 
 def takes(name: str, parameter: str) -> bool:
     """Tell whether a detector has that parameter, as `random_state` or `device`."""
-    return parameter in _signature(name)
+    return parameter in signature(detector_class(name))
 
 
 def caveats(name: str) -> dict[str, str]:
@@ -139,9 +146,8 @@ def registered_name(cls: type[Any]) -> str | None:
     return paths.get(f"{cls.__module__}:{cls.__qualname__}")
 
 
-def _signature(name: str) -> dict[str, inspect.Parameter]:
-    parameters = list(inspect.signature(detector_class(name).__init__).parameters.values())[1:]  # without self
-    return {parameter.name: parameter for parameter in parameters}
+def _are_detectors(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(hasattr(each, "fit") for each in value)
 
 
 def _first_line(error: Exception) -> str:

@@ -15,6 +15,7 @@ from statistics import NormalDist, fmean
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fanogan_mtl.detectors.third_party.caveats import BY_MEASUREMENT
 from fanogan_mtl.detectors.third_party.company import TOLERANCE
 from fanogan_mtl.evaluation.metrics import auroc
 from fanogan_mtl.evaluation.weights import Weights
@@ -153,7 +154,7 @@ def marks(checks: Mapping[str, Checks]) -> dict[str, str]:
         "worse than chance": _worse_than_chance(checks),
         "no better than untrained": _no_better_than_untrained(checks),
         "size explains it": _size(checks),
-        "depends on company": _each(
+        BY_MEASUREMENT: _each(
             checks,
             lambda each: (each.company or 0) > TOLERANCE,
             "a row's score changes with the rows that it is scored with in {cells}: alone it would score otherwise",

@@ -71,6 +71,7 @@ def log_models(
         if logged_model(sweep.tracking, run_id, heads) is None:
             what = f"the model of {planned.dataset.name} · {planned.label}"
             try:
+                refuse_unservable(planned.comparison.detector, results[planned.comparison.key].marks)
                 make_model(sweep.tracking, run_id, heads, planned.setting, sweep.plan.execution, workers, exchange)
             except Exception as error:  # the results are there, and are worth a table without a model
                 if is_away(error):
@@ -106,8 +107,6 @@ def make_model(
     UserError
         If a detector can't be saved, or, trained again, scores otherwise than recorded.
     """
-    for name in sorted({head.cell.comparison.detector for head in heads}):
-        refuse_unservable(name)  # before anything is trained again
     keys = obtain_inputs(tracking, heads, execution, workers)
     if exchange and not exchange.holds(keys):
         workers, exchange = workers.near, None

@@ -162,14 +162,17 @@ def download_model(uri: str, folder: Path) -> Path:
     Raises
     ------
     UserError
-        If there is no such model.
+        If there is no such model, or its files are gone.
     """
     import mlflow
 
     try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
+        fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
     except Exception as error:  # each kind of store fails in ways of its own
         raise UserError(f"model {uri} can't be fetched ({one_line(error)})") from None
+    if not (fetched / "MLmodel").exists():  # MLflow takes a folder that isn't there for an empty one
+        raise UserError(f"model {uri} is known, but its files are gone from the artifact store: put them back")
+    return fetched
 
 
 def _signature(width: int | None) -> ModelSignature:

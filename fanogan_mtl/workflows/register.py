@@ -10,6 +10,7 @@ from statistics import fmean
 
 import click
 
+from fanogan_mtl.detectors.persistence import refuse_unservable
 from fanogan_mtl.errors import UserError, one_line
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.plan.options import RegisterOptions
@@ -64,8 +65,8 @@ def register(options: RegisterOptions) -> int:
     Raises
     ------
     UserError
-        For a run that is none of ours or has nothing to serve, a name or alias against MLflow's rules, and for
-        detectors that, trained again, score otherwise than recorded.
+        For a run that is none of ours or has nothing to serve, a name or alias against MLflow's rules, detectors whose
+        score of a new row says nothing by itself, and those that, trained again, score otherwise than recorded.
     """
     if options.run == "none":
         raise UserError("run: which one? Give the id of a sweep, a comparison or a cell, as its page in MLflow shows")
@@ -77,6 +78,7 @@ def register(options: RegisterOptions) -> int:
     check_name(own, options.name)
     source, chosen = _read(own, options.run)
     for each in chosen:
+        refuse_unservable(each.comparison.detector, each.marks)
         for mark, sentence in each.marks.items():
             click.echo(
                 f"Warning: {each.comparison.dataset.name} · {each.comparison.label} is marked: {mark}: {sentence}"
@@ -108,8 +110,10 @@ def _read(tracking: Tracking, run_id: str) -> tuple[Tracking, list[Candidate]]:
         recorded = _recorded(tracking, ComparisonRun(run.run))
     elif run.level == "cell":
         of = CellRun(run.run)
-        (parent,) = records.find_comparisons(tracking, comparison_key=of.comparison_key)
-        recorded = _recorded(tracking, parent)
+        parents = records.find_comparisons(tracking, comparison_key=of.comparison_key)
+        if not parents:
+            raise UserError(f"the comparison of {of.name} (run {run_id}) is gone: run its benchmark again")
+        recorded = _recorded(tracking, parents[0])  # of one that was begun twice the first stays
         own = [cell for cell in recorded.cells if (cell.normal_class, cell.anomalous_class, cell.seed) == of.draw]
         lost = [one for one in recorded.lost if one.run_id == run_id]
         recorded = replace(recorded, cells=own, lost=lost)

@@ -161,6 +161,16 @@ class TestMended:
         scores = detector.decision_function(np.arange(10.0)[:, None])
         np.testing.assert_allclose(np.exp(-scores), np.arange(1, 11) / 55)
 
+    @pytest.mark.parametrize("n_bins", [10, "auto"])
+    def test_loda_scores_a_row_alone_as_in_company_on_a_constant_background(self, n_bins):
+        images = np.ones((60, 28, 28))
+        images[:, 11:17, 11:17] = RANDOM.integers(0, 256, (60, 6, 6)) / 255
+        rows = images.reshape(60, -1)
+        detector = make_detector("pyod:LODA", n_bins=n_bins).fit(rows[:40])
+        assert company_dependence(detector, rows[40:]) == 0
+        assert company_dependence(detector, rows[:40], detector.decision_scores_) == 0
+        assert auroc(np.arange(40) >= 20, detector.decision_function(np.concatenate([rows[40:], rows[40:] - 1]))) == 1
+
     @pytest.mark.parametrize("name", ["AE1SVM", "AutoEncoder", "VAE"])
     def test_pixel_that_is_constant_in_training_does_not_outweigh_all(self, name):
         rows, new = np.pad(ROWS, ((0, 0), (0, 1))), np.pad(NEW_ROWS, ((0, 0), (0, 1)), constant_values=0.5)
@@ -197,6 +207,12 @@ class TestCaveats:
         ):
             save_detector(make_detector("pyod:COF").fit(ROWS), tmp_path / "saved")
         assert not list(tmp_path.iterdir())
+
+    def test_one_that_measured_as_much_is_not_put_into_a_model(self):
+        sentence = "a row's score changes with the rows that it is scored with"
+        refuse_unservable("pyod:LODA", {"few tested": "only 3 of a kind were tested"})
+        with pytest.raises(UnsavableDetector, match=rf"^pyod:LODA: {sentence}; it can be compared, but not put into"):
+            refuse_unservable("pyod:LODA", {"depends on company": sentence})
 
     def test_asking_for_them_imports_nothing_heavy(self):
         code = (

@@ -46,6 +46,14 @@ def test_required_parameter_is_named():
         make_detector("pyod:DeepSVDD")
 
 
+@pytest.mark.parametrize("params", [{}, {"detector_list": ["KNN", "LOF"]}, {"detector_list": 5}])
+def test_what_takes_detector_objects_is_for_python_only(params):
+    with pytest.raises(UserError, match=r"^detector pyod:LSCP takes a list of detector objects, 'detector_list': "):
+        registry.check_parameters("pyod:LSCP", params)
+    members = [make_detector("knn"), make_detector("lof")]
+    assert make_detector("pyod:LSCP", detector_list=members).detector_list == members
+
+
 def test_missing_dependency_of_pyod_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "combo", None)
     with pytest.raises(UserError, match=r"pyod:SUOD can't be imported: .*combo"):
@@ -118,6 +126,12 @@ class TestAnyPyODClass:
     def test_its_own_failure_is_one_clear_value_error(self):
         with pytest.raises(ValueError, match=r"^COF fails on rows of shape \(1, 5\): IndexError"):
             make_detector("pyod:COF").fit(ROWS).decision_function(ROWS[:1])
+
+    def test_its_own_failure_names_the_parameters_that_were_given(self):
+        with pytest.raises(ValueError, match=r"TypeError: .*'NoneType' and 'int' \(with n_neighbors=None\)$"):
+            make_detector("pyod:KNN", n_neighbors=None, metric="minkowski").fit(ROWS)
+        with pytest.raises(UserError, match=r"^detector pyod:LODA: .* \(with n_random_cuts='a'\)$"):
+            make_detector("pyod:LODA", n_random_cuts="a", random_state=1)
 
     def test_scores_that_are_not_finite_are_refused(self):
         with pytest.raises(ValueError, match=r"^ABOD: 40 of 40 scores came out as NaN or infinity"):

@@ -166,6 +166,33 @@ def test_mistakes_are_one_line_and_leave_nothing(folder: Path, monkeypatch: pyte
     assert before == (len(client(folder).search_registered_models()), len(client(folder).search_runs(["0"])))
 
 
+def test_a_cell_without_its_comparison_is_one_line_and_of_two_the_first_counts(folder: Path) -> None:
+    parent = comparison(folder, "handwritten · knn")
+    key = parent.data.tags["comparison_key"]
+    cell = next(run for run in recorded(folder).cells if run.data.tags["comparison_key"] == key)
+    client(folder).delete_run(parent.info.run_id)
+    process = run_inside(folder, "register", "--run", cell.info.run_id, "--name", "orphan")
+    client(folder).restore_run(parent.info.run_id)
+    assert process.returncode == 2
+    gone = f"the comparison of {cell.info.run_name} (run {cell.info.run_id}) is gone: run its benchmark again"
+    assert process.stderr.strip().endswith(gone)
+    begun_again = client(folder).create_run("0", tags={"level": "comparison", "comparison_key": key})
+    said = register(folder, cell, "--name", "begun-twice")
+    client(folder).delete_run(begun_again.info.run_id)
+    assert "registered begun-twice version 1, alias champion, with 1 head" in said
+
+
+def test_what_depends_on_company_is_not_registered(folder: Path) -> None:
+    run = comparison(folder, "handwritten · knn")
+    marks = run.data.tags["marks_explained"]
+    client(folder).set_tag(run.info.run_id, "marks_explained", '{"depends on company": "alone it scores otherwise"}')
+    process = run_inside(folder, "register", "--run", run.info.run_id, "--name", "in-company")
+    client(folder).set_tag(run.info.run_id, "marks_explained", marks)
+    assert process.returncode == 2
+    assert "knn: alone it scores otherwise; it can be compared, but not put into a model" in process.stderr
+    assert client(folder).search_registered_models("name = 'in-company'") == []
+
+
 def test_a_run_of_an_earlier_version_is_named(folder: Path) -> None:
     run = comparison(folder, "optdigits · knn")
     spec = run.data.tags["comparison"]

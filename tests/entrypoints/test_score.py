@@ -338,6 +338,21 @@ def test_a_mistake_is_one_line(
     assert not list(tmp_path.glob("scores*"))
 
 
+@pytest.mark.usefixtures("in_store")
+def test_a_model_whose_files_are_gone_is_one_line(model: str, photos: Path, tmp_path: Path) -> None:
+    version = mlflow.register_model(model, "gone").version
+    files = Path(mlflow.get_logged_model(model.rpartition("/")[2]).artifact_location)
+    files.rename(files.with_name("moved"))
+    try:
+        for address in (model, f"models:/gone/{version}"):
+            with pytest.raises(UserError) as raised:
+                score(ScoreOptions(address, str(photos), str(tmp_path / "scores.csv")))
+            gone = "is known, but its files are gone from the artifact store: put them back"
+            assert str(raised.value) == f"model {address} {gone}"
+    finally:
+        files.with_name("moved").rename(files)
+
+
 @pytest.fixture
 def finished() -> list[list[ScoredRow]]:
     """Rows of each of two chunks of images and a half; the second image can't be read."""

@@ -15,7 +15,7 @@ from fanogan_mtl.recording.pages import write_overview
 from fanogan_mtl.recording.printed import print_results
 from fanogan_mtl.recording.results import read_results
 from fanogan_mtl.recording.sweep import Sweep
-from fanogan_mtl.supply.models import _asked_for
+from fanogan_mtl.supply.models import _asked_for, log_models
 from fanogan_mtl.sweep.cell import run_cell
 from fanogan_mtl.sweep.result import CellResult
 from fanogan_mtl.sweep.workers import Failure
@@ -97,6 +97,20 @@ def test_where_all_are_marked_the_winner_is_said_to_be(
     sweep, results = recorded(tracking, tmp_path, {name: {"copies": 0.5} for name in ("pca", "knn")})
     (chosen,) = _asked_for(sweep, {each.planned.comparison.key: each for each in results.values()})
     assert f"is {chosen.label}, though marked copies in test" in capsys.readouterr().out
+
+
+def test_what_depends_on_company_is_not_put_into_a_model(
+    tracking: Tracking, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep, results = recorded(tracking, tmp_path, {name: {"company": 0.1} for name in ("pca", "knn")})
+    by_key = {each.planned.comparison.key: each for each in results.values()}
+    (chosen,) = _asked_for(sweep, by_key)
+    with sweep.plan.execution.open_workers() as workers:
+        log_models(sweep, by_key, workers, None)
+    said = f"the model of optdigits · {chosen.label} is left out: {chosen.label}: a row's score changes with the rows"
+    assert said in capsys.readouterr().out
+    runs = [tracking.client.get_run(each.run_id) for each in results.values()]
+    assert not any("model_uri" in run.data.tags for run in runs)
 
 
 def test_failed_cells_are_a_mark_that_goes_when_they_are_done(tracking: Tracking, tmp_path: Path) -> None:

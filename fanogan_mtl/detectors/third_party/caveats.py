@@ -6,8 +6,9 @@ TRANSDUCTIVE = "transductive"
 UNRELIABLE = "unreliable"
 UNEXAMINED = "unexamined"
 NOT_REPEATABLE = "not repeatable"
+BY_MEASUREMENT = "depends on company"  # as transductive, but found in the cells of a comparison
 
-UNSERVABLE = (TRANSDUCTIVE, NOT_REPEATABLE)
+UNSERVABLE = (TRANSDUCTIVE, NOT_REPEATABLE, BY_MEASUREMENT)
 """Marks of detectors whose score of a new row says nothing by itself."""
 
 # fmt: off

@@ -169,23 +169,35 @@ class FallingKernel(CheckedDetector):
 class OwnBins(CheckedDetector):
     """LODA: PyOD looks a value up one bin too high, and gives one beyond all bins the density of the outermost.
 
-    Here a value has its own bin's density, and beyond all bins that of an empty one.
+    Here a value has its own bin's density, and beyond all bins that of an empty one. PyOD's sums round otherwise for
+    one row than for many, and its bins are as narrow as that where no feature of a random cut varies in training; here
+    a row's value is the same in any company, in training too.
     """
 
     def _fit_rows(self, X: NDArray[np.float64]) -> None:
         super()._fit_rows(X)
         self._empty = EMPTY_BIN / len(X)
+        for cut, projection in enumerate(self.projections_):
+            counts, self.limits_[cut] = np.histogram(_projected(X, projection), bins=len(self.histograms_[cut]))
+            self.histograms_[cut] = (counts + EMPTY_BIN) / (counts + EMPTY_BIN).sum()
         self.decision_scores_ = self._score_rows(X)
         self._process_decision_scores()
 
     def _score_rows(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         scores = np.zeros(len(X))
         for projection, edges, densities in zip(self.projections_, self.limits_, self.histograms_, strict=True):
-            values = X @ projection
+            values = _projected(X, projection)
             bins = np.searchsorted(edges[1:-1], values, side="right")
             beyond = (values < edges[0]) | (values > edges[-1])
             scores -= np.log(np.where(beyond, self._empty, densities[bins]))
         return scores / len(self.projections_)
+
+
+def _projected(X: NDArray[np.float64], projection: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum each row by itself: a matrix product rounds by how many there are."""
+    used = np.flatnonzero(projection)
+    values: NDArray[np.float64] = (X.take(used, axis=1) * projection[used]).sum(axis=1)
+    return values
 
 
 class WithoutEmptyComponents(CheckedDetector):
