@@ -169,6 +169,16 @@ def copy_count(dataset: Dataset) -> int:
     return len(hashes) - len(np.unique(hashes))
 
 
+def under_two_classes(dataset: Dataset) -> tuple[int, tuple[str, ...]]:
+    """Count the images whose content lies under another class, too, and name those classes."""
+    hashes = np.concatenate([dataset.train.hashes, dataset.test.hashes])
+    labels = np.concatenate([dataset.train.labels, dataset.test.labels])
+    of_classes = np.concatenate([np.unique(hashes[labels == label]) for label in np.unique(labels)])
+    contents, counts = np.unique(of_classes, return_counts=True)
+    doubled = np.isin(hashes, contents[counts > 1])
+    return int(doubled.sum()), tuple(dataset.classes[label] for label in np.unique(labels[doubled]))
+
+
 def class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     """Count images: `{"train": {class: number, ...}, "test": {...}}`, every class in each, as ordered in `classes`."""
 

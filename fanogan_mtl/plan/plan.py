@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from fanogan_mtl.data.catalog import load_dataset
-from fanogan_mtl.data.dataset import Dataset
+from fanogan_mtl.data.dataset import Dataset, under_two_classes
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
 from fanogan_mtl.data.splits import split_rows
 from fanogan_mtl.errors import UserError
@@ -161,8 +161,20 @@ def read_options(options: BenchmarkOptions, find_study: FindStudy | None = None)
     datasets = []
     for spec, dataset in [(spec, load_dataset(spec, execution.data_dir)) for spec in specs]:
         classes = read.parse_classes(options.classes, dataset.normal_classes, dataset.name)
+        _say_contradictions(dataset)
         datasets.append((spec, dataset, _large_enough(dataset, classes, seeds[0], limit, options.classes == "all")))
     return Asked(tuple(datasets), detectors, budgets, seeds, limit, execution)
+
+
+def _say_contradictions(dataset: Dataset) -> None:
+    """Say which images lie under two classes: a split can't count them as anomalies of either."""
+    number, names = under_two_classes(dataset) if dataset.is_images else (0, ())
+    if number:
+        click.echo(
+            f"{dataset.name}: {number:,} images have the same content under another class, too ({', '.join(names)}): "
+            "where one of them is normal, its copies are no anomalies",
+            err=True,
+        )
 
 
 def _large_enough(

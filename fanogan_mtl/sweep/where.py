@@ -76,7 +76,8 @@ def find_where(dataset: Dataset, test: Part, make_maps: MakeMaps) -> Where | Non
     Where or None
         None without masks of the anomalies, and where normal images have some.
     """
-    if dataset.masks is None:
+    masks = dataset.masks
+    if masks is None:
         return None
     positions = _masks_at(dataset, test)
     has_mask = positions >= 0
@@ -93,7 +94,7 @@ def find_where(dataset: Dataset, test: Part, make_maps: MakeMaps) -> Where | Non
             if not test.anomaly[row]:
                 yield ScoredMap(values)
                 continue
-            mask = dataset.masks.mask(int(positions[row]))  # type: ignore[union-attr]
+            mask = masks.mask(int(positions[row]))
             aurocs[row] = float(roc_auc_score(mask.ravel(), values.ravel())) if not mask.all() else np.nan
             small[row] = values[:: MASK_SIZE // PICTURE_SIZE, :: MASK_SIZE // PICTURE_SIZE]
             yield ScoredMap(values, mask, dataset.classes[test.labels[row]])

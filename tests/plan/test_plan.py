@@ -47,3 +47,24 @@ def test_a_class_too_small_to_be_normal_that_is_asked_for_is_refused(tmp_path: P
     spec = uneven(tmp_path / "set.npz")
     with pytest.raises(UserError, match="class '2' of data set 'set' has 2 different training images"):
         make_plan(BenchmarkOptions(dataset=spec, detectors="pca", classes="0,2", data_dir=str(tmp_path)))
+
+
+def test_images_under_two_classes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 255, (180, 8, 8)).astype(np.uint8)
+    images[60:67] = images[:7]  # of class 0, and of class 1
+    images[120:123] = images[120]  # copies within a class
+    labels = np.repeat([0, 1, 2], 60)
+    np.savez(
+        tmp_path / "set.npz",
+        x_train=images,
+        y_train=labels,
+        x_test=random.integers(0, 255, (30, 8, 8)).astype(np.uint8),
+        y_test=labels[::6],
+    )
+    make_plan(BenchmarkOptions(dataset=f"npz:{tmp_path / 'set.npz'}", detectors="pca", data_dir=str(tmp_path)))
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "set: 14 images have the same content under another class, too (0, 1): where one of them is normal" in told
+    make_plan(BenchmarkOptions(dataset="optdigits", detectors="pca", classes="1", data_dir=str(tmp_path)))
+    assert capsys.readouterr().err == ""
