@@ -232,7 +232,7 @@ def _facts(heads: Sequence[ChosenHead], setting: str) -> ModelFacts:
         ModelMetric(name, fmean(head.metrics[name] for head in own), *data_key(own[0].cell.comparison))
         for own in by_dataset.values()
         for name, metric in METRICS.items()
-        if metric.unit == "share"
+        if metric.unit == "share" and all(name in head.metrics for head in own)  # pixels' are of masks alone
     ]
     parameters = {
         "detector": comparison.detector,
