@@ -173,13 +173,13 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
         split, rows_of = split_of(cell, data_dir)
         detector = build_detector(cell, device)
         validation_rows, test_rows = rows_of(split.validation), rows_of(split.test)
-        by_epochs = hasattr(detector, "fit_staged")
+        find, by_epochs = _where_finder(cell, split.test, test_rows, data_dir), hasattr(detector, "fit_staged")
         metrics: dict[int, dict[str, float]] = {}
         scores: dict[int, NDArray[np.float64]] = {}
         best = -np.inf
         for budget, fit_seconds in _stages(detector, rows_of(split.train), cell.comparison.budgets):
             values, scores[budget], validation_scores = _evaluate(detector, split, validation_rows, test_rows)
-            where = _where(cell, detector, split.test, test_rows, data_dir)
+            where = find(detector)
             values |= where.metrics if where else {}
             metrics[budget] = {**values, "fit_seconds": fit_seconds}
             if keep and by_epochs and values["validation_auroc"] > best:
@@ -312,17 +312,21 @@ def _evaluate(
     return {**metrics, "score_seconds": score_seconds}, scores, validation_scores
 
 
-def _where(
-    cell: Cell, detector: BaseDetector, test: Part, test_rows: NDArray[np.float32], data_dir: Path
-) -> Where | None:
-    """The detector's maps of the test part held against the masks, if it makes some and there are some."""
+def _where_finder(
+    cell: Cell, test: Part, test_rows: NDArray[np.float32], data_dir: Path
+) -> Callable[[BaseDetector], Where | None]:
+    """What holds a detector's maps of the test part against the masks, if it makes some and there are some."""
     dataset, key = load_dataset(cell.comparison.dataset, data_dir), cell.extractor_key
     if dataset.masks is None:
-        return None
+        return lambda detector: None
     grid, shape = (1, test.pixels.shape[1:]) if key is None else (grid_of(data_dir, key), None)
-    if not says_where(detector, grid, shape):
-        return None
-    return find_where(dataset, test, lambda rows: anomaly_maps(detector, test_rows[rows], grid, shape))
+
+    def find(detector: BaseDetector) -> Where | None:
+        if not says_where(detector, grid, shape):
+            return None
+        return find_where(dataset, test, lambda rows: anomaly_maps(detector, test_rows[rows], grid, shape))
+
+    return find
 
 
 def weights_of(part: Part) -> Weights | None:
