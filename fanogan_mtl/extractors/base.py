@@ -140,6 +140,11 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Whether the features keep their scale to each other, as principal components do; see `Hybrid`."""
         return self.n_components is not None
 
+    @property
+    def positions(self) -> int:
+        """Squares a side that the features are apart for; 1 where components have mixed them."""
+        return self.grid if self.n_components is None else 1
+
     def settled_parameters(self) -> dict[str, Any]:
         """The parameters; where None stands for the architecture's own number, that number."""
         parameters: dict[str, Any] = self.get_params(deep=False)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +14,6 @@ from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
 from fanogan_mtl.detectors.registry import takes
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.extractors.registry import extractor_class, extractor_kind, make_extractor
 from fanogan_mtl.plan import words as read
 from fanogan_mtl.plan.extractors import (
@@ -30,6 +29,9 @@ from fanogan_mtl.plan.words import DetectorChoice, FindStudy
 from fanogan_mtl.sweep.cell import LABEL_FREE, PROTOCOLS, Cell, Comparison
 from fanogan_mtl.sweep.parameters import comparison_parameters
 from fanogan_mtl.sweep.pretraining import Pretraining, description_of
+
+if TYPE_CHECKING:
+    from fanogan_mtl.extractors.base import Extractor
 
 Data = tuple[DatasetSpec, Dataset, tuple[str, ...]]  # with the classes that are normal in turn
 Extractors = dict[tuple[int, str | None, str | None], str]  # seed, held-out class and only class -> key
@@ -178,8 +180,8 @@ class _Layout:
 
 def _with_grid(detector: DetectorChoice, extractor: Extractor) -> dict[str, Any]:
     """The detector's parameters; one that takes maps is told their positions, unless it was told some."""
-    known = {"grid": 1 if extractor.n_components is not None else extractor.grid}
-    return {**(known if takes(detector.name, "grid") else {}), **detector.parameters}
+    known = {"grid": extractor.positions} if takes(detector.name, "grid") else {}
+    return {**known, **detector.parameters}
 
 
 def _sentence(choice: ExtractorChoice, pool: DatasetSpec, protocol: str) -> str:

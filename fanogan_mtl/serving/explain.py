@@ -90,7 +90,7 @@ def _occlusions(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _grid_of(model: Model, head: Head) -> int:
     """Squares a side whose features are apart."""
     extractor = model.extractors.get(head.spec.extractor or "")
-    return 1 if extractor is None or extractor.n_components is not None else extractor.grid
+    return 1 if extractor is None else extractor.positions
 
 
 def _falls(detector: Any, rows: Rows) -> NDArray[np.float64]:

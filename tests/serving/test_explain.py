@@ -86,7 +86,7 @@ class _BlockMeans:
     input_spec, n_components = InputSpec(SIZE), None
 
     def __init__(self, grid: int) -> None:
-        self.grid = grid
+        self.grid = self.positions = grid
 
     def transform(self, images: Array) -> Array:
         side = SIZE // self.grid
