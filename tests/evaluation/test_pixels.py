@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import label
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
@@ -45,6 +45,7 @@ def overlap(maps: list[ScoredMap], limit: float) -> float:
     return auc([*fpr[within], limit], [*pro[within], np.interp(limit, fpr, pro)]) / limit
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, None]))
 def test_figures_equal_those_of_the_curves(seed: int, digits: int | None) -> None:
     maps = scored_maps(seed, size=12, digits=digits)

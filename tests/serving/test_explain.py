@@ -26,6 +26,8 @@ from fanogan_mtl.serving.heads import Head, HeadSpec, Model
 SIZE = 28
 SQUARE = 5
 places = st.tuples(*[st.integers(0, SIZE - SQUARE)] * 2)
+BLOCK = 7
+inside_a_block = st.tuples(*[st.sampled_from([at for at in range(SIZE) if at % BLOCK <= BLOCK - SQUARE])] * 2)
 
 
 @cache
@@ -103,7 +105,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("detector", ["mahalanobis", "pca", "knn", "padim", "patchcore"])
 @settings(max_examples=10)
-@given(places)
+@given(inside_a_block)  # one that lies across several is shared among them, by PCA not always as its pixels are
 def test_features_on_a_grid_show_which_square_adds_most_to_the_score(detector: str, place: tuple[int, int]) -> None:
     extractor, preparation = _BlockMeans(4), Preparation(SIZE)
     images = np.random.default_rng(0).integers(0, 20, (80, SIZE, SIZE), dtype=np.uint8)
@@ -114,9 +116,8 @@ def test_features_on_a_grid_show_which_square_adds_most_to_the_score(detector: s
     image = anomaly(*place)
     (heat_map,) = heat_maps(Model((head,), {"means": extractor}), [head], image)  # type: ignore[dict-item]
     assert (heat_map.shape, heat_map.dtype) == ((SIZE, SIZE), np.float32)
-    expected = np.unravel_index(extractor.transform(image[None])[0].argmax(), (4, 4))  # most of the anomaly lies there
     strongest = np.unravel_index(heat_map.argmax(), heat_map.shape)
-    assert [at // 7 for at in strongest] == list(expected)
+    assert [at // BLOCK for at in strongest] == [at // BLOCK for at in place]
 
 
 def test_a_detector_that_does_not_share_its_score_among_features_is_shown_by_occlusion() -> None:
