@@ -1,12 +1,14 @@
-"""Scores as probabilities, learned on validation data.
+"""What a score means, learned on validation data: its rank among those of normal rows, and a probability.
 
-Platt's sigmoid (Platt 1999) on a scale that detectors of any unit share: the score's distance from the median of normal
-images in interquartile ranges, its large values compressed by asinh, which is linear near 0 and logarithmic far out.
+Of ranks see `conformal`. The probability is Platt's sigmoid (Platt 1999) on a scale that detectors of any unit share:
+the score's distance from the median of normal images in interquartile ranges, its large values compressed by asinh,
+which is linear near 0 and logarithmic far out.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +18,7 @@ from fanogan_mtl.evaluation.checks import checked, checked_weights
 
 @dataclass(frozen=True)
 class Calibration:
-    """From anomaly scores to probabilities; its fields are plain JSON values.
+    """From anomaly scores to probabilities, thresholds and p-values; its fields are plain JSON values.
 
     The probability is that of an anomaly where normal images and anomalies are equally frequent: how frequent they are
     in service is not known.
@@ -28,12 +30,15 @@ class Calibration:
     slope : float
         At least 0: a higher score never makes an anomaly less probable. 0 where the detector ranks worse than chance.
     intercept : float
+    normal_scores : tuple of float
+        Those of the normal rows, ascending; empty in models of earlier versions.
     """
 
     centre: float
     width: float
     slope: float
     intercept: float
+    normal_scores: tuple[float, ...] = ()
 
     def probabilities(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Probabilities in [0, 1] of scores, of any shape."""
@@ -43,9 +48,14 @@ class Calibration:
         made: NDArray[np.float64] = expit(self.slope * distances + self.intercept)
         return made
 
+    @cached_property
+    def held_out(self) -> NDArray[np.float64]:
+        """`normal_scores` as an array."""
+        return np.array(self.normal_scores, np.float64)
+
 
 def fit_calibration(anomaly: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
-    """Learn the probabilities of validation scores.
+    """Learn what scores mean from those of validation.
 
     Parameters
     ----------
@@ -74,7 +84,8 @@ def fit_calibration(anomaly: ArrayLike, scores: ArrayLike, weights: ArrayLike | 
     slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
     if slope < 0:
         slope, intercept = 0.0, 0.0
-    return Calibration(float(centre), width, slope, intercept)
+    normal_scores = np.sort(values[~is_anomaly])
+    return Calibration(float(centre), width, slope, intercept, tuple(normal_scores.tolist()))
 
 
 def _distances(scores: NDArray[np.float64], centre: float, width: float) -> NDArray[np.float64]:

@@ -6,9 +6,10 @@ that are done already: on their runs in MLflow, their models and in reports, wit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -24,7 +25,9 @@ from sklearn.metrics import (
 )
 
 from fanogan_mtl.evaluation.checks import checked, checked_weights
+from fanogan_mtl.evaluation.conformal import conformal_threshold, kept_rate, lowest_rate
 
+ASKED = 0.1  # the false-alarm rate of the threshold that precision, recall and their like are at
 ROUNDING = 1e-9  # of sums of weights: far less than a row is of any test
 
 
@@ -36,20 +39,42 @@ class MetricInput:
     ----------
     anomaly : bool array of shape (n,)
     scores : float array of shape (n,)
-    threshold : float
+    threshold_training : float
+        The detector's own, a quantile of its training scores.
     weights : float array of shape (n,) or None
         How much each row counts; None where all count the same.
+    normal_scores : float array of shape (m,) or None
+        Of the held-out normal rows of the validation; None where they were not kept, as by earlier versions.
     """
 
     anomaly: NDArray[np.bool_]
     scores: NDArray[np.float64]
-    threshold: float
+    threshold_training: float
     weights: NDArray[np.float64] | None
+    normal_scores: NDArray[np.float64] | None = None
+
+    @cached_property
+    def threshold(self) -> float:
+        """The conformal one of one false alarm in ten, or of the lowest rate that can be promised, if greater."""
+        if self.normal_scores is None:
+            return self.threshold_training
+        return conformal_threshold(self.normal_scores, kept_rate(len(self.normal_scores), ASKED))
 
     @cached_property
     def found(self) -> NDArray[np.bool_]:
         """Rows (n,) that score above the threshold (not at it), as in PyOD."""
         return self.scores > self.threshold
+
+    def share_above(self, threshold: float, anomalies: bool) -> float:
+        """Weighted share of the anomalies, or of the normal rows, above a threshold."""
+        rows = self.anomaly if anomalies else ~self.anomaly
+        return float(recall_score(rows, self.scores > threshold, sample_weight=self.weights))
+
+    def share_at(self, rate: float, anomalies: bool) -> float | None:
+        """The same above the conformal threshold for a false-alarm rate; None where it can't be promised."""
+        if self.normal_scores is None or lowest_rate(len(self.normal_scores)) > rate:
+            return None
+        return self.share_above(conformal_threshold(self.normal_scores, rate), anomalies)
 
     @cached_property
     def rates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -75,6 +100,8 @@ class Metric:
         One sentence, with formula or source, for the docs.
     of : callable or None
         Computes it; None for what is measured while a cell runs, and stored.
+    may_be_absent : bool
+        Whether `of` may give None, where the test doesn't say.
     unit : {"share", "score", "seconds"}
         A share is in [0, 1], and shown in percent. Scores of two detectors have no common unit, so what is in units of
         scores is not averaged. Seconds are averaged, but their deviation says nothing.
@@ -87,7 +114,8 @@ class Metric:
 
     label: str
     meaning: str
-    of: Callable[[MetricInput], float] | None = None
+    of: Callable[[MetricInput], float | None] | None = None
+    may_be_absent: bool = False
     unit: Literal["share", "score", "seconds"] = "share"
     higher_is_better: bool | None = True
     in_view: bool = False
@@ -118,7 +146,7 @@ METRICS: dict[str, Metric] = {
     "recall": Metric(
         "Recall",
         "The share of anomalies above the threshold.",
-        lambda test: float(recall_score(test.anomaly, test.found, sample_weight=test.weights)),
+        lambda test: test.share_above(test.threshold, anomalies=True),
         in_report=True,
     ),
     "f1": Metric(
@@ -133,8 +161,36 @@ METRICS: dict[str, Metric] = {
     ),
     "false_alarm_rate": Metric(
         "False alarms",
-        "The share of normal rows above the threshold; 0.1 is meant, see [thresholds](thresholds.md).",
-        lambda test: float(recall_score(~test.anomaly, test.found, sample_weight=test.weights)),
+        "The share of normal rows above the threshold; 0.1 is asked for, see [thresholds](thresholds.md).",
+        lambda test: test.share_above(test.threshold, anomalies=False),
+        higher_is_better=False,
+    ),
+    "false_alarm_rate_promised": Metric(
+        "False alarms promised",
+        "What the threshold promises: 0.1, or 1 / (n + 1) where n held-out normal rows can't promise that.",
+        lambda test: None if test.normal_scores is None else kept_rate(len(test.normal_scores), ASKED),
+        may_be_absent=True,
+        higher_is_better=None,
+    ),
+    **{
+        name: Metric(
+            f"{label} at {100 * rate:.0f} % asked",
+            f"The share of {of} above the conformal threshold for {100 * rate:.0f} % false alarms; "
+            "absent where the held-out normal rows can't promise that.",
+            partial(MetricInput.share_at, rate=rate, anomalies=anomalies),
+            may_be_absent=True,
+            higher_is_better=anomalies,
+        )
+        for rate in (0.01, 0.05)
+        for name, label, of, anomalies in (
+            (f"false_alarm_rate_asked_{100 * rate:.0f}", "False alarms", "normal rows", False),
+            (f"recall_asked_{100 * rate:.0f}", "Recall", "anomalies", True),
+        )
+    },
+    "false_alarm_rate_training": Metric(
+        "False alarms, training threshold",
+        "The share of normal rows above `threshold_training`, where 0.1 is meant.",
+        lambda test: test.share_above(test.threshold_training, anomalies=False),
         higher_is_better=False,
     ),
     "fpr_at_95_tpr": Metric(
@@ -155,8 +211,15 @@ METRICS: dict[str, Metric] = {
     ),
     "threshold": Metric(
         "Threshold",
-        "The 0.9 quantile of the training scores (PyOD's `contamination=0.1`).",
+        "The conformal one for 10 % false alarms, from the scores of the validation's normal rows.",
         lambda test: float(test.threshold),
+        unit="score",
+        higher_is_better=None,
+    ),
+    "threshold_training": Metric(
+        "Training threshold",
+        "The 0.9 quantile of the training scores (PyOD's `threshold_` with `contamination=0.1`).",
+        lambda test: float(test.threshold_training),
         unit="score",
         higher_is_better=None,
     ),
@@ -183,7 +246,11 @@ METRICS: dict[str, Metric] = {
 
 
 def detection_metrics(
-    anomaly: ArrayLike, scores: ArrayLike, threshold: float, weights: ArrayLike | None = None
+    anomaly: ArrayLike,
+    scores: ArrayLike,
+    threshold: float,
+    weights: ArrayLike | None = None,
+    normal_scores: ArrayLike | None = None,
 ) -> dict[str, float]:
     """Compute every metric of one test.
 
@@ -191,14 +258,18 @@ def detection_metrics(
     ----------
     anomaly : (n,) bool, both values present
     scores : (n,) real, finite; the higher the more abnormal
-    threshold : finite; rows that score above it (not at it) count as found, as in PyOD
+    threshold : finite
+        The detector's own; rows that score above it (not at it) count as found, as in PyOD.
     weights : (n,), finite and above 0, optional
         How much each row counts (scikit-learn's `sample_weight`); all the same by default. See `class_weights`.
+    normal_scores : (m,), finite, optional
+        Of normal rows that neither training nor test has seen. With them the threshold is the conformal one for 10 %
+        false alarms, see `conformal_threshold`, and the detector's own is beside it.
 
     Returns
     -------
     dict
-        Name to value, of each entry of `METRICS` that is computed.
+        Name to value, of each entry of `METRICS` that is computed and that this test says something of.
 
     Raises
     ------
@@ -214,8 +285,15 @@ def detection_metrics(
     anomaly, scores = checked(anomaly, scores)
     if not np.isfinite(threshold):
         raise ValueError(f"threshold must be finite, got {threshold}")
-    test = MetricInput(anomaly, scores, threshold, checked_weights(weights, len(scores)))
-    return {name: metric.of(test) for name, metric in METRICS.items() if metric.of}
+    held_out = None if normal_scores is None else np.asarray(normal_scores, np.float64)
+    test = MetricInput(anomaly, scores, threshold, checked_weights(weights, len(scores)), held_out)
+    return computed_metrics(test)
+
+
+def computed_metrics(test: MetricInput, known: Mapping[str, float] = MappingProxyType({})) -> dict[str, float]:
+    """Compute the metrics that are not known yet, of those that a test says something of."""
+    values = {name: metric.of(test) for name, metric in METRICS.items() if metric.of and name not in known}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def auroc(anomaly: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:

@@ -24,6 +24,7 @@ from fanogan_mtl.tracking.schema import DONE, SPEC, CellRun, ComparisonRun
 
 RESULT_FILE = "cell.npz"
 READERS = 8  # results read at a time
+BEFORE = 2  # the `RESULT_VERSION` of comparisons that don't name it
 
 
 @dataclass
@@ -150,7 +151,8 @@ def comparison_of(run: ComparisonRun) -> Comparison:
     """
     if fields := run.json(SPEC):
         spec = DatasetSpec(fields["dataset"]["name"], tuple(fields["dataset"]["sources"]))
-        comparison = Comparison(**{**fields, "dataset": spec, "budgets": tuple(fields["budgets"])})
+        fields = {"result_version": BEFORE} | fields | {"dataset": spec, "budgets": tuple(fields["budgets"])}
+        comparison = Comparison(**fields)
         if comparison.key == run.key:
             return comparison
     raise UserError(f"run {run.run_id} was recorded by another version of this project: run its benchmark again")

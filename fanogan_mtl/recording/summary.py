@@ -67,7 +67,9 @@ def cell_values(result: CellResult) -> list[Value]:
 
 def lacks_metrics(run: ComparisonRun | CellRun) -> bool:
     """Tell whether a run lacks metrics, as it was recorded before they were added."""
-    computed = [name for name, metric in METRICS.items() if metric.of and metric.unit == "share"]
+    computed = [
+        name for name, metric in METRICS.items() if metric.of and metric.unit == "share" and not metric.may_be_absent
+    ]
     return run.has_metric("auroc") and not all(map(run.has_metric, computed))
 
 

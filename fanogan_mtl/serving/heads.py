@@ -9,12 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fanogan_mtl.data.transforms import Preparation
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.calibration import Calibration
+from fanogan_mtl.evaluation.conformal import conformal_threshold, p_values
+from fanogan_mtl.evaluation.metrics import ASKED
 from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.extractors.persistence import load_extractor
 from fanogan_mtl.hybrid import load_scorer
@@ -39,6 +45,9 @@ class HeadSpec:
     calibration : Calibration
     extractor : str or None
         Key of the extractor that makes its features.
+    false_alarm_rate : float
+        What its threshold promises, in (0, 1). Models of earlier versions, which have no held-out scores, promise
+        nothing: their threshold is the detector's own.
     """
 
     name: str
@@ -48,6 +57,7 @@ class HeadSpec:
     preparation: Preparation | None
     calibration: Calibration
     extractor: str | None = None
+    false_alarm_rate: float = ASKED
 
 
 @dataclass(frozen=True)
@@ -57,10 +67,34 @@ class Head:
     spec: HeadSpec
     detector: Any
 
-    @property
+    @cached_property
     def threshold(self) -> float:
-        """Above it a score counts as an anomaly: the share `contamination` of the training rows lies there."""
-        return float(self.detector.threshold_)
+        """Above it a score counts as an anomaly."""
+        return self.threshold_at(self.spec.false_alarm_rate) if self.promises else float(self.detector.threshold_)
+
+    @property
+    def promises(self) -> bool:
+        """Whether it has held-out scores, and so thresholds for any false-alarm rate, and p-values."""
+        return bool(self.spec.calibration.normal_scores)
+
+    def threshold_at(self, rate: float) -> float:
+        """Give the threshold for a false-alarm rate.
+
+        Raises
+        ------
+        ValueError
+            In one line, for a rate outside of (0, 1), and one that its held-out scores can't promise.
+        """
+        try:
+            return conformal_threshold(self.spec.calibration.held_out, rate)
+        except ValueError as error:
+            raise ValueError(f"head {self.spec.name}: {error}" if 0 < rate < 1 else str(error)) from None
+
+    def p_values(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Conformal p-values of scores (n,); NaN without held-out scores."""
+        if not self.promises:
+            return np.full(len(scores), np.nan)
+        return p_values(self.spec.calibration.held_out, scores)
 
 
 @dataclass(frozen=True)
@@ -118,4 +152,5 @@ def bundled_extractor(folder: Path, key: str) -> Path:
 
 def _spec(preparation: dict[str, Any] | None, calibration: dict[str, Any], **others: Any) -> HeadSpec:
     prepared = Preparation(**preparation) if preparation else None
+    calibration["normal_scores"] = tuple(calibration.get("normal_scores", ()))
     return HeadSpec(preparation=prepared, calibration=Calibration(**calibration), **others)

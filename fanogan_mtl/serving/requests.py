@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -50,13 +50,13 @@ def answer(model: Model, model_input: Any, parameters: Mapping[str, Any]) -> pd.
         An image is the bytes of a file that `decode_image` reads, as they are or in base64, or pixels 0 to 255 as an
         array or nested lists of shape (height, width) or (height, width, 3).
     parameters : mapping
-        `heads`, `threshold` and `explain`.
+        `heads`, `false_alarm_rate`, `threshold` and `explain`.
 
     Returns
     -------
     DataFrame
-        A row for each image and head: `image` (its position), `head`, `score`, `threshold`, `probability`,
-        `is_anomaly`, and `heat_map` (a PNG in base64) if `explain`.
+        A row for each image and head: `image` (its position), `head`, `score`, `threshold`, `p_value`,
+        `probability`, `is_anomaly`, and `heat_map` (a PNG in base64) if `explain`.
 
     Raises
     ------
@@ -64,34 +64,39 @@ def answer(model: Model, model_input: Any, parameters: Mapping[str, Any]) -> pd.
         In one line, with the image's position, for anything else.
     """
     heads = _heads(model, str(parameters.get("heads", "all")))
-    threshold = _threshold(parameters.get("threshold"), heads)
+    thresholds = _thresholds(parameters, heads)
     explain = bool(parameters.get("explain", False))
     try:
         if not model.takes_images:
-            return _answer_vectors(heads, model_input, threshold, explain)
+            return _answer_vectors(heads, model_input, thresholds, explain)
         cells = _cells(model_input)
         scores = score_images(model, heads, _images(cells))
     except ValueError as error:
         raise RequestError(str(error)) from None
-    table = answer_table(heads, scores, threshold)
+    table = answer_table(heads, scores, thresholds)
     if explain:
         maps = [png_of(each) for image in _images(cells) for each in heat_maps(model, heads, image)]
         table["heat_map"] = maps
     return table
 
 
-def answer_table(heads: tuple[Head, ...], scores: NDArray[np.float64], threshold: float | None = None) -> pd.DataFrame:
-    """Lay out scores (images, heads) as rows, image by image; `threshold` replaces the heads' own."""
-    thresholds = np.array([head.threshold if threshold is None else threshold for head in heads])
-    probabilities = [head.spec.calibration.probabilities(scores[:, at]) for at, head in enumerate(heads)]
+def answer_table(
+    heads: tuple[Head, ...], scores: NDArray[np.float64], thresholds: Sequence[float] | None = None
+) -> pd.DataFrame:
+    """Lay out scores (images, heads) as rows, image by image; `thresholds` of the heads replace their own."""
+    limits = np.array([head.threshold for head in heads] if thresholds is None else thresholds)
+    columns = list(enumerate(heads))
+    p_values = np.stack([head.p_values(scores[:, at]) for at, head in columns], axis=1)
+    probabilities = np.stack([head.spec.calibration.probabilities(scores[:, at]) for at, head in columns], axis=1)
     return pd.DataFrame(
         {
             "image": np.repeat(np.arange(len(scores)), len(heads)),
             "head": [head.spec.name for head in heads] * len(scores),
             "score": scores.reshape(-1),
-            "threshold": np.tile(thresholds, len(scores)),
-            "probability": np.stack(probabilities, axis=1).reshape(-1),
-            "is_anomaly": (scores > thresholds).reshape(-1),
+            "threshold": np.tile(limits, len(scores)),
+            "p_value": p_values.reshape(-1),
+            "probability": probabilities.reshape(-1),
+            "is_anomaly": (scores > limits).reshape(-1),
         }
     )
 
@@ -125,14 +130,26 @@ def _heads(model: Model, names: str) -> tuple[Head, ...]:
         raise RequestError(str(error)) from None
 
 
-def _threshold(given: Any, heads: tuple[Head, ...]) -> float | None:
+def _thresholds(parameters: Mapping[str, Any], heads: tuple[Head, ...]) -> list[float] | None:
+    """Those that a request asks for, one a head; None where it asks for none."""
+    rate, given = parameters.get("false_alarm_rate"), parameters.get("threshold")
+    if rate is not None:
+        if given is not None:
+            raise RequestError("threshold and false_alarm_rate: one of them, please")
+        try:
+            return [head.threshold_at(float(rate)) for head in heads]
+        except ValueError as error:
+            raise RequestError(f"false_alarm_rate: {error}") from None
     if given is None:
         return None
     if len(heads) != 1:
-        raise RequestError(f"threshold: scores of {len(heads)} heads have different units; choose one head by heads")
+        raise RequestError(
+            f"threshold: scores of {len(heads)} heads have different units; choose one head by heads, "
+            "or give false_alarm_rate"
+        )
     if not np.isfinite(given):
         raise RequestError("threshold: a finite number, please")
-    return float(given)
+    return [float(given)]
 
 
 def _cells(model_input: Any) -> list[Any]:
@@ -192,7 +209,9 @@ def _from_lists(values: Any) -> NDArray[Any]:
         raise ImageError("pixels that are no whole numbers from 0 to 255") from None
 
 
-def _answer_vectors(heads: tuple[Head, ...], model_input: Any, threshold: float | None, explain: bool) -> pd.DataFrame:
+def _answer_vectors(
+    heads: tuple[Head, ...], model_input: Any, thresholds: list[float] | None, explain: bool
+) -> pd.DataFrame:
     if explain:
         raise RequestError("explain: this model scores vectors, and has heat maps of images only")
     rows = np.asarray(model_input, np.float32)
@@ -202,7 +221,7 @@ def _answer_vectors(heads: tuple[Head, ...], model_input: Any, threshold: float 
     if len(bad):
         raise RequestError(f"vector {bad[0]}: NaN, infinity or a number too large for float32")
     scores = np.stack([head_scores(head, rows, "vector") for head in heads], axis=1)
-    return answer_table(heads, scores, threshold)
+    return answer_table(heads, scores, thresholds)
 
 
 __all__ = ["COLUMN", "RequestError", "answer", "answer_table", "decode_sent"]

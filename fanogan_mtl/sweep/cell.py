@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pyod.models.base import BaseDetector
 
-from fanogan_mtl.anomaly_maps import anomaly_maps, says_where
 from fanogan_mtl.data.cache import digest_of
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.dataset import Dataset
@@ -32,11 +31,11 @@ from fanogan_mtl.evaluation.metrics import auroc, detection_metrics
 from fanogan_mtl.evaluation.weights import Weights, class_weights
 from fanogan_mtl.hybrid import Hybrid, save_scorer
 from fanogan_mtl.sweep.checking import UNMOVED, check_cell
-from fanogan_mtl.sweep.pretraining import grid_of, learned_from, read_features
+from fanogan_mtl.sweep.pretraining import learned_from, read_features
 from fanogan_mtl.sweep.result import CellResult, Examples
-from fanogan_mtl.sweep.where import Where, find_where
+from fanogan_mtl.sweep.where import where_finder
 
-RESULT_VERSION = 2  # raised when the same cell would give other numbers, so that old results are not taken for new ones
+RESULT_VERSION = 3  # raised when the same cell would give other numbers, so that old results are not taken for new ones
 PROTOCOLS = ("paper", "label-free", "unseen-class", "unseen-domain", "normal-only")  # what an extractor may have seen
 LABEL_FREE = ("label-free", "normal-only")  # only for extractors that take no labels
 ALL_SEEN = ("paper", "label-free")  # the training images of every class and domain, with their labels or without
@@ -68,6 +67,8 @@ class Comparison:
         What the extractor had seen; `logged` for an extractor out of MLflow, whose own description says it.
     common_scale : bool
         Whether all features are divided by one deviation, as principal components are; see `Hybrid`.
+    result_version : int
+        Of the version of this project that recorded it.
     """
 
     dataset: DatasetSpec
@@ -80,6 +81,7 @@ class Comparison:
     learned: str | None = None
     protocol: str | None = None
     common_scale: bool = False
+    result_version: int = RESULT_VERSION
 
     @property
     def label(self) -> str:
@@ -105,7 +107,7 @@ class Comparison:
         fields = {name: value for name, value in asdict(self).items() if name != "dataset"}
         if self.protocol == "label-free":
             fields["protocol"] = "paper"  # its name before there were two: what was recorded then is found
-        return digest_of({**fields, "result_version": RESULT_VERSION})
+        return digest_of(fields)
 
 
 @dataclass(frozen=True)
@@ -173,12 +175,15 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
         split, rows_of = split_of(cell, data_dir)
         detector = build_detector(cell, device)
         validation_rows, test_rows = rows_of(split.validation), rows_of(split.test)
-        find, by_epochs = _where_finder(cell, split.test, test_rows, data_dir), hasattr(detector, "fit_staged")
+        dataset, by_epochs = load_dataset(cell.comparison.dataset, data_dir), hasattr(detector, "fit_staged")
+        find = where_finder(dataset, split.test, test_rows, cell.extractor_key, data_dir)
         metrics: dict[int, dict[str, float]] = {}
         scores: dict[int, NDArray[np.float64]] = {}
+        normal_scores: dict[int, NDArray[np.float64]] = {}
         best = -np.inf
         for budget, fit_seconds in _stages(detector, rows_of(split.train), cell.comparison.budgets):
             values, scores[budget], validation_scores = _evaluate(detector, split, validation_rows, test_rows)
+            normal_scores[budget] = validation_scores[~split.validation.anomaly]
             where = find(detector)
             values |= where.metrics if where else {}
             metrics[budget] = {**values, "fit_seconds": fit_seconds}
@@ -190,6 +195,7 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
             metrics.setdefault(budget, values)
             metrics[budget].setdefault("fit_seconds", fit_seconds)
             scores.setdefault(budget, scores[max(scores)])
+            normal_scores.setdefault(budget, normal_scores[max(normal_scores)])
         last = scores[cell.comparison.budgets[-1]]
         unmoved = build_detector(cell, device, UNMOVED) if cell.untrained and by_epochs else None
         weights, third_party = weights_of(split.validation), cell.comparison.detector.startswith(PYOD)
@@ -197,6 +203,7 @@ def run_cell(cell: Cell, data_dir: Path, device: str = "auto", keep: Path | None
         return CellResult(
             metrics=metrics,
             scores=np.stack([scores[budget] for budget in cell.comparison.budgets]),
+            normal_scores=np.stack([normal_scores[budget] for budget in cell.comparison.budgets]),
             anomaly=split.test.anomaly,
             labels=split.test.labels,
             rows=split.test.rows,
@@ -305,28 +312,12 @@ def _evaluate(
         scores = detector.decision_function(test_rows)
     score_seconds = time.perf_counter() - start
     weights = weights_of(split.test)
-    metrics = detection_metrics(split.test.anomaly, scores, float(detector.threshold_), weights)
     validation_scores = detector.decision_function(validation_rows)
+    held_out = validation_scores[~split.validation.anomaly]
+    metrics = detection_metrics(split.test.anomaly, scores, float(detector.threshold_), weights, held_out)
     metrics["validation_auroc"] = auroc(split.validation.anomaly, validation_scores, weights_of(split.validation))
     metrics |= {f"auroc_{name}": auroc(split.test.anomaly, other, weights) for name, other in others.items()}
     return {**metrics, "score_seconds": score_seconds}, scores, validation_scores
-
-
-def _where_finder(
-    cell: Cell, test: Part, test_rows: NDArray[np.float32], data_dir: Path
-) -> Callable[[BaseDetector], Where | None]:
-    """What holds a detector's maps of the test part against the masks, if it makes some and there are some."""
-    dataset, key = load_dataset(cell.comparison.dataset, data_dir), cell.extractor_key
-    if dataset.masks is None:
-        return lambda detector: None
-    grid, shape = (1, test.pixels.shape[1:]) if key is None else (grid_of(data_dir, key), None)
-
-    def find(detector: BaseDetector) -> Where | None:
-        if not says_where(detector, grid, shape):
-            return None
-        return find_where(dataset, test, lambda rows: anomaly_maps(detector, test_rows[rows], grid, shape))
-
-    return find
 
 
 def weights_of(part: Part) -> Weights | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fanogan_mtl.evaluation.metrics import METRICS, MetricInput
+from fanogan_mtl.evaluation.metrics import MetricInput, computed_metrics
 from fanogan_mtl.evaluation.pixels import PixelFigures
 from fanogan_mtl.evaluation.sanity import Checks
 from fanogan_mtl.evaluation.weights import Weights, class_weights
@@ -59,6 +59,9 @@ class CellResult:
         Whether every class counts the same in the metrics, as in tests of images; each row does otherwise.
     where : Where or None
         Maps at the last budget, held against masks; None without masks or without maps.
+    normal_scores : float array of shape (number of budgets, m) or None
+        Scores of the validation's normal rows at each budget, from which conformal thresholds are made; None in results
+        of earlier versions.
     """
 
     metrics: dict[int, dict[str, float]]
@@ -70,6 +73,7 @@ class CellResult:
     checks: Checks | None = None
     weighs_classes: bool = False
     where: Where | None = None
+    normal_scores: NDArray[np.float64] | None = None
 
     @cached_property
     def weights(self) -> Weights | None:
@@ -91,6 +95,8 @@ class CellResult:
         """Write everything to one `.npz` file."""
         names = ("scores", "anomaly", "labels", "rows", "weighs_classes")
         arrays: dict[str, Any] = {name: np.asarray(getattr(self, name)) for name in names}
+        if self.normal_scores is not None:
+            arrays["normal_scores"] = self.normal_scores
         if self.examples:
             arrays |= {f"example_{name}": value for name, value in vars(self.examples).items()}
         if self.where:
@@ -121,11 +127,13 @@ class CellResult:
 
     def add_metrics(self) -> None:
         """Compute the metrics that were not there yet when the cell was trained."""
-        for scores, values in zip(self.scores, (self.metrics[budget] for budget in sorted(self.metrics)), strict=True):
-            test = MetricInput(self.anomaly, scores, values["threshold"], self.weights)
-            for name, metric in METRICS.items():
-                if metric.of and name not in values:
-                    values[name] = metric.of(test)
+        for position, budget in enumerate(sorted(self.metrics)):
+            values = self.metrics[budget]
+            own = values.get("threshold_training", values["threshold"])
+            held_out = None if self.normal_scores is None else self.normal_scores[position]
+            values |= computed_metrics(
+                MetricInput(self.anomaly, self.scores[position], own, self.weights, held_out), values
+            )
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pyod.models.base import BaseDetector
 from sklearn.metrics import roc_auc_score
 
-from fanogan_mtl.anomaly_maps import AnomalyMaps, enlarged
+from fanogan_mtl.anomaly_maps import AnomalyMaps, anomaly_maps, enlarged, says_where
 from fanogan_mtl.data.dataset import MASK_SIZE, PICTURE_SIZE, Dataset
 from fanogan_mtl.data.splits import Part
 from fanogan_mtl.evaluation.pixels import ALL, PixelFigures, ScoredMap, pixel_figures
+from fanogan_mtl.sweep.pretraining import grid_of
 
 CHUNK_IMAGES = 64  # whose maps are made at once
 SHOWN = 4  # images that are shown of those with the best maps, and as many of those with the worst
@@ -57,6 +60,23 @@ class Where:
         values = {f"pixel_{name}": float(getattr(whole, name)) for name in names}
         kinds = {name: each.auroc for name, each in self.figures.items() if name != ALL}
         return values | {f"pixel_auroc_{name}": value for name, value in kinds.items()}
+
+
+def where_finder(
+    dataset: Dataset, test: Part, test_rows: NDArray[np.float32], extractor_key: str | None, data_dir: Path
+) -> Callable[[BaseDetector], Where | None]:
+    """Give a function that holds a detector's maps against the masks; it gives None where there are none of either."""
+    if dataset.masks is None:
+        return lambda detector: None
+    on_pixels = extractor_key is None
+    grid, shape = (1, test.pixels.shape[1:]) if on_pixels else (grid_of(data_dir, str(extractor_key)), None)
+
+    def find(detector: BaseDetector) -> Where | None:
+        if not says_where(detector, grid, shape):
+            return None
+        return find_where(dataset, test, lambda rows: anomaly_maps(detector, test_rows[rows], grid, shape))
+
+    return find
 
 
 def find_where(dataset: Dataset, test: Part, make_maps: MakeMaps) -> Where | None:

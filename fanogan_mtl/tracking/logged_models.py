@@ -185,11 +185,13 @@ def _signature(width: int | None) -> ModelSignature:
         inputs = Schema([ColSpec(AnyType(), "image")])  # type: ignore[no-untyped-call]
     else:
         inputs = Schema([TensorSpec(np.dtype(np.float32), (-1, width))])
-    columns = {"image": "long", "head": "string", "score": "double", "threshold": "double", "probability": "double"}
+    numbers = ("score", "threshold", "p_value", "probability")
+    columns = {"image": "long", "head": "string"} | dict.fromkeys(numbers, "double")
     outputs: list[ColSpec | TensorSpec] = [ColSpec(kind, name) for name, kind in columns.items()]
     outputs += [ColSpec("boolean", "is_anomaly"), ColSpec("string", "heat_map", required=False)]
     parameters = [
         ParamSpec("heads", "string", "all"),
+        ParamSpec("false_alarm_rate", "double", None),
         ParamSpec("threshold", "double", None),
         ParamSpec("explain", "boolean", False),
     ]

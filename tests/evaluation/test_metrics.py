@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from fanogan_mtl.evaluation.metrics import auroc, detection_metrics
 
 KEYS = {"auroc", "auprc", "false_alarm_rate", "precision", "recall", "f1", "balanced_accuracy", "threshold"}
-KEYS |= {"fpr_at_95_tpr", "recall_at_1_fpr", "recall_at_5_fpr"}
+KEYS |= {"fpr_at_95_tpr", "recall_at_1_fpr", "recall_at_5_fpr", "threshold_training", "false_alarm_rate_training"}
+OF_HELD_OUT = {"false_alarm_rate_promised"}
+ASKED_5, ASKED_1 = ({f"false_alarm_rate_asked_{rate}", f"recall_asked_{rate}"} for rate in (5, 1))
 
 
 @st.composite
@@ -70,6 +72,24 @@ def test_operating_points_on_a_straight_stretch_of_the_curve_count():
     scores = np.tile(np.arange(100.0), 2)  # at each score one normal and one anomalous row
     metrics = detection_metrics(np.arange(200) >= 100, scores, 0.0)
     assert (metrics["recall_at_1_fpr"], metrics["recall_at_5_fpr"], metrics["fpr_at_95_tpr"]) == (0.01, 0.05, 0.95)
+
+
+def test_with_held_out_normal_scores_thresholds_are_conformal():
+    scores = np.array([17.0, 18.0, 18.5, 19.5, 18.0, 19.5, 30.0, 31.0])
+    anomaly = np.arange(8) >= 4
+    metrics = detection_metrics(anomaly, scores, 30.5, normal_scores=np.arange(1.0, 20.0))  # the 18th and 19th of 19
+    assert (metrics["threshold"], metrics["threshold_training"]) == (18, 30.5)
+    assert (metrics["false_alarm_rate"], metrics["recall"], metrics["precision"]) == (0.5, 0.75, 0.6)
+    assert (metrics["false_alarm_rate_asked_5"], metrics["recall_asked_5"]) == (0.25, 0.75)
+    assert metrics["false_alarm_rate_promised"] == 0.1
+    assert metrics["false_alarm_rate_training"] == 0
+
+
+@pytest.mark.parametrize(("n", "absent"), [(8, ASKED_5 | ASKED_1), (19, ASKED_1), (98, ASKED_1), (99, set())])
+def test_what_held_out_scores_cannot_promise_is_absent(n, absent):
+    metrics = detection_metrics([False, True], [0.0, 1.0], 0.5, normal_scores=np.zeros(n))
+    assert set(metrics) == (KEYS | OF_HELD_OUT | ASKED_5 | ASKED_1) - absent
+    assert metrics["false_alarm_rate_promised"] == max(0.1, 1 / (n + 1))
 
 
 def test_row_at_the_threshold_is_not_found():

@@ -256,6 +256,7 @@ def test_who_chooses_weighs_classes_as_the_cell_does(tmp_path: Path) -> None:
 
 def test_vectors_are_not_weighed(tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).normal(0, 3, (120, 5))
+    vectors[100:110] += 9
     np.savez(tmp_path / "toy.npz", X=vectors, y=np.repeat([0, 1], [100, 20]))
     cell = replace(cell_of(f"toy=adbench:{tmp_path / 'toy.npz'}", tmp_path, "knn"), normal_class="normal")
     result = run_cell(cell, tmp_path)
