@@ -71,6 +71,27 @@ def parse_count(option: str, text: str, minimum: int, otherwise: str = "") -> in
     return numbers[0]
 
 
+def parse_rates(option: str, text: str) -> tuple[float, ...]:
+    """Read comma-separated shares between 0 and 1, none twice, in their order."""
+    try:
+        rates = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        rates = ()
+    if not rates or not all(0 < rate < 1 for rate in rates):
+        raise UserError(f"{option} {text!r}: shares between 0 and 1, please, such as 0.01 for one in a hundred")
+    if len(set(rates)) < len(rates):
+        raise UserError(f"{option} {text!r}: a share is there twice")
+    return rates
+
+
+def parse_rate(option: str, text: str) -> float:
+    """Read one share between 0 and 1."""
+    rates = parse_rates(option, text)
+    if len(rates) > 1:
+        raise UserError(f"{option} {text!r}: one share, please")
+    return rates[0]
+
+
 def parse_seconds(option: str, text: str) -> float | None:
     """Read a positive number of seconds, or `none`."""
     if text == "none":
