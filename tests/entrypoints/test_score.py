@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 from project_runs import mlflow_run, recorded, run_inside, script, start_script, uri
 from scipy.stats import false_discovery_control
+from sklearn.datasets import load_digits
 
 from fanogan_mtl.data.images.decode import ImageError
 from fanogan_mtl.errors import UserError
@@ -155,36 +156,41 @@ def test_one_head_into_parquet(model: str, photos: Path, scores: Path, tmp_path:
 
 
 @pytest.mark.usefixtures("in_store")
-def test_rates_decide_over_the_same_scores(
-    model: str, photos: Path, scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = table_of(scores)
+def test_rates_decide_over_the_same_scores(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = next(
+        run.data.tags["model_uri"] for run in recorded(store).comparisons if run.data.params["detector"] == "knn"
+    )
     heads = {head.spec.name: head for head in load_served(model).heads}
-    found: list[bool] = []
+    digits = load_digits()
+    (tmp_path / "in").mkdir()
+    for number in np.flatnonzero(np.isin(digits.target, (0, 1, 8)))[:90]:
+        pixels = np.round(digits.images[number] * 255 / 16).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"in/{digits.target[number]}-{number}.png")
+    tables = []
     for options, told in (
+        ({}, "a false-alarm rate of 14.3 %"),
         ({"false_alarm_rate": "0.5"}, "a false-alarm rate of 50 %"),
-        ({"fdr": "0.8"}, "a false-discovery rate of 80 %"),
+        ({"fdr": "0.3"}, "a false-discovery rate of 30 %"),
     ):
-        output = tmp_path / f"{told}.csv"
-        assert score(ScoreOptions(model, str(photos), str(output), **options)) == 0
+        output = tmp_path / f"{len(tables)}.csv"
+        assert score(ScoreOptions(model, str(tmp_path / "in"), str(output), **options)) == 0
         assert f"Anomalies, by {told}:" in capsys.readouterr().out
-        table = table_of(output)
-        for name in ("path", "head", "score", "p_value", "probability"):
-            assert table[name].tolist() == before[name].tolist(), name
-        for name, head in heads.items():
-            own = table[table["head"] == name]
-            if "fdr" in options:
-                expected = (false_discovery_control(own["p_value"]) <= 0.8).tolist()
-                found += expected
-            else:
-                expected = (own["p_value"] <= 0.5).tolist()
-                assert set(own["threshold"]) == {head.threshold_at(0.5)}
-            assert own["is_anomaly"].tolist() == expected
         assert f"by {told}." in output.with_suffix(".html").read_text()
-        assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(told)) == [
-            f"{told}.csv", f"{told}.html",
-        ]  # fmt: skip
-    assert 0 < sum(found) < len(found)
+        tables.append(table_of(output))
+        for name in ("path", "head", "score", "p_value", "probability"):
+            assert tables[-1][name].tolist() == tables[0][name].tolist(), name
+    for name, head in heads.items():
+        as_registered, at_half, by_discoveries = (table[table["head"] == name] for table in tables)
+        p_values = as_registered["p_value"].to_numpy()
+        assert as_registered["is_anomaly"].tolist() == (p_values <= 1 / 7).tolist()
+        assert at_half["is_anomaly"].tolist() == (p_values <= 0.5).tolist()
+        assert set(at_half["threshold"]) == {head.threshold_at(0.5)}
+        found = false_discovery_control(p_values) <= 0.3
+        assert by_discoveries["is_anomaly"].tolist() == found.tolist()
+        assert 0 < found.sum() < len(found)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
+        f"{at}.{kind}" for at in range(3) for kind in ("csv", "html")
+    ]
 
 
 @pytest.mark.usefixtures("in_store")
