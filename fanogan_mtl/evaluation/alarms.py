@@ -6,9 +6,14 @@ other lighting, another camera, copies among the held-out rows, or an extractor 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
-from fanogan_mtl.evaluation.conformal import rank_at
+import numpy as np
+from numpy.typing import NDArray
+
+from fanogan_mtl.evaluation.conformal import alarm_band, conformal_threshold, lowest_rate, rank_at
 
 UNLIKELY = 0.001  # probability of so many false alarms, were the rate the one that is promised
 
@@ -44,3 +49,62 @@ class FalseAlarms:
         rank = rank_at(self.n_held_out, self.promised)
         by_accident = float(betabinom.sf(self.n_alarms - 1, self.n_normal, self.n_held_out + 1 - rank, rank))
         return self.rate >= 2 * self.promised and by_accident < UNLIKELY
+
+
+@dataclass(frozen=True)
+class NormalScores:
+    """Scores that a detector gives normal rows that it hasn't learned from.
+
+    Attributes
+    ----------
+    held_out : array of shape (n,)
+        Those that thresholds are made from.
+    tested : array of shape (m,)
+        Those of the test.
+    """
+
+    held_out: NDArray[np.float64]
+    tested: NDArray[np.float64]
+
+    def promises(self, rate: float) -> bool:
+        """Whether there are enough held-out rows for a false-alarm rate."""
+        return lowest_rate(len(self.held_out)) <= rate
+
+    def realised(self, rate: float) -> float:
+        """Share of the tested rows above the threshold for a false-alarm rate."""
+        return float((self.tested > conformal_threshold(self.held_out, rate)).mean())
+
+    def is_outside(self, rate: float) -> bool:
+        """Whether that share is outside of its band: see `alarm_band`."""
+        low, high = alarm_band(len(self.held_out), rate, len(self.tested))
+        return not low <= self.realised(rate) <= high
+
+
+@dataclass(frozen=True)
+class KeptPromise:
+    """What became of a false-alarm rate that was asked of several heads.
+
+    Attributes
+    ----------
+    asked : float
+    n_heads : int
+        Those that can promise it.
+    mean : float
+        Of their realised rates.
+    outside : tuple of int
+        Positions of those whose realised rate is outside of its band, which one in twenty is by chance.
+    """
+
+    asked: float
+    n_heads: int
+    mean: float
+    outside: tuple[int, ...]
+
+
+def kept_promise(heads: Sequence[NormalScores], rate: float) -> KeptPromise | None:
+    """Hold what came against what was asked for; None where no head can promise it."""
+    able = [position for position, head in enumerate(heads) if head.promises(rate)]
+    if not able:
+        return None
+    outside = tuple(position for position in able if heads[position].is_outside(rate))
+    return KeptPromise(rate, len(able), fmean(heads[position].realised(rate) for position in able), outside)
