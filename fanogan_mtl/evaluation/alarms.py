@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fanogan_mtl.evaluation.conformal import alarm_band, conformal_threshold, lowest_rate, rank_at
 
+PROMISES = (0.01, 0.05, 0.1)  # the false-alarm rates that pages show
 UNLIKELY = 0.001  # probability of so many false alarms, were the rate the one that is promised
 
 

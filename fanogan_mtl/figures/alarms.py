@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
@@ -56,14 +57,18 @@ def alarm_curves_data(heads: Mapping[str, NormalScores]) -> AlarmCurves:
 def alarm_curves_figure(data: AlarmCurves, title: str) -> go.Figure:
     """A thin line for each head, a thick one for their mean, and the band around what was asked for."""
     x = 100 * data.asked
-    band = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "x": x}
-    head = {"mode": "lines", "line": {"color": "#888888", "width": 1}, "x": x, "hovertemplate": "%{x:.1f}: %{y:.1f} %"}
+    band = {"mode": "lines", "line": {"width": 0, "shape": "hv"}, "hoverinfo": "skip", "x": x}
+    head = {
+        "mode": "lines",
+        "line": {"color": "#888888", "width": 1, "shape": "hv"},
+        "x": x,
+        "hovertemplate": "%{x:.1f}: %{y:.1f} %",
+    }
     lines = [
         {"y": 100 * data.low, "showlegend": False, **band},
         {"y": 100 * data.high, "name": "band of 95 %", "fill": "tonexty", "fillcolor": "rgba(0,114,178,0.15)", **band},
         *(
-            {"y": 100 * values, "name": name if len(data.realised) == 1 else f"{name} is normal", **head}
-            | {"showlegend": False}
+            {"y": 100 * values, "name": f"{escape(name)} is normal", **head} | {"showlegend": False}
             for name, values in data.realised.items()
         ),
         {"x": x, "y": x, "mode": "lines", "name": "as asked for", "line": {"color": "#000000", "dash": "dash"}},
@@ -72,7 +77,11 @@ def alarm_curves_figure(data: AlarmCurves, title: str) -> go.Figure:
     if known:
         complete = ~np.isnan(np.array(known)).any(axis=0)
         mean = np.where(complete, np.mean(known, axis=0), np.nan)
-        style = {"mode": "lines", "line": {"color": COLOURS[1], "width": 3}, "hovertemplate": "%{x:.1f}: %{y:.1f} %"}
+        style = {
+            "mode": "lines",
+            "line": {"color": COLOURS[1], "width": 3, "shape": "hv"},
+            "hovertemplate": "%{x:.1f}: %{y:.1f} %",
+        }
         lines.append({"x": x, "y": 100 * mean, "name": "mean of the heads", **style})
     axes = {"title": "false alarms asked for (%)"}, {"title": "normal test rows flagged (%)"}
     return go.Figure([{"type": "scatter", **line} for line in lines], layout(title, *axes))
