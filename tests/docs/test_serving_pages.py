@@ -1,6 +1,7 @@
 """What the pages on serving say, done."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from pages import run_page
 from PIL import Image
 from project_runs import ROOT, recorded, run_inside
+
+from fanogan_mtl.data.sources.samples import optdigits
 
 DOCS = ROOT / "docs"
 
@@ -74,4 +77,18 @@ def test_the_serving_page(project: Path, tmp_path: Path) -> None:
 
 
 def test_the_page_on_thresholds(project: Path, tmp_path: Path) -> None:
-    assert run_page(DOCS / "thresholds.md", project, tmp_path) == ["0.308\n"]
+    small = ["--dataset", "optdigits", "--classes", "0,8", "--detectors", "pca", "--log_models", "none"]
+    assert run_inside(tmp_path, "benchmark", *small).returncode == 0
+    (project / "photos").mkdir()
+    for number, pixels in enumerate(optdigits().test.images[:20]):
+        Image.fromarray(pixels).save(project / f"photos/{number}.png")
+    page = DOCS / "thresholds.md"
+    registered, at_a_third, found, broken = run_page(page, project, tmp_path)
+    assert "20 % false alarms asked for: on the test" in registered
+    assert "Anomalies, by a false-alarm rate of 30 %:" in at_a_third
+    assert "Anomalies, by a false-discovery rate of 20 %:" in found
+    shown = page.read_text().split("```text\n")[1].split("```")[0]
+    for line, printed in zip(shown.splitlines(), broken.splitlines(), strict=True):
+        assert line[:46] == printed[:46]
+        numbers = [[float(number) for number in re.findall(r"\d+\.\d", each[46:])] for each in (line, printed)]
+        assert numbers[0] == pytest.approx(numbers[1], abs=1)
