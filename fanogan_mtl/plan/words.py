@@ -71,6 +71,27 @@ def parse_count(option: str, text: str, minimum: int, otherwise: str = "") -> in
     return numbers[0]
 
 
+def parse_rates(option: str, text: str) -> tuple[float, ...]:
+    """Read comma-separated shares between 0 and 1, none twice, in their order."""
+    try:
+        rates = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        rates = ()
+    if not rates or not all(0 < rate < 1 for rate in rates):
+        raise UserError(f"{option} {text!r}: shares between 0 and 1, please, such as 0.01 for one in a hundred")
+    if len(set(rates)) < len(rates):
+        raise UserError(f"{option} {text!r}: a share is there twice")
+    return rates
+
+
+def parse_rate(option: str, text: str) -> float:
+    """Read one share between 0 and 1."""
+    rates = parse_rates(option, text)
+    if len(rates) > 1:
+        raise UserError(f"{option} {text!r}: one share, please")
+    return rates[0]
+
+
 def parse_seconds(option: str, text: str) -> float | None:
     """Read a positive number of seconds, or `none`."""
     if text == "none":
@@ -139,6 +160,22 @@ def try_writing(folder: Path) -> None:
     probe = folder / f".writable-{os.getpid()}"
     probe.touch()
     probe.unlink()
+
+
+def parse_output(text: str, suffixes: Sequence[str]) -> Path:
+    """Read where a file goes, by the ends that its name may have; its folder is made, and tried."""
+    output = Path(text).expanduser().absolute()
+    if output.suffix.lower() not in suffixes:
+        raise UserError(f"output {text!r}: a name that ends in {' or '.join(suffixes)}, please")
+    if output.is_dir():
+        raise UserError(f"output {text!r} is a folder: give the name of a file")
+    try:
+        try_writing(output.parent)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"output {text!r}: {str(output.parent)!r} is no folder: choose another place") from None
+    except OSError as error:
+        raise UserError(f"output {text!r} can't be written ({error.strerror}): choose another place") from None
+    return output
 
 
 def parse_object(option: str, text: str, example: str) -> dict[str, Any]:
