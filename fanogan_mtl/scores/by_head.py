@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,7 +62,7 @@ def read_scores(path: Path, heads: Sequence[Head]) -> ScoredImages:
         raise UserError(f"input {str(path)!r} has no scores of head {', '.join(absent[:8])}; {has}")
     found = _by_head(table, heads)
     for each in found.of_heads:
-        _check(path, each, table.loc[table["head"] == each.head.spec.name, "probability"].to_numpy(np.float64))
+        _check(path, each, _numbers(table.loc[table["head"] == each.head.spec.name, "probability"]))
     return found
 
 
@@ -70,11 +72,10 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() == ".parquet":
             return pd.read_parquet(path)
-        return pd.read_csv(
-            path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values={name: [""] for name in NUMBERS},
-            float_precision="round_trip",
-        )  # fmt: skip
-    except (OSError, ValueError) as error:  # each parser's own errors are ValueErrors
+        with path.open(newline="", encoding="utf-8") as file:  # not by pandas, of which some round numbers
+            records = csv.DictReader(file)
+            return pd.DataFrame(list(records), columns=list(records.fieldnames or ()))
+    except (OSError, ValueError, csv.Error) as error:  # pyarrow's own are ValueErrors
         raise UserError(f"input {str(path)!r} can't be read as a table ({one_line(error)})") from None
 
 
@@ -82,10 +83,21 @@ def _by_head(table: pd.DataFrame, heads: Sequence[Head]) -> ScoredImages:
     of_heads = []
     for head in heads:
         own = table[table["head"] == head.spec.name]
-        scores = pd.to_numeric(own["score"], errors="coerce").to_numpy(np.float64)
-        of_heads.append(HeadScores(head, own["path"].tolist(), scores))
+        of_heads.append(HeadScores(head, own["path"].tolist(), _numbers(own["score"])))
     failed = table[table["head"] == ""]
     return ScoredImages(tuple(of_heads), dict(zip(failed["path"], failed["error"], strict=True)))
+
+
+def _numbers(column: Iterable[Any]) -> NDArray[np.float64]:
+    """Numbers or their texts as an array; what is neither is NaN."""
+
+    def number(value: Any) -> float:
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            return np.nan
+
+    return np.array([number(value) for value in column], np.float64)
 
 
 def _check(path: Path, found: HeadScores, probabilities: NDArray[np.float64]) -> None:

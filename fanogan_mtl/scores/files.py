@@ -66,7 +66,7 @@ def _rows(model: Model, heads: Sequence[Head], files: Mapping[str, Path], masks:
         if len(files) == 1:
             return [ScoredRow(name, error=str(error).removeprefix("image 0: ")) for name in files]
         return [row for name, path in files.items() for row in _rows(model, heads, {name: path}, masks)]
-    table = answer_table(tuple(heads), scores).drop(columns="image").astype(object)
+    table = answer_table(tuple(heads), scores)[list(ScoredRow._fields[1:-1])].astype(object)
     scored = table.where(table.notna(), None).itertuples(index=False, name=None)  # older models have no p-values
     return [
         row
