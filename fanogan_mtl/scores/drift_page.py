@@ -34,7 +34,7 @@ def told_drift(scores: HeadScores, drift: Drift) -> str:
     if not drift.is_alarm:
         return f"{scores.head.spec.name}: {some} look {held_out} ({numbers})"
     at = drift.first_alarm
-    when = "all of them together" if at is None else f"first alarm at image {at + 1:,}, {scores.paths[at]}"
+    when = "alarm by all together" if at is None else f"first alarm at image {at + 1:,}, {scores.paths[at]}"
     higher = f"scores are higher than held-out ones in {100 * drift.higher:.0f} % of pairs"
     return f"{scores.head.spec.name}: {some} no longer look {held_out}: {when} ({higher}; {numbers})"
 

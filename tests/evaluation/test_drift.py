@@ -171,6 +171,14 @@ def test_only_the_order_of_scores_counts(normal: list[int], new: list[int], seed
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
+def test_more_scores_leave_the_path_so_far_as_it_was() -> None:
+    random = np.random.default_rng(8)
+    normal, new = random.integers(0, 9, 30), random.integers(0, 9, 2 * BLOCK + 100)
+    whole = detect_drift(normal, new, 0.01).log_martingale
+    for number in (1, 40, BLOCK, BLOCK + 7):
+        np.testing.assert_array_equal(detect_drift(normal, new[:number], 0.01).log_martingale, whole[:number])
+
+
 @pytest.mark.filterwarnings("error")
 def test_equal_samples_are_no_drift_and_no_warning() -> None:
     drift = detect_drift([1, 2, 3, 4, 5], [1, 2, 3, 4, 4], 0.1)
