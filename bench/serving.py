@@ -36,7 +36,7 @@ from tests.serving.served_heads import Server, log_heads, payload, served, write
 
 TRAINING_IMAGES = 500
 PREPARATIONS = (Preparation(28), Preparation(28, crop=0.9), Preparation(28, contrast=1.5, sharpness=2.0))
-CALIBRATION = Calibration(1.0, 1.0, 1.0, 0.0)
+CALIBRATION = Calibration(1.0, 1.0, 1.0, 0.0, tuple(float(score) for score in range(600)))  # as MNIST's heads have
 KINDS = {
     "shared": "30 heads on one extractor, one preparation",
     "features": "30 heads on one extractor, three preparations",

@@ -1,5 +1,6 @@
 """Plotly figures. For each of them, one function turns arrays into plain data, and another draws the figure from it."""
 
+from fanogan_mtl.figures.alarms import alarm_curves_data, alarm_curves_figure
 from fanogan_mtl.figures.auroc import (
     auroc_bars_data,
     auroc_by_class_figure,

@@ -198,6 +198,11 @@ class RegisterOptions(WhereOptions):
     )
     name: str = option("anomaly-detector", "Name of the registered model.")
     alias: str = option("champion", "Alias of the new version.")
+    false_alarm_rate: str = option(
+        "auto",
+        "Share of normal images that may be flagged, as 0.01; of several the first is what is_anomaly means, and all "
+        "are reported. auto is 0.1, or the lowest rate that the held-out images can promise.",
+    )
 
 
 @dataclass(eq=False, repr=False)
@@ -208,6 +213,13 @@ class ScoreOptions:
     input: str = option("none", "Folder whose images are scored, or a text file with one path per line.")
     output: str = option("scores.csv", "Table to write: .csv or .parquet.")
     heads: str = option("all", "Heads that score, separated by commas.")
+    false_alarm_rate: str = option(
+        "model", "Share of normal images that is_anomaly may be true of, as 0.01; model is that of its registration."
+    )
+    fdr: str = option(
+        "none",
+        "Instead, the share of normal images among those that is_anomaly is true of, as 0.1 (Benjamini-Hochberg).",
+    )
 
 
 @dataclass(eq=False, repr=False)

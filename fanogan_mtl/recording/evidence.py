@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +110,7 @@ def read_evidence(tracking: Tracking, runs: Sequence[ComparisonRun], data_dir: P
         if finished.lost:
             remedy = "start its benchmark again with retry=true"
             tqdm.write(f"left out of {run.name}: {told_lost(finished.lost)}; {remedy}", file=sys.stderr)
+    recorded = _newest(recorded)
     if not recorded:
         raise UserError(
             "none of these runs has a finished cell with its result: wait for the first, or run the entry benchmark "
@@ -131,6 +132,17 @@ def read_evidence(tracking: Tracking, runs: Sequence[ComparisonRun], data_dir: P
     )
     datasets = {each.dataset: (each.comparison.dataset, data[each.comparison.key]) for each in found.results}
     return Found(found, {name: datasets[name] for name in found.datasets})
+
+
+def _newest(
+    recorded: Sequence[tuple[ComparisonRun, Comparison, list[DoneCell]]],
+) -> list[tuple[ComparisonRun, Comparison, list[DoneCell]]]:
+    """Without the comparisons of earlier versions that were run again since."""
+    versions: dict[Comparison, int] = {}
+    for _, comparison, _ in recorded:
+        of_any = replace(comparison, result_version=0)
+        versions[of_any] = max(versions.get(of_any, 0), comparison.result_version)
+    return [each for each in recorded if each[1].result_version == versions[replace(each[1], result_version=0)]]
 
 
 def _dataset(comparison: Comparison, data_dir: Path) -> Dataset | None:

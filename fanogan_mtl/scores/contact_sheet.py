@@ -34,6 +34,8 @@ class ScoreSummary:
     images : int
     errors : int
     first_errors : list of ScoredRow
+    thresholds : mapping of str to float
+        Each head's.
     anomalies : dict of str to int
         How many images are above each head's threshold.
     top : dict of str to list of ScoredRow
@@ -43,13 +45,15 @@ class ScoreSummary:
     images: int = 0
     errors: int = 0
     first_errors: list[ScoredRow] = field(default_factory=list)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     anomalies: dict[str, int] = field(default_factory=dict)
     top: dict[str, list[ScoredRow]] = field(default_factory=dict)
 
 
-def summarise_scores(rows: Iterable[ScoredRow], heads: Sequence[str]) -> ScoreSummary:
-    """Read a table once, and keep what the page shows."""
-    summary = ScoreSummary(anomalies=dict.fromkeys(heads, 0))
+def summarise_scores(rows: Iterable[ScoredRow], thresholds: Mapping[str, float]) -> ScoreSummary:
+    """Read a table once, and keep what the page shows; the thresholds are those of its heads, in their order."""
+    heads = list(thresholds)
+    summary = ScoreSummary(thresholds=thresholds, anomalies=dict.fromkeys(heads, 0))
     heaps: dict[str, list[tuple[float, int, ScoredRow]]] = {name: [] for name in heads[:MOST_HEADS]}
     for number, row in enumerate(rows):
         if not row.head:
@@ -68,20 +72,22 @@ def summarise_scores(rows: Iterable[ScoredRow], heads: Sequence[str]) -> ScoreSu
 
 
 def contact_sheet(
-    title: str, summary: ScoreSummary, model: Model, heads: Sequence[Head], files: Mapping[str, Path]
+    title: str, decision: str, summary: ScoreSummary, model: Model, heads: Sequence[Head], files: Mapping[str, Path]
 ) -> str:
     """Make the page.
 
     Parameters
     ----------
     title : str
+    decision : str
+        What the thresholds are, as `a false-alarm rate of 10 %`.
     summary : ScoreSummary
     model : Model
     heads : sequence of Head
     files : mapping of str to Path
         Where the images are that the summary names.
     """
-    every = section("All heads", partial(_all_heads, summary, heads))
+    every = section("All heads", partial(_all_heads, decision, summary, heads))
     pictures = _pictures(summary, model, heads, files)
     of_each = [
         section(f"{head.spec.name}: highest scores", partial(_highest, summary, head, pictures))
@@ -95,7 +101,8 @@ def _highest(
     summary: ScoreSummary, head: Head, pictures: Mapping[tuple[str, str], tuple[Picture, ...]]
 ) -> list[PageBlock]:
     spec = head.spec
-    what = f"{spec.detector} on {'features' if spec.extractor else 'pixels'}, threshold {head.threshold:.4g}."
+    on = "features" if spec.extractor else "pixels"
+    what = f"{spec.detector} on {on}, threshold {summary.thresholds[spec.name]:.4g}."
     cards = tuple(_card(row, pictures.get((row.path, row.head), ())) for row in summary.top[spec.name])
     return [Text(what), Gallery((("", cards),))]
 
@@ -128,10 +135,11 @@ def _pictures(
     return pictures
 
 
-def _all_heads(summary: ScoreSummary, heads: Sequence[Head]) -> list[PageBlock]:
+def _all_heads(decision: str, summary: ScoreSummary, heads: Sequence[Head]) -> list[PageBlock]:
     text = (
         f"{_count(summary.images, 'image')} scored. A head knows one class; what else it sees is an anomaly to it. "
-        "Red marks where in an image the anomaly is. An orange edge: the score is above the head's threshold."
+        "Red marks where in an image the anomaly is. An orange edge: the score is above the head's "
+        f"threshold, by {decision}."
     )
     if len(heads) > MOST_HEADS:
         text += f" Images are shown for the first {MOST_HEADS} of {len(heads)} heads; the option heads chooses others."
@@ -140,13 +148,21 @@ def _all_heads(summary: ScoreSummary, heads: Sequence[Head]) -> list[PageBlock]:
         above = summary.anomalies[head.spec.name]
         share = f"{above / summary.images:.1%}" if summary.images else ""
         numbers = {"above": float(above)}
-        rows.append((head.spec.name, (Entry(f"{head.threshold:.4g}"), Entry(f"{above:,}", numbers), Entry(share))))
+        rows.append(
+            (
+                head.spec.name,
+                (Entry(f"{summary.thresholds[head.spec.name]:.4g}"), Entry(f"{above:,}", numbers), Entry(share)),
+            )
+        )
     caption = "Images above each head's threshold."
     return [Text(text), Table("heads", caption, ("head", "threshold", "above it", "share"), tuple(rows))]
 
 
 def _card(row: ScoredRow, pictures: tuple[Picture, ...]) -> Card:
-    facts = {"score": f"{row.score:.4g}", "threshold": f"{row.threshold:.4g}", "probability": f"{row.probability:.1%}"}
+    facts = {"score": f"{row.score:.4g}", "threshold": f"{row.threshold:.4g}"}
+    if row.p_value is not None:
+        facts["p-value"] = f"{row.p_value:.3g}"
+    facts["probability"] = f"{row.probability:.1%}"
     return Card(pictures, row.path, facts, bool(row.is_anomaly))
 
 

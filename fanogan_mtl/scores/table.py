@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, NamedTuple
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.serving.scoring import CHUNK_IMAGES
 
-PARQUET_ROWS = 50_000  # written at a time
+ROWS = 50_000  # written at a time
 
 
 class ScoredRow(NamedTuple):
@@ -31,6 +31,7 @@ class ScoredRow(NamedTuple):
     head: str = ""
     score: float | None = None
     threshold: float | None = None
+    p_value: float | None = None
     probability: float | None = None
     is_anomaly: bool | None = None
     error: str = ""
@@ -105,17 +106,22 @@ def read_rows(path: Path) -> Iterator[ScoredRow]:
                 yield _row(fields)
 
 
-def complete(journal: UnfinishedTable, output: Path) -> None:
-    """Give the finished table its name, in the format of its suffix."""
+def complete(journal: UnfinishedTable, rows: Iterator[ScoredRow], output: Path) -> None:
+    """Write the finished table, in the format of its suffix, and remove what was unfinished.
+
+    Parameters
+    ----------
+    rows : iterator of ScoredRow
+        Those of the journal, as they are to be read.
+    """
+    written = output.with_suffix(f".finished{output.suffix}")
     try:
-        os.fsync(journal.file.fileno())
         if output.suffix.lower() == ".parquet":
-            written = output.with_suffix(".partial.parquet")
-            _write_parquet(read_rows(journal.path), written)
-            written.replace(output)
-            journal.path.unlink()
+            _write_parquet(rows, written)
         else:
-            journal.path.replace(output)
+            _write_csv(rows, written)
+        written.replace(output)
+        journal.path.unlink()
         journal.facts_path.unlink()
     except OSError as error:
         raise _no_room(output, error) from None
@@ -174,8 +180,9 @@ def _records(file: BinaryIO) -> Iterator[tuple[list[str], int]]:
 
 def _row(fields: list[str]) -> ScoredRow:
     path, head, *numbers, is_anomaly, error = fields
-    score, threshold, probability = (float(number) if number else None for number in numbers)
-    return ScoredRow(path, head, score, threshold, probability, is_anomaly == "True" if is_anomaly else None, error)
+    score, threshold, p_value, probability = (float(number) if number else None for number in numbers)
+    verdict = is_anomaly == "True" if is_anomaly else None
+    return ScoredRow(path, head, score, threshold, p_value, probability, verdict, error)
 
 
 def _encoded(rows: Iterable[Iterable[Any]]) -> bytes:
@@ -196,15 +203,24 @@ def _no_room(path: Path, error: OSError) -> UserError:
     return UserError(f"{path} can't be written ({error.strerror}): mend that and start the same command again to go on")
 
 
+def _write_csv(rows: Iterator[ScoredRow], path: Path) -> None:
+    with path.open("wb") as file:
+        file.write(_encoded([ScoredRow._fields]))
+        while batch := list(islice(rows, ROWS)):
+            file.write(_encoded(batch))
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _write_parquet(rows: Iterator[ScoredRow], path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
     text, number = pa.string(), pa.float64()
-    kinds = (text, text, number, number, number, pa.bool_(), text)
+    kinds = (text, text, number, number, number, number, pa.bool_(), text)
     schema = pa.schema(list(zip(ScoredRow._fields, kinds, strict=True)))
     with parquet.ParquetWriter(path, schema) as writer:
-        while batch := list(islice(rows, PARQUET_ROWS)):
+        while batch := list(islice(rows, ROWS)):
             columns = [
                 pa.array([None if value == "" else value for value in column], kind)
                 for column, kind in zip(zip(*batch, strict=True), kinds, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from html import escape
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,7 @@ def scores_html(model: Model, image: Pixels) -> str:
             for name, shown in (
                 ("score", f"{row['score']:.4g}"),
                 ("threshold", f"{row['threshold']:.4g}"),
+                ("p_value", "-" if isnan(row["p_value"]) else f"{row['p_value']:.3g}"),
                 ("probability", f"{row['probability']:.1%}"),
             )
         )
@@ -140,7 +142,7 @@ def scores_html(model: Model, image: Pixels) -> str:
         lines.append(
             f'<tr class="{kind}"><td>{escape(row["head"]).replace("/", "/<wbr>")}</td>{numbers}<td>{badge}</td></tr>'
         )
-    header = "<tr><th>head</th><th>score</th><th>threshold</th><th>probability</th><th></th></tr>"
+    header = "<tr><th>head</th><th>score</th><th>threshold</th><th>p-value</th><th>probability</th><th></th></tr>"
     return f'<div class="scroll"><table class="heads">{header}{"".join(lines)}</table></div>'
 
 

@@ -85,6 +85,10 @@ class Head:
         ValueError
             In one line, for a rate outside of (0, 1), and one that its held-out scores can't promise.
         """
+        if not self.promises:
+            raise ValueError(
+                f"head {self.spec.name}: registered by an earlier version, without held-out scores; register it anew"
+            )
         try:
             return conformal_threshold(self.spec.calibration.held_out, rate)
         except ValueError as error:

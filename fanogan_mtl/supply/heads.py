@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.alarms import FalseAlarms
+from fanogan_mtl.evaluation.conformal import conformal_threshold, kept_rate, lowest_percent, told_rate
+from fanogan_mtl.evaluation.metrics import ASKED
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.recording.summary import best_heads
 from fanogan_mtl.sweep.cell import Cell
 from fanogan_mtl.sweep.result import DoneCell
 
 WIDE = "\u2003"  # MLflow shows tables without a space between columns
-CONTAMINATION = 0.1  # PyOD's default
+Rates = tuple[float, ...]
+BY_DEFAULT: Rates = (ASKED,)
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,34 @@ class ChosenHead:
         return scores
 
     @property
-    def false_alarms(self) -> FalseAlarms:
-        """Normal test rows above its threshold."""
-        normal = self.scores[~self.done.result.anomaly]
-        meant = self.cell.comparison.chosen.get("contamination", CONTAMINATION)
-        return FalseAlarms(int((normal > self.metrics["threshold"]).sum()), len(normal), float(meant))
+    def held_out(self) -> NDArray[np.float64]:
+        """Scores of the validation's normal rows, as recorded, at its budget."""
+        scores = self.done.result.normal_scores
+        assert scores is not None, "of a version that kept none"
+        own: NDArray[np.float64] = scores[sorted(self.done.result.metrics).index(self.budget)]
+        return own
+
+    def rate(self, asked: float) -> float:
+        """The false-alarm rate that was asked for, or the lowest that it can promise."""
+        return kept_rate(len(self.held_out), asked)
+
+    def false_alarms(self, asked: float) -> FalseAlarms:
+        """Normal test rows above its threshold for a false-alarm rate."""
+        return FalseAlarms(int(self._above(asked, False).sum()), *self._sizes(asked))
+
+    def recall(self, asked: float) -> float:
+        """Weighted share of the anomalies of the test above its threshold for a false-alarm rate."""
+        result = self.done.result
+        weights = None if result.weights is None else result.weights[result.anomaly]
+        return float(np.average(self._above(asked, True), weights=weights))
+
+    def _above(self, asked: float, anomalies: bool) -> NDArray[np.bool_]:
+        rows = self.scores[self.done.result.anomaly == anomalies]
+        above: NDArray[np.bool_] = rows > conformal_threshold(self.held_out, self.rate(asked))
+        return above
+
+    def _sizes(self, asked: float) -> tuple[int, float, int]:
+        return int((~self.done.result.anomaly).sum()), self.rate(asked), len(self.held_out)
 
 
 def heads_by_validation(comparisons: Sequence[Sequence[DoneCell]]) -> list[ChosenHead]:
@@ -83,38 +110,78 @@ def heads_by_validation(comparisons: Sequence[Sequence[DoneCell]]) -> list[Chose
     ]
 
 
-def model_key(heads: Sequence[ChosenHead]) -> str:
+def model_key(heads: Sequence[ChosenHead], rates: Rates = BY_DEFAULT) -> str:
     """Digest of all that a model is made of."""
-    return hashlib.sha256(str([(head.name, head.cell.key, head.budget) for head in heads]).encode()).hexdigest()[:32]
+    parts = [(head.name, head.cell.key, head.budget) for head in heads]
+    return hashlib.sha256(str(parts if rates == BY_DEFAULT else (parts, rates)).encode()).hexdigest()[:32]
 
 
-def description(heads: Sequence[ChosenHead]) -> str:
+def check_rates(heads: Sequence[ChosenHead], rates: Rates) -> None:
+    """Raise `UserError` for a false-alarm rate that was asked for and that a head can't promise."""
+    for rate in rates:
+        for head in heads:
+            try:
+                conformal_threshold(head.held_out, rate)
+            except ValueError as error:
+                raise UserError(f"false_alarm_rate: head {head.name}: {error}") from None
+
+
+def description(heads: Sequence[ChosenHead], rates: Rates = BY_DEFAULT) -> str:
     """What a model is and what its heads reach, as Markdown."""
     label = heads[0].cell.comparison.label
     test = percent(fmean(head.metrics["auroc"] for head in heads))
     lines = [f"**{label}**: mean test AUROC of {len(heads)} heads {test} %. Validation data chose seed and epochs.", ""]
-    if warning := threshold_warning(heads):
+    for warning in warnings(heads, rates):
         lines += [f"**Warning**: {warning}.", ""]
-    rows = [["head", "test AUROC", "validation AUROC", "false alarms", "epochs", "seed"], ["---"] * 6]
+    asked = [f"{what} at {told_rate(rate)} %" for rate in rates for what in ("false alarms", "found")]
+    names = ["head", "test AUROC", "validation AUROC", "held out", *asked, "epochs", "seed"]
+    rows = [names, ["---"] * len(names)]
     for head in heads:
-        figures = [head.metrics["auroc"], head.metrics["validation_auroc"], head.false_alarms.rate]
-        rows.append([head.name, *map(percent, figures), str(head.budget), str(head.cell.seed)])
+        of_rates = [share for rate in rates for share in (head.false_alarms(rate).rate, head.recall(rate))]
+        aurocs = [percent(head.metrics[name]) for name in ("auroc", "validation_auroc")]
+        own = [f"{len(head.held_out):,}", *map(percent, of_rates), str(head.budget), str(head.cell.seed)]
+        rows.append([head.name, *aurocs, *own])
     return "\n".join([*lines, *(f"| {f'{WIDE} | '.join(row)} |" for row in rows)])
 
 
-def threshold_warning(heads: Sequence[ChosenHead]) -> str | None:
-    """Say which heads raise far more false alarms than their threshold is meant to; None if none does."""
-    alarms = {head.name: head.false_alarms for head in heads if head.false_alarms.too_many}
-    if not alarms:
-        return None
-    some = ", ".join(list(alarms)[:3]) + (", ..." if len(alarms) > 3 else "")
-    rates = sorted(each.rate for each in alarms.values())
-    low, high, meant = (f"{100 * rate:.0f}" for rate in (rates[0], rates[-1], heads[0].false_alarms.meant))
-    return (
-        f"is_anomaly is true of {low if low == high else f'{low} to {high}'} % of new normal "
-        f"{heads[0].cell.comparison.unit}, where {meant} % is meant, in {len(alarms)} of {len(heads)} heads ({some}): "
-        "give a threshold of your own, see docs/thresholds.md"
-    )
+def told_rates(heads: Sequence[ChosenHead], rates: Rates) -> Iterator[str]:
+    """Say what the thresholds for each false-alarm rate do on the test."""
+    unit, of = heads[0].cell.comparison.unit, f"{len(heads)} head{'s' * (len(heads) > 1)}"
+    for rate in rates:
+        alarms, found = (
+            percent(fmean(values))
+            for values in ([head.false_alarms(rate).rate for head in heads], [head.recall(rate) for head in heads])
+        )
+        yield (
+            f"{told_rate(rate)} % false alarms asked for: on the test {alarms} % of normal {unit} are flagged, "
+            f"and {found} % of anomalies found (mean of {of})"
+        )
+
+
+def warnings(heads: Sequence[ChosenHead], rates: Rates = BY_DEFAULT) -> list[str]:
+    """Say which heads can't promise the false-alarm rate, and which raise far more false alarms than they promise."""
+    rate, unit = rates[0], heads[0].cell.comparison.unit
+    said = []
+    if few := {head.name: len(head.held_out) for head in heads if head.rate(rate) > rate}:
+        least = min(few.values())
+        said.append(
+            f"{least:,} held-out normal {unit}: the lowest false-alarm rate that can be promised is "
+            f"{lowest_percent(least)} %, which is_anomaly means in {_some(few, heads)}"
+        )
+    if alarms := {head.name: own for head in heads if (own := head.false_alarms(rate)).too_many}:
+        rates_ = sorted(each.rate for each in alarms.values())
+        low, high = (f"{100 * each:.0f}" for each in (rates_[0], rates_[-1]))
+        said.append(
+            f"is_anomaly is true of {low if low == high else f'{low} to {high}'} % of the test's normal {unit}, where "
+            f"{told_rate(rate)} % is asked for, in {_some(alarms, heads)}: they differ from the held-out ones, see "
+            "docs/thresholds.md"
+        )
+    return said
+
+
+def _some(names: Iterable[str], heads: Sequence[ChosenHead]) -> str:
+    names = list(names)
+    return f"{len(names)} of {len(heads)} heads ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
 
 
 def _best_seed(cells: Sequence[DoneCell]) -> int:

@@ -32,7 +32,15 @@ from fanogan_mtl.recording.sweep import Sweep
 from fanogan_mtl.serving.heads import HeadSpec, bundled_extractor, head_folder, write_model
 from fanogan_mtl.supply.exchange import Exchange, head_name, head_task
 from fanogan_mtl.supply.extractors import feature_tasks, fetch_extractors, obtain_features
-from fanogan_mtl.supply.heads import ChosenHead, description, heads_by_validation, model_key, threshold_warning
+from fanogan_mtl.supply.heads import (
+    BY_DEFAULT,
+    ChosenHead,
+    Rates,
+    description,
+    heads_by_validation,
+    model_key,
+    warnings,
+)
 from fanogan_mtl.supply.progress import TaskProgress
 from fanogan_mtl.sweep import pretraining
 from fanogan_mtl.sweep.cell import drop_kept_detectors, kept_detector
@@ -78,17 +86,17 @@ def log_models(
                     raise
                 click.echo(f"Warning: {what} is left out: {one_line(error, 400)}")
                 continue
-            if warning := threshold_warning(heads):
+            for warning in warnings(heads):
                 click.echo(f"Warning: {what}: {warning}")
     if sweep.plan.execution.kept_models:
         for cell in sweep.plan.cells:
             drop_kept_detectors(sweep.plan.execution.kept_models, cell)
 
 
-def logged_model(tracking: Tracking, run_id: str, heads: Sequence[ChosenHead]) -> str | None:
-    """URI of the model of these heads, if it is logged under that run."""
+def logged_model(tracking: Tracking, run_id: str, heads: Sequence[ChosenHead], rates: Rates = BY_DEFAULT) -> str | None:
+    """URI of the model of these heads and false-alarm rates, if it is logged under that run."""
     run = records.get_run(tracking, run_id)
-    return run.tag(schema.MODEL_URI) if run.tag(schema.MODEL_KEY) == model_key(heads) else None
+    return run.tag(schema.MODEL_URI) if run.tag(schema.MODEL_KEY) == model_key(heads, rates) else None
 
 
 def make_model(
@@ -99,8 +107,11 @@ def make_model(
     execution: Execution,
     workers: Workers,
     exchange: Exchange | None,
+    rates: Rates = BY_DEFAULT,
 ) -> str:
     """Put a model together and log it under a run, with its metrics for each data set; give its URI.
+
+    The first of the false-alarm rates is the one of its thresholds; its description has all of them.
 
     Raises
     ------
@@ -124,6 +135,7 @@ def make_model(
                 model_preparation(head.cell.comparison.dataset, execution.data_dir),
                 calibration,
                 head.cell.extractor_key,
+                head.rate(rates[0]),
             )
             for head, calibration in zip(heads, calibrations, strict=True)
         ]
@@ -134,9 +146,9 @@ def make_model(
         write_model(folder, specs)
         bundled = [bundled_extractor(folder, key) for key in sorted(keys)]
         packages = {package for each in bundled for package in needed_packages(each)}
-        facts = replace(_facts(heads, setting), packages=tuple(sorted(packages)))
+        facts = replace(_facts(heads, setting, rates), packages=tuple(sorted(packages)))
         uri = log_model(tracking, run_id, folder, _example(heads[0], execution.data_dir), facts)
-    records.write(tracking, run_id, Record(tags={schema.MODEL_KEY: model_key(heads), schema.MODEL_URI: uri}))
+    records.write(tracking, run_id, Record(tags={schema.MODEL_KEY: model_key(heads, rates), schema.MODEL_URI: uri}))
     return uri
 
 
@@ -223,7 +235,7 @@ def _make_heads(
     return [made[task.folder] for task in tasks]
 
 
-def _facts(heads: Sequence[ChosenHead], setting: str) -> ModelFacts:
+def _facts(heads: Sequence[ChosenHead], setting: str, rates: Rates) -> ModelFacts:
     comparison = heads[0].cell.comparison
     by_dataset: dict[str, list[ChosenHead]] = {}
     for head in heads:
@@ -241,7 +253,7 @@ def _facts(heads: Sequence[ChosenHead], setting: str) -> ModelFacts:
         "protocol": comparison.protocol or "none",
         "heads": ", ".join(head.name for head in heads),
     }
-    return ModelFacts(comparison.label, description(heads), parameters, metrics)
+    return ModelFacts(comparison.label, description(heads, rates), parameters, metrics)
 
 
 def _example(head: ChosenHead, data_dir: Path) -> np.ndarray[Any, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fanogan_mtl.evaluation.alarms import NormalScores
 from fanogan_mtl.evaluation.metrics import MetricInput, computed_metrics
 from fanogan_mtl.evaluation.pixels import PixelFigures
 from fanogan_mtl.evaluation.sanity import Checks
@@ -84,6 +85,13 @@ class CellResult:
     def test(self) -> tuple[NDArray[np.bool_], NDArray[np.float64], Weights | None]:
         """What metrics and curves take: anomaly, scores at the last budget, and weights."""
         return self.anomaly, self.scores[-1], self.weights
+
+    @property
+    def of_normal(self) -> NormalScores | None:
+        """Scores of normal rows at the last budget; None in results of earlier versions."""
+        if self.normal_scores is None:
+            return None
+        return NormalScores(self.normal_scores[-1], self.scores[-1][~self.anomaly])
 
     @property
     def counts(self) -> dict[int, int]:

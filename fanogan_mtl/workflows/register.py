@@ -15,14 +15,25 @@ from fanogan_mtl.errors import UserError, one_line
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.plan.options import RegisterOptions
 from fanogan_mtl.plan.plan import Execution, read_where
+from fanogan_mtl.plan.words import parse_rates
 from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.recording.marks import rank
 from fanogan_mtl.recording.state import comparison_of, finished_cells, told_lost
 from fanogan_mtl.recording.summary import validation_auroc
 from fanogan_mtl.supply.exchange import opened_exchange
-from fanogan_mtl.supply.heads import ChosenHead, description, heads_by_validation, model_key, threshold_warning
+from fanogan_mtl.supply.heads import (
+    BY_DEFAULT,
+    ChosenHead,
+    Rates,
+    check_rates,
+    description,
+    heads_by_validation,
+    model_key,
+    told_rates,
+    warnings,
+)
 from fanogan_mtl.supply.models import logged_model, make_model, obtain_inputs
-from fanogan_mtl.sweep.cell import Comparison
+from fanogan_mtl.sweep.cell import RESULT_VERSION, Comparison
 from fanogan_mtl.sweep.result import DoneCell
 from fanogan_mtl.tracking import names, records, schema
 from fanogan_mtl.tracking.connection import Tracking, connect
@@ -65,14 +76,17 @@ def register(options: RegisterOptions) -> int:
     Raises
     ------
     UserError
-        For a run that is none of ours or has nothing to serve, a name or alias against MLflow's rules, detectors whose
-        score of a new row says nothing by itself, and those that, trained again, score otherwise than recorded.
+        For a run that is none of ours or has nothing to serve, a name or alias against MLflow's rules, a false-alarm
+        rate that can't be promised, detectors whose score of a new row says nothing by itself, and those that, trained
+        again, score otherwise than recorded.
     """
     if options.run == "none":
         raise UserError("run: which one? Give the id of a sweep, a comparison or a cell, as its page in MLflow shows")
     if not ALIAS.fullmatch(options.alias):
         what = f"at most {names.ALIAS} letters, digits, '_' and '-'"
         raise UserError(f"alias {options.alias[:60]!r}: {what}, but neither latest nor v1, v2, ...")
+    asked = options.false_alarm_rate
+    rates = BY_DEFAULT if asked == "auto" else parse_rates("false_alarm_rate", asked)
     execution = read_where(options)
     own = connect()
     check_name(own, options.name)
@@ -84,13 +98,16 @@ def register(options: RegisterOptions) -> int:
                 f"Warning: {each.comparison.dataset.name} · {each.comparison.label} is marked: {mark}: {sentence}"
             )
     heads = heads_by_validation([each.cells for each in chosen])
+    if asked != "auto":
+        check_rates(heads, rates)
     with entry_run(own, "register", options.name, options, options.device, execution.data_dir) as run_id:
-        uri = _obtain(source, options.run, chosen, heads, execution)
-        version, is_new = register_model(source, uri, options.name, options.alias, model_key(heads), description(heads))
+        uri = _obtain(source, options.run, chosen, heads, rates, execution)
+        text = description(heads, rates)
+        version, is_new = register_model(source, uri, options.name, options.alias, model_key(heads, rates), text)
         records.write(
             own, run_id, Record(tags={schema.MODEL_URI: uri, schema.REGISTERED_MODEL: f"{options.name}/{version}"})
         )
-    _print(own, options, version, is_new, heads)
+    _print(own, options, version, is_new, heads, rates)
     return 0
 
 
@@ -129,6 +146,9 @@ def _read(tracking: Tracking, run_id: str) -> tuple[Tracking, list[Candidate]]:
 
 def _recorded(tracking: Tracking, run: ComparisonRun) -> Candidate:
     comparison = comparison_of(run)
+    if comparison.result_version != RESULT_VERSION:
+        why = "was recorded by an earlier version, which kept no scores to make thresholds from"
+        raise UserError(f"run {run.run_id} {why}: run its benchmark again")
     finished = finished_cells(tracking, comparison)
     return Candidate(run, comparison, finished.cells, finished.lost)
 
@@ -165,21 +185,31 @@ def _rank(comparisons: Sequence[Candidate]) -> tuple[int, float]:
 
 
 def _obtain(
-    tracking: Tracking, run_id: str, chosen: Sequence[Candidate], heads: Sequence[ChosenHead], execution: Execution
+    tracking: Tracking,
+    run_id: str,
+    chosen: Sequence[Candidate],
+    heads: Sequence[ChosenHead],
+    rates: Rates,
+    execution: Execution,
 ) -> str:
-    """The model of these heads: the one that is logged already, or a new one under the run."""
+    """The model of these heads and rates: the one that is logged already, or a new one under the run."""
     for each in (run_id, *(one.run.run_id for one in chosen)):
-        if uri := logged_model(tracking, each, heads):
+        if uri := logged_model(tracking, each, heads, rates):
             return uri
     with execution.open_workers() as workers:
         setting = chosen[0].run.setting
         obtain_inputs(tracking, heads, execution, workers)
         with opened_exchange(tracking, run_id, [head.cell for head in heads], execution, workers) as exchange:
-            return make_model(tracking, run_id, heads, setting, execution, workers, exchange)
+            return make_model(tracking, run_id, heads, setting, execution, workers, exchange, rates)
 
 
 def _print(
-    tracking: Tracking, options: RegisterOptions, version: str, is_new: bool, heads: Sequence[ChosenHead]
+    tracking: Tracking,
+    options: RegisterOptions,
+    version: str,
+    is_new: bool,
+    heads: Sequence[ChosenHead],
+    rates: Rates,
 ) -> None:
     what = f"{options.name} version {version}"
     if is_new:
@@ -187,7 +217,9 @@ def _print(
         click.echo(f"registered {what}, alias {options.alias}, with {len(heads)} head{'s' * (len(heads) > 1)}: {some}")
     else:
         click.echo(f"this is {what} already; its alias is {options.alias}")
-    if warning := threshold_warning(heads):
+    for line in told_rates(heads, rates):
+        click.echo(line)
+    for warning in warnings(heads, rates):
         click.echo(f"Warning: {what}: {warning}")
     click.echo(
         f"Serve it: MLFLOW_TRACKING_URI={shlex.quote(tracking.shown)} "

@@ -12,9 +12,10 @@ from fanogan_mtl.data.cache import digest_of
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan.options import ScoreOptions
-from fanogan_mtl.plan.words import parse_output
+from fanogan_mtl.plan.words import parse_output, parse_rate
 from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.scores.contact_sheet import ScoreSummary, contact_sheet, summarise_scores
+from fanogan_mtl.scores.decisions import Decision, check_decision, decided, thresholds_of
 from fanogan_mtl.scores.files import score_files
 from fanogan_mtl.scores.images import list_images, masks_among
 from fanogan_mtl.scores.served import image_heads, load_served
@@ -45,6 +46,8 @@ def score(options: ScoreOptions) -> int:
     tracking = connect()
     model = load_served(options.model)
     heads = image_heads(model, options.model, options.heads)
+    decision = _decision(options)
+    check_decision(decision, heads)
     facts = {
         "model": options.model,
         "heads": ", ".join(head.spec.name for head in heads),
@@ -58,14 +61,25 @@ def score(options: ScoreOptions) -> int:
         with one_thread():  # as in training and in service, for the same scores to the bit
             masks = masks_among(files) if Path(options.input).expanduser().is_dir() else set()
             _score_files(journal, model, heads, files, masks)
-            summary = summarise_scores(read_rows(journal.path), [head.spec.name for head in heads])
+            thresholds = thresholds_of(decision, heads, read_rows(journal.path))
+            summary = summarise_scores(decided(read_rows(journal.path), thresholds), thresholds)
             page = output.with_suffix(".html")
-            _write_page(page, contact_sheet(_title(options), summary, model, heads, files))
-        complete(journal, output)
+            _write_page(page, contact_sheet(_title(options), decision.told(heads), summary, model, heads, files))
+        complete(journal, decided(read_rows(journal.path), thresholds), output)
         values = [records.Value("images", summary.images, 0), records.Value("errors", summary.errors, 0)]
         records.write(tracking, run_id, Record(values=values, files=[page], time=records.now()))
-    _print(tracking, run_id, output, summary, heads)
+    _print(tracking, run_id, output, summary, decision.told(heads))
     return 0
+
+
+def _decision(options: ScoreOptions) -> Decision:
+    by_model, no_fdr = options.false_alarm_rate == "model", options.fdr == "none"
+    if not by_model and not no_fdr:
+        raise UserError("false_alarm_rate and fdr: one of them, please")
+    return Decision(
+        None if by_model else parse_rate("false_alarm_rate", options.false_alarm_rate),
+        None if no_fdr else parse_rate("fdr", options.fdr),
+    )
 
 
 def _digest(heads: Sequence[Head]) -> str:
@@ -95,10 +109,10 @@ def _write_page(path: Path, text: str) -> None:
         ) from None
 
 
-def _print(tracking: Tracking, run_id: str, output: Path, summary: ScoreSummary, heads: Sequence[Head]) -> None:
-    for head in heads:
-        name = head.spec.name
-        click.echo(f"{name:40} {summary.anomalies[name]:9,} of {summary.images:,} images above the threshold")
+def _print(tracking: Tracking, run_id: str, output: Path, summary: ScoreSummary, decision: str) -> None:
+    click.echo(f"Anomalies, by {decision}:")
+    for name, anomalies in summary.anomalies.items():
+        click.echo(f"{name:40} {anomalies:9,} of {summary.images:,} images above the threshold")
     if summary.errors:
         some = f"{summary.errors:,} image{'s' * (summary.errors != 1)}"
         click.echo(f"{some} could not be read: see the column error")

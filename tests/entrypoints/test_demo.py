@@ -98,7 +98,7 @@ def visit(server: str) -> Iterator[Visit]:
 
 
 def table(page: Page) -> list[list[str]]:
-    """Head, score, threshold and probability to the bit, and verdict of each row."""
+    """Head, score, threshold, p-value and probability to the bit, and verdict of each row."""
     rows = []
     for row in page.locator("#scores tr:has(td)").all():
         first, *numbers, last = row.locator("td").all()
@@ -114,7 +114,11 @@ def expected(model: str, content: bytes) -> tuple[list[list[str]], list[str]]:
         scores = answer_table(served.heads, score_images(served, served.heads, [image]))
         maps = heat_maps(served, served.heads, image)
     rows = [
-        [row["head"], *(repr(float(row[name])) for name in ("score", "threshold", "probability")), verdict(row)]
+        [
+            row["head"],
+            *(repr(float(row[name])) for name in ("score", "threshold", "p_value", "probability")),
+            verdict(row),
+        ]
         for row in scores.to_dict("records")
     ]
     return rows, [jpeg_url(overlaid(thumbnail(image, 320), each, 1)) for each in maps]

@@ -101,7 +101,7 @@ def test_a_model_made_again_scores_the_recorded_test(folder: Path, name: str) ->
     version = client(folder).get_model_version_by_alias(registered, "tested")
     for digit in ("0", "8"):
         (line,) = [line for line in version.description.splitlines() if line.startswith(f"| {dataset_name}/{digit}")]
-        test, _, _, _, seed = (cell.strip() for cell in line.split("|")[2:7])
+        _, test, *_, seed = (cell.strip() for cell in line.split("|")[1:-1])
         part = one_vs_rest(dataset, digit, int(seed), 60).test
         images = np.concatenate([pixels["train"], pixels["test"]])[part.rows]
         images = pd.DataFrame({"image": list(images)})
@@ -109,6 +109,28 @@ def test_a_model_made_again_scores_the_recorded_test(folder: Path, name: str) ->
         assert f"{100 * roc_auc_score(part.anomaly, table['score']):.1f}" == test
         assert f"{100 * roc_auc_score(part.anomaly, table['probability']):.1f}" == test
         np.testing.assert_array_equal(table["is_anomaly"], table["score"] > table["threshold"])
+
+
+def test_a_false_alarm_rate_makes_a_model_of_its_own(folder: Path) -> None:
+    run = comparison(folder, "optdigits · knn")
+    said = register(folder, run, "--name", "rates")
+    lowest = "6 held-out normal images: the lowest false-alarm rate that can be promised is 14.3 %"
+    assert f"Warning: rates version 1: {lowest}, which is_anomaly means in 2 of 2 heads" in said
+    said = register(folder, run, "--name", "rates", "--false_alarm_rate", "0.4,0.2")
+    assert "registered rates version 2" in said
+    assert re.search(r"^40 % false alarms asked for: on the test [\d.]+ % of normal images are flagged", said, re.M)
+    assert re.search(r"^20 % false alarms asked for: .* % of anomalies found \(mean of 2 heads\)$", said, re.M)
+    assert "found at 20 %" in client(folder).get_model_version("rates", "2").description
+    images = pd.DataFrame({"image": [np.zeros((8, 8), np.uint8)]})
+    by_default, at_forty, at_twenty = (
+        predict(folder, f"models:/rates/{version}", images, **asked)
+        for version, asked in (("1", {}), ("2", {}), ("2", {"false_alarm_rate": 0.2}))
+    )
+    assert (by_default["threshold"] > at_forty["threshold"]).all()
+    assert (at_twenty["threshold"] >= at_forty["threshold"]).all()
+    assert "this is rates version 2 already" in register(
+        folder, run, "--name", "rates", "--false_alarm_rate", "0.4,0.2"
+    )
 
 
 def test_heads_on_features_share_one_extractor(folder: Path) -> None:
@@ -159,6 +181,13 @@ def test_mistakes_are_one_line_and_leave_nothing(folder: Path, monkeypatch: pyte
         ({"run": cell, "alias": "latest"}, "alias 'latest'"),
         ({"run": cell, "alias": "a b"}, "alias 'a b'"),
         ({"run": cell, "device": "tpu"}, "device 'tpu'"),
+        ({"run": cell, "false_alarm_rate": "1%"}, "false_alarm_rate '1%': shares between 0 and 1, please"),
+        ({"run": cell, "false_alarm_rate": "0.1,1"}, "false_alarm_rate '0.1,1': shares between 0 and 1, please"),
+        ({"run": cell, "false_alarm_rate": "0.1,0.1"}, "false_alarm_rate '0.1,0.1': a share is there twice"),
+        (
+            {"run": comparison(folder, "optdigits · knn").info.run_id, "false_alarm_rate": "0.05"},
+            "held-out normal scores: the lowest false-alarm rate that can be promised is 14.3 %, not 5 %",
+        ),
     ):
         with pytest.raises(UserError, match=re.escape(words)) as caught:
             register_run(RegisterOptions(**options))

@@ -18,17 +18,20 @@ import pandas as pd
 import pytest
 from PIL import Image
 from project_runs import mlflow_run, recorded, run_inside, script, start_script, uri
+from scipy.stats import false_discovery_control
+from sklearn.datasets import load_digits
 
 from fanogan_mtl.data.images.decode import ImageError
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan.options import ScoreOptions
 from fanogan_mtl.scores import images as images_room
 from fanogan_mtl.scores.contact_sheet import MOST_IMAGES, summarise_scores
+from fanogan_mtl.scores.served import load_served
 from fanogan_mtl.scores.table import ScoredRow, append, complete, open_journal, read_rows
 from fanogan_mtl.serving.scoring import CHUNK_IMAGES
 from fanogan_mtl.workflows.score import score
 
-COLUMNS = ["path", "head", "score", "threshold", "probability", "is_anomaly", "error"]
+COLUMNS = ["path", "head", "score", "threshold", "p_value", "probability", "is_anomaly", "error"]
 HEADS = ["optdigits/0", "optdigits/8"]
 FACTS = {"model": "models:/m/1", "heads": "a, b", "input": "in"}
 
@@ -89,7 +92,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def table_of(path: Path) -> pd.DataFrame:
     """A table in CSV, read to the last bit by any pandas."""
-    numbers = dict.fromkeys(COLUMNS[2:5], float)
+    numbers = dict.fromkeys(COLUMNS[2:6], float)
     read = pd.DataFrame(rows(path)).astype(numbers)
     return read.assign(is_anomaly=read["is_anomaly"].map({"True": True, "False": False}))
 
@@ -107,7 +110,7 @@ def test_scores_are_the_served_models_to_the_bit(model: str, photos: Path, score
     assert list(table.columns) == COLUMNS
     assert table["path"].tolist() == [file.relative_to(photos).as_posix() for file in files for _ in HEADS]
     assert (table["error"] == "").all()
-    for name in ("head", "score", "threshold", "probability", "is_anomaly"):
+    for name in ("head", "score", "threshold", "p_value", "probability", "is_anomaly"):
         assert table[name].tolist() == expected[name].tolist(), name
 
 
@@ -153,6 +156,44 @@ def test_one_head_into_parquet(model: str, photos: Path, scores: Path, tmp_path:
 
 
 @pytest.mark.usefixtures("in_store")
+def test_rates_decide_over_the_same_scores(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = next(
+        run.data.tags["model_uri"] for run in recorded(store).comparisons if run.data.params["detector"] == "knn"
+    )
+    heads = {head.spec.name: head for head in load_served(model).heads}
+    digits = load_digits()
+    (tmp_path / "in").mkdir()
+    for number in np.flatnonzero(np.isin(digits.target, (0, 1, 8)))[:90]:
+        pixels = np.round(digits.images[number] * 255 / 16).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"in/{digits.target[number]}-{number}.png")
+    tables = []
+    for options, told in (
+        ({}, "a false-alarm rate of 14.3 %"),
+        ({"false_alarm_rate": "0.5"}, "a false-alarm rate of 50 %"),
+        ({"fdr": "0.3"}, "a false-discovery rate of 30 %"),
+    ):
+        output = tmp_path / f"{len(tables)}.csv"
+        assert score(ScoreOptions(model, str(tmp_path / "in"), str(output), **options)) == 0
+        assert f"Anomalies, by {told}:" in capsys.readouterr().out
+        assert f"by {told}." in output.with_suffix(".html").read_text()
+        tables.append(table_of(output))
+        for name in ("path", "head", "score", "p_value", "probability"):
+            assert tables[-1][name].tolist() == tables[0][name].tolist(), name
+    for name, head in heads.items():
+        as_registered, at_half, by_discoveries = (table[table["head"] == name] for table in tables)
+        p_values = as_registered["p_value"].to_numpy()
+        assert as_registered["is_anomaly"].tolist() == (p_values <= 1 / 7).tolist()
+        assert at_half["is_anomaly"].tolist() == (p_values <= 0.5).tolist()
+        assert set(at_half["threshold"]) == {head.threshold_at(0.5)}
+        found = false_discovery_control(p_values) <= 0.3
+        assert by_discoveries["is_anomaly"].tolist() == found.tolist()
+        assert 0 < found.sum() < len(found)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
+        f"{at}.{kind}" for at in range(3) for kind in ("csv", "html")
+    ]
+
+
+@pytest.mark.usefixtures("in_store")
 def test_what_can_not_be_read_is_a_row_and_the_others_are_scored(
     store: Path, model: str, photos: Path, scores: Path, tmp_path: Path
 ) -> None:
@@ -170,7 +211,7 @@ def test_what_can_not_be_read_is_a_row_and_the_others_are_scored(
     made = rows(tmp_path / "out.csv")
     errors = {row["path"]: row for row in made if row["error"]}
     assert list(errors) == listed[1:6]
-    assert all(list(row.values())[1:6] == [""] * 5 for row in errors.values())
+    assert all(list(row.values())[1:7] == [""] * 6 for row in errors.values())
     assert "No such file" in errors["absent.png"]["error"]
     assert "damaged" in errors["cut.png"]["error"]
     assert "no image that is known; PNG, JPEG, TIFF, BMP and WebP are read" in errors["text.png"]["error"]
@@ -304,6 +345,15 @@ def one_line(store: Path, *given: str) -> str:
         ({"output": "/proc/scores.csv"}, "can't be written"),
         ({"output": "FOLDER"}, "is a folder"),
         ({"heads": "optdigits/5"}, "no head 'optdigits/5'; there are optdigits/0, optdigits/8"),
+        ({"false_alarm_rate": "5"}, "false_alarm_rate '5': shares between 0 and 1, please"),
+        ({"false_alarm_rate": "0.1,0.2"}, "false_alarm_rate '0.1,0.2': one share, please"),
+        (
+            {"false_alarm_rate": "0.01"},
+            "false_alarm_rate: head optdigits/0: 6 held-out normal scores: the lowest false-alarm rate that can be "
+            "promised is 14.3 %, not 1 %",
+        ),
+        ({"fdr": "0.1"}, "6 held-out normal scores, too few to find anything at 10 %: 14.3 % is the lowest"),
+        ({"fdr": "0.1", "false_alarm_rate": "0.1"}, "false_alarm_rate and fdr: one of them, please"),
     ],
     ids=lambda value: "-".join(map("=".join, value.items())).replace("/", "_") if isinstance(value, dict) else "",
 )
@@ -357,7 +407,7 @@ def test_a_model_whose_files_are_gone_is_one_line(model: str, photos: Path, tmp_
 def finished() -> list[list[ScoredRow]]:
     """Rows of each of two chunks of images and a half; the second image can't be read."""
     images = [
-        [ScoredRow(f"{at:03}", head, at + 0.1, 1.0, 0.5, at > 1) for head in "ab"]
+        [ScoredRow(f"{at:03}", head, at + 0.1, 1.0, 0.25, 0.5, at > 1) for head in "ab"]
         for at in range(CHUNK_IMAGES * 5 // 2)
     ]
     images[1] = [ScoredRow("001", error="no image")]
@@ -378,7 +428,7 @@ def test_a_torn_journal_is_whole_chunks_again(tmp_path: Path, finished: list[lis
     with open_journal(output, FACTS, "ab") as journal:
         assert sorted(journal.done) == [f"{at:03}" for at in range(CHUNK_IMAGES)]
         append(journal, whole(finished[CHUNK_IMAGES:]))
-        complete(journal, output)
+        complete(journal, read_rows(journal.path), output)
     assert list(read_rows(output)) == list(whole(finished))
 
 
@@ -447,7 +497,7 @@ def test_names_are_one_line_of_text_whatever_their_bytes(tmp_path: Path) -> None
 
 
 def test_of_equal_scores_the_first_image_is_shown() -> None:
-    table = [ScoredRow(f"{at:02}", "a", 1.0, 0.5, 0.5, True) for at in range(40)]
-    summary = summarise_scores(table, ["a"])
+    table = [ScoredRow(f"{at:02}", "a", 1.0, 0.5, 0.25, 0.5, True) for at in range(40)]
+    summary = summarise_scores(table, {"a": 0.5})
     assert [row.path for row in summary.top["a"]] == [f"{at:02}" for at in range(MOST_IMAGES)]
     assert (summary.images, summary.errors, summary.anomalies) == (40, 0, {"a": 40})

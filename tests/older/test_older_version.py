@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 
 from fanogan_mtl.data.rows import pixel_rows
+from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.metrics import METRICS, Metric, MetricInput
-from fanogan_mtl.plan.hybrid import make_hybrid_plan
-from fanogan_mtl.plan.options import BenchmarkOptions, HybridOptions, ReportOptions
+from fanogan_mtl.plan.options import BenchmarkOptions, RegisterOptions, ReportOptions
 from fanogan_mtl.plan.plan import make_plan
-from fanogan_mtl.recording.state import finished_cells, read_state
+from fanogan_mtl.recording.state import comparison_of, finished_cells
 from fanogan_mtl.scores.served import load_served
-from fanogan_mtl.sweep.cell import Cell, split_of
+from fanogan_mtl.sweep.cell import RESULT_VERSION, Cell, split_of
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.workflows.benchmark import benchmark
+from fanogan_mtl.workflows.register import register
 from fanogan_mtl.workflows.report import report
 
 SMALL = {"dataset": "optdigits", "classes": "3,8", "limit": "40", "epochs": "1,2", "workers": "1"}
@@ -45,35 +46,49 @@ def options(tmp_path: Path) -> BenchmarkOptions:
     return BenchmarkOptions(detectors="vae,knn", data_dir=str(tmp_path / "data"), **SMALL)
 
 
-def test_every_cell_is_found_with_its_result(tracking: Tracking, tmp_path: Path) -> None:
-    of_hybrid = {"detectors": "knn", "extractors": "pca", "extractor_params": '{"pca": {"n_components": 8}}'}
-    hybrid = make_hybrid_plan(HybridOptions(data_dir=str(tmp_path / "data"), retry="true", **of_hybrid, **SMALL))
-    for plan in (make_plan(options(tmp_path)), hybrid.plan):
-        state = read_state(tracking, plan)
-        assert state.done == {cell.key for cell in plan.cells}
-        assert [state.failed, state.lost, state.leftovers] == [{}, [], []]
+def test_every_cell_is_found_with_its_result(tracking: Tracking) -> None:
+    runs = records.find_comparisons(tracking)
+    assert len(runs) == 3
+    for run in runs:
+        comparison = comparison_of(run)
+        assert comparison.result_version == RESULT_VERSION - 1
+        finished = finished_cells(tracking, comparison)
+        assert (len(finished.cells), finished.lost) == (2, [])
+        for cell in finished.cells:
+            assert cell.result.of_normal is None
+            for metrics in cell.result.metrics.values():
+                assert metrics["threshold_training"] == metrics["threshold"]
+                assert metrics["false_alarm_rate_training"] == metrics["false_alarm_rate"]
+                assert "false_alarm_rate_promised" not in metrics
 
 
-def test_the_same_command_trains_nothing_and_says_the_same(
+def test_the_same_command_trains_anew_says_the_same_and_leaves_what_was(
     tracking: Tracking, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert benchmark(options(tmp_path)) == 0
     printed = capsys.readouterr().out
-    assert "4 cells, 4 of them done before" in printed
+    assert "4 cells, 0 of them done before" in printed
     assert [line.split() for line in printed.splitlines() if line.startswith(("vae ", "knn "))] == [
         ["vae", "62.2", "±", "8.9"],
         ["knn", "96.9", "±", "1.1"],
     ]
-    assert len(records.find_comparisons(tracking)) == 3
-    assert len(records.find_cells(tracking)) == 6
+    assert len(records.find_comparisons(tracking)) == 5
+    assert len(records.find_cells(tracking)) == 10
+    assert report(ReportOptions(output=str(tmp_path / "report"), data_dir=str(tmp_path / "data"))) == 0
+    before, now = (figures(tmp_path / name) for name in ("results.csv", "report/results.csv"))
+    same = {name for name in before if not name[0].endswith((": recall", ": precision"))}  # which thresholds move
+    assert same
+    assert {name: now[name] for name in same} == {name: before[name] for name in same}
 
 
 def test_a_new_metric_appears_without_a_training(
     tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert benchmark(options(tmp_path)) == 0
     new = Metric("Recall at 50 % false alarms", "Made up.", lambda test: test.greatest_recall(0.5))
     monkeypatch.setitem(METRICS, "recall_at_50_fpr", new)
     plan = make_plan(options(tmp_path))
+    capsys.readouterr()
     assert benchmark(options(tmp_path)) == 0
     assert "4 cells, 4 of them done before" in capsys.readouterr().out
     for planned in plan.comparisons:
@@ -87,17 +102,20 @@ def test_a_new_metric_appears_without_a_training(
         assert run.metric("recall_at_50_fpr") == pytest.approx(np.mean(expected))
 
 
-def test_its_models_score_as_recorded(tracking: Tracking, tmp_path: Path) -> None:
-    plan = make_plan(options(tmp_path))
-    (planned,) = [each for each in plan.comparisons if each.comparison.detector == "knn"]
-    done = {cell.normal_class: cell for cell in finished_cells(tracking, planned.comparison).cells}
-    (run,) = [run for run in records.find_comparisons(tracking) if run.key == planned.comparison.key]
+def test_its_models_score_as_recorded_with_their_own_thresholds(tracking: Tracking, tmp_path: Path) -> None:
+    (run,) = [run for run in records.find_comparisons(tracking) if run.name == "optdigits · knn"]
+    comparison = comparison_of(run)
+    done = {cell.normal_class: cell for cell in finished_cells(tracking, comparison).cells}
     model = load_served(run.tag("model_uri"))
     assert [head.spec.name for head in model.heads] == ["optdigits/3", "optdigits/8"]
     for head, name in zip(model.heads, ("3", "8"), strict=True):
-        split, _ = split_of(Cell(planned.comparison, name, 0), tmp_path / "data")
+        split, _ = split_of(Cell(comparison, name, 0), tmp_path / "data")
         scores = head.detector.decision_function(pixel_rows(split.test.pixels))
         np.testing.assert_allclose(scores, done[name].result.scores[0], rtol=1e-6)
+        assert not head.promises
+        assert head.threshold == head.detector.threshold_
+    with pytest.raises(UserError, match="was recorded by an earlier version, which kept no scores"):
+        register(RegisterOptions(run=run.run_id, data_dir=str(tmp_path / "data")))
 
 
 def test_its_report_has_the_same_numbers(tracking: Tracking, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from fanogan_mtl.sweep.parameters import comparison_parameters
 from fanogan_mtl.sweep.result import CellResult, DoneCell
 
 IMAGES = 60  # of a test; a tenth is normal
+HELD_OUT = 60  # normal rows of the validation
 
 
 def made(
@@ -53,11 +54,13 @@ def _cell(name: str, seed: int, quality: float, budgets: tuple[int, ...], compar
     labels[anomaly & (labels == int(name))] = (int(name) + 1) % 10
     noise = random.normal(size=IMAGES)
     scores = np.stack([5 + noise + (quality + 0.1 * place) * anomaly for place in range(len(budgets))])
+    held_out = np.repeat(5 + random.normal(size=(1, HELD_OUT)), len(budgets), axis=0)
     metrics = {}
     for budget, of_budget in zip(budgets, scores, strict=True):
-        metrics[budget] = detection_metrics(anomaly, of_budget, float(np.quantile(of_budget[~anomaly], 0.9)))
+        own = float(np.quantile(of_budget[~anomaly], 0.9))
+        metrics[budget] = detection_metrics(anomaly, of_budget, own, normal_scores=held_out[0])
         metrics[budget] |= {"validation_auroc": 0.5, "fit_seconds": 0.1 * budget, "score_seconds": 0.01}
-    result = CellResult(metrics, scores, anomaly, labels, rows)
+    result = CellResult(metrics, scores, anomaly, labels, rows, normal_scores=held_out)
     key = f"key of {comparison.extractor}" if comparison.extractor else None
     anomalous = "9" if comparison.protocol == "unseen-class" else None
     return DoneCell(Cell(comparison, name, seed, key, anomalous), result)

@@ -209,11 +209,17 @@ def _parameters(colour: Array, _random: np.random.Generator) -> Iterator[Hostile
         ("threshold of two", {"threshold": 1, "heads": "pixels/knn,pixels/pca"}, "threshold: scores of 2 heads"),
         ("threshold NaN", {"threshold": float("nan"), **HEAD}, "threshold: a finite number"),
         ("threshold infinity", {"threshold": float("inf"), **HEAD}, "threshold: a finite number"),
+        ("rate 0", {"false_alarm_rate": 0.0}, "false_alarm_rate: a false-alarm rate lies between 0 and 1"),
+        ("rate NaN", {"false_alarm_rate": float("nan")}, "false_alarm_rate: a false-alarm rate lies between 0 and 1"),
+        ("rate in percent", {"false_alarm_rate": 5}, "false_alarm_rate: a false-alarm rate lies between 0 and 1"),
+        ("rate too low", {"false_alarm_rate": 1e-9}, "false_alarm_rate: head .* 60 held-out normal scores"),
+        ("rate and threshold", {"false_alarm_rate": 0.1, "threshold": 1.0, **HEAD}, "one of them, please"),
     ]:
         yield Hostile(f"params: {name}", payload(good, **parameters), refusal)
     for parameters in (
         {"heads": 5}, {"heads": ["pixels/knn"]}, {"heads": True}, {"heads": {}},
         {"threshold": "1"}, {"threshold": True}, {"threshold": []}, {"threshold": 10**400, **HEAD},
+        {"false_alarm_rate": "1"}, {"false_alarm_rate": True}, {"false_alarm_rate": [0.1]},
         {"explain": "yes"}, {"explain": 1}, {"explain": []},
     ):  # fmt: skip
         yield Hostile(f"params: {parameters}"[:60], payload(good, **parameters), "", MLFLOWS)

@@ -11,9 +11,9 @@ from fanogan_mtl.detectors import make_detector
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.hybrid import save_scorer
-from fanogan_mtl.serving.heads import HeadSpec, head_folder, read_model, write_model
+from fanogan_mtl.serving.heads import Head, HeadSpec, head_folder, read_model, write_model
 
-CALIBRATION = Calibration(0.1, 2.0, 3.0, -0.5)
+CALIBRATION = Calibration(0.1, 2.0, 3.0, -0.5, tuple(float(score) for score in range(19)))
 
 
 def test_heads_come_back_in_order_with_all_that_is_known_of_them(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_heads_come_back_in_order_with_all_that_is_known_of_them(tmp_path: Path)
     detectors = [make_detector("pca", n_components=3).fit(rows), make_detector("knn").fit(rows)]
     specs = [
         HeadSpec("street/1", "pca", 0, 20, Preparation(7, crop=29 / 32, contrast=1.5), CALIBRATION),
-        HeadSpec("street/0", "knn", 1, 50, None, CALIBRATION),
+        HeadSpec("street/0", "knn", 1, 50, None, CALIBRATION, false_alarm_rate=0.05),
     ]
     for position, detector in enumerate(detectors):
         save_scorer(detector, head_folder(tmp_path, position))
@@ -30,7 +30,31 @@ def test_heads_come_back_in_order_with_all_that_is_known_of_them(tmp_path: Path)
     assert [head.spec for head in model.heads] == specs
     for head, detector in zip(model.heads, detectors, strict=True):
         np.testing.assert_array_equal(head.detector.decision_function(rows), detector.decision_function(rows))
-        assert head.threshold == detector.threshold_
+    assert [head.threshold for head in model.heads] == [17, 18]  # 18th and 19th of 19
+
+
+def test_thresholds_and_p_values_come_of_the_held_out_scores() -> None:
+    head = Head(HeadSpec("street/1", "pca", 0, 20, None, CALIBRATION), None)
+    assert head.threshold_at(0.05) == 18
+    assert head.threshold_at(0.5) == 9
+    np.testing.assert_array_equal(head.p_values(np.array([18.5, 18.0, 17.0, -1.0])), [0.05, 0.1, 0.15, 1])
+    with pytest.raises(ValueError, match=r"^head street/1: 19 held-out .* promised is 5 %, not 4 %$"):
+        head.threshold_at(0.04)
+
+
+def test_a_model_of_an_earlier_version_has_the_detectors_own_threshold(tmp_path: Path) -> None:
+    detector = make_detector("knn").fit(np.random.default_rng(0).random((30, 49)))
+    save_scorer(detector, head_folder(tmp_path, 0))
+    write_model(tmp_path, [HeadSpec("street/1", "knn", 0, 20, Preparation(7), CALIBRATION)])
+    content = json.loads((tmp_path / "model.json").read_text())
+    del content["heads"][0]["calibration"]["normal_scores"], content["heads"][0]["false_alarm_rate"]
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    (head,) = read_model(tmp_path).heads
+    assert not head.promises
+    assert head.threshold == detector.threshold_
+    assert np.isnan(head.p_values(np.zeros(2))).all()
+    with pytest.raises(ValueError, match=r"^head street/1: registered by an earlier version"):
+        head.threshold_at(0.1)
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from base64 import b64decode
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from served_heads import CALIBRATION, encoded
+from served_heads import CALIBRATION, encoded, held_out
 
 from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.detectors import make_detector
+from fanogan_mtl.evaluation.conformal import p_values
 from fanogan_mtl.serving.heads import Head, HeadSpec, Model
 from fanogan_mtl.serving.requests import RequestError, answer, decode_sent
 
@@ -26,8 +28,8 @@ def model() -> Model:
     preparation = Preparation(8)
     rows = pixel_rows(prepare(np.random.default_rng(1).integers(0, 256, (40, 8, 8), dtype=np.uint8), preparation))
     heads = [
-        Head(HeadSpec(name, name, 0, 1, preparation, CALIBRATION), make_detector(name).fit(rows))
-        for name in ("knn", "lof")
+        Head(HeadSpec(name, name, 0, 1, preparation, held_out(detector)), detector)
+        for name, detector in ((name, make_detector(name).fit(rows)) for name in ("knn", "lof"))
     ]
     return Model(tuple(heads), {})
 
@@ -103,7 +105,7 @@ def test_answers_have_a_row_for_each_image_and_head(model: Model) -> None:
     table = answer(model, pd.DataFrame({"image": [COLOUR, encoded(GREY), GREY.tolist()]}), {})
     assert table["image"].tolist() == [0, 0, 1, 1, 2, 2]
     assert table["head"].tolist() == ["knn", "lof"] * 3
-    own = ["image", "head", "score", "threshold", "probability", "is_anomaly"]
+    own = ["image", "head", "score", "threshold", "p_value", "probability", "is_anomaly"]
     assert list(table) == own
     assert table.iloc[2:4][own[1:]].values.tolist() == table.iloc[4:6][own[1:]].values.tolist()
     for head in model.heads:
@@ -111,6 +113,40 @@ def test_answers_have_a_row_for_each_image_and_head(model: Model) -> None:
         assert (rows["threshold"] == head.threshold).all()
         np.testing.assert_array_equal(rows["is_anomaly"], rows["score"] > head.threshold)
         np.testing.assert_array_equal(rows["probability"], CALIBRATION.probabilities(rows["score"]))
+        np.testing.assert_array_equal(rows["p_value"], p_values(head.spec.calibration.held_out, rows["score"]))
+
+
+def test_a_request_names_its_false_alarm_rate(model: Model) -> None:
+    table = pd.DataFrame({"image": [COLOUR, GREY]})
+    for rate in (0.05, 0.3):
+        of_rate = answer(model, table, {"false_alarm_rate": rate})
+        own = np.tile([head.threshold_at(rate) for head in model.heads], 2)
+        np.testing.assert_array_equal(of_rate["threshold"], own)
+        np.testing.assert_array_equal(of_rate["is_anomaly"], of_rate["p_value"] <= rate)
+        np.testing.assert_array_equal(of_rate["score"], answer(model, table, {})["score"])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"false_alarm_rate": 0.0}, "false_alarm_rate: a false-alarm rate lies between 0 and 1, got 0.0"),
+        ({"false_alarm_rate": 5.0}, "false_alarm_rate: a false-alarm rate lies between 0 and 1, got 5.0"),
+        ({"false_alarm_rate": float("nan")}, "false_alarm_rate: a false-alarm rate lies between 0 and 1, got nan"),
+        (
+            {"false_alarm_rate": 0.01},
+            "false_alarm_rate: head knn: 40 held-out normal scores: the lowest false-alarm rate that can be promised "
+            "is 2.5 %, not 1 %",
+        ),
+        ({"false_alarm_rate": 0.1, "threshold": 1.0}, "threshold and false_alarm_rate: one of them, please"),
+        (
+            {"threshold": 1.0},
+            "threshold: scores of 2 heads have different units; choose one head by heads, or give false_alarm_rate",
+        ),
+    ],
+)
+def test_what_cannot_be_promised_is_one_line(model: Model, parameters: dict[str, float], message: str) -> None:
+    with pytest.raises(RequestError, match=f"^{re.escape(message)}$"):
+        answer(model, pd.DataFrame({"image": [COLOUR]}), parameters)
 
 
 def test_the_bad_image_is_named_wherever_it_is(model: Model) -> None:

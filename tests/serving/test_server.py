@@ -12,7 +12,7 @@ import zipfile
 from base64 import b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from served_heads import (
     Array,
     Server,
     encoded,
+    held_out,
     log_heads,
     payload,
     quick_detector,
@@ -42,6 +43,7 @@ from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, extractor_preparation, prepare
 from fanogan_mtl.detectors import REGISTRY
 from fanogan_mtl.detectors.threads import one_thread
+from fanogan_mtl.evaluation.conformal import conformal_threshold
 from fanogan_mtl.extractors import make_extractor
 from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.hybrid import Hybrid
@@ -102,7 +104,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
                 key = group if group in extractors else None
                 spec = HeadSpec(f"{group}/{name}", name, 0, 1, preparation, CALIBRATION, key)
                 detector = quick_detector(name) if key is None else Hybrid(quick_detector(name))
-                trained.heads.append((spec, detector.fit(trained.rows(spec, images))))
+                detector.fit(trained.rows(spec, images))
+                trained.heads.append((replace(spec, calibration=held_out(detector)), detector))
     write_heads(folder / "model", trained.heads, extractors)
     return Trained(trained.heads, extractors, log_heads(folder, folder / "model", images[:2]))
 
@@ -139,8 +142,10 @@ def test_training_loaded_model_and_server_give_the_same_scores(trained: Trained,
         np.testing.assert_array_equal(loaded[spec.name], expected[spec.name], err_msg=spec.name)
         np.testing.assert_allclose(over_http[spec.name], expected[spec.name], rtol=1e-6, err_msg=spec.name)
         own = from_server[from_server["head"] == spec.name]
-        assert (own["threshold"] == detector.threshold_).all()
-        assert (own["is_anomaly"] == (expected[spec.name] > detector.threshold_)).all()
+        threshold = conformal_threshold(detector.decision_scores_, 0.1)
+        assert (own["threshold"] == threshold).all()
+        assert (own["is_anomaly"] == (expected[spec.name] > threshold)).all()
+        assert (own["is_anomaly"] == (own["p_value"] <= 0.1)).all()
         np.testing.assert_allclose(own["probability"], CALIBRATION.probabilities(expected[spec.name]), rtol=1e-6)
 
 
@@ -237,6 +242,17 @@ def test_heads_come_in_the_order_asked_for_and_a_threshold_decides(server: Serve
     for threshold, is_anomaly in ((score, False), (np.nextafter(score, 0), True), (-5, True), (1e9, False)):
         (row,) = server.score([image], heads="pixels/knn", threshold=float(threshold))
         assert row == everything["pixels/knn"] | {"threshold": threshold, "is_anomaly": is_anomaly}
+
+
+def test_a_false_alarm_rate_decides_for_all_heads(trained: Trained, server: Server) -> None:
+    images = _images(14, 3, 33, 44, 3)
+    plain = server.score(images)
+    for rate in (0.02, 0.5):
+        asked = server.score(images, false_alarm_rate=rate)
+        of_heads = {spec.name: conformal_threshold(each.decision_scores_, rate) for spec, each in trained.heads}
+        for row, other in zip(asked, plain, strict=True):
+            threshold = of_heads[row["head"]]
+            assert row == other | {"threshold": threshold, "is_anomaly": row["score"] > threshold}
 
 
 def test_heat_maps_come_for_every_image_and_head(server: Server) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
-from served_heads import CALIBRATION, Array, Server, log_heads, quick_detector, served, write_heads
+from served_heads import Array, Server, held_out, log_heads, quick_detector, served, write_heads
 
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.serving.heads import HeadSpec
@@ -37,7 +37,7 @@ def vectors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("vectors")
     with one_thread():
         detectors = {f"table/{name}": quick_detector(name).fit(ROWS) for name in ("knn", "pca", "vae")}
-    specs = [HeadSpec(name, name[6:], 0, 1, None, CALIBRATION) for name in detectors]
+    specs = [HeadSpec(name, name[6:], 0, 1, None, held_out(detector)) for name, detector in detectors.items()]
     write_heads(folder / "model", list(zip(specs, detectors.values(), strict=True)))
     location = log_heads(folder, folder / "model", ROWS[:2])
     with served(location, folder) as server:
