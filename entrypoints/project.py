@@ -17,7 +17,8 @@ from fanogan_mtl.extractors.registry import REGISTRY as EXTRACTORS
 
 ROOT = Path(__file__).parents[1]
 ENTRIES = (
-    "main", "benchmark", "pretrain", "hybrid", "report", "tune", "register", "preprocess", "score", "demo", "cache",
+    "main", "benchmark", "pretrain", "hybrid", "report", "tune", "register", "preprocess", "score", "monitor",
+    "demo", "cache",
 )  # fmt: skip
 INDENT = " " * 6
 MADE = "made by `python -m entrypoints.project --write` of fanogan_mtl/plan/options.py"

@@ -223,6 +223,23 @@ class ScoreOptions:
 
 
 @dataclass(eq=False, repr=False)
+class MonitorOptions:
+    """The entry `monitor`: new images are held against a model's held-out ones."""
+
+    model: str = option("none", "Address of the model, as models:/NAME/VERSION.")
+    input: str = option(
+        "none",
+        "Folder of new images, most of them presumably normal, a text file with one path per line, or a table that "
+        "score wrote.",
+    )
+    heads: str = option("all", "Heads whose class the images are, separated by commas.")
+    error_rate: str = option(
+        "0.01", "Probability of an alarm, of all heads together, where nothing has changed; above 0, below 1."
+    )
+    output: str = option("monitor.html", "Page to write: .html.")
+
+
+@dataclass(eq=False, repr=False)
 class DemoOptions:
     """The entry `demo`: a page to try a model."""
 

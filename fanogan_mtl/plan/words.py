@@ -162,6 +162,22 @@ def try_writing(folder: Path) -> None:
     probe.unlink()
 
 
+def parse_output(text: str, suffixes: Sequence[str]) -> Path:
+    """Read where a file goes, by the ends that its name may have; its folder is made, and tried."""
+    output = Path(text).expanduser().absolute()
+    if output.suffix.lower() not in suffixes:
+        raise UserError(f"output {text!r}: a name that ends in {' or '.join(suffixes)}, please")
+    if output.is_dir():
+        raise UserError(f"output {text!r} is a folder: give the name of a file")
+    try:
+        try_writing(output.parent)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"output {text!r}: {str(output.parent)!r} is no folder: choose another place") from None
+    except OSError as error:
+        raise UserError(f"output {text!r} can't be written ({error.strerror}): choose another place") from None
+    return output
+
+
 def parse_object(option: str, text: str, example: str) -> dict[str, Any]:
     """Read a JSON object; `none` is an empty one."""
     if text == "none":

@@ -6,7 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.serving.heads import DESCRIPTION, Model, read_model
+from fanogan_mtl.serving.heads import DESCRIPTION, Head, Model, read_model
+from fanogan_mtl.serving.scoring import named_heads
 from fanogan_mtl.tracking.logged_models import download_model
 
 
@@ -24,3 +25,19 @@ def load_served(uri: str) -> Model:
         if not descriptions:
             raise UserError(f"model {uri} has no heads: name one that benchmark, hybrid or register made")
         return read_model(descriptions[0].parent)
+
+
+def image_heads(model: Model, uri: str, names: str) -> tuple[Head, ...]:
+    """The heads of those names, as `named_heads`, of a model of images.
+
+    Raises
+    ------
+    UserError
+        For a model of vectors, and an unknown or repeated name.
+    """
+    if not model.takes_images:
+        raise UserError(f"model {uri} scores vectors: name one of images")
+    try:
+        return named_heads(model, names)
+    except ValueError as error:
+        raise UserError(str(error)) from None

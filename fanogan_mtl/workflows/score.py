@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
 from fanogan_mtl.data.cache import digest_of
-from fanogan_mtl.data.images.decode import ImageError
-from fanogan_mtl.data.images.levels import Pixels
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan.options import ScoreOptions
-from fanogan_mtl.plan.words import parse_rate, try_writing
+from fanogan_mtl.plan.words import parse_output, parse_rate
 from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.scores.contact_sheet import ScoreSummary, contact_sheet, summarise_scores
 from fanogan_mtl.scores.decisions import Decision, check_decision, decided, thresholds_of
-from fanogan_mtl.scores.images import list_images, masks_among, read_image_file
-from fanogan_mtl.scores.served import load_served
-from fanogan_mtl.scores.table import ScoredRow, UnfinishedTable, append, complete, open_journal, read_rows
+from fanogan_mtl.scores.files import score_files
+from fanogan_mtl.scores.images import list_images, masks_among
+from fanogan_mtl.scores.served import image_heads, load_served
+from fanogan_mtl.scores.table import UnfinishedTable, append, complete, open_journal, read_rows
 from fanogan_mtl.serving.heads import Head, Model
-from fanogan_mtl.serving.requests import answer_table
-from fanogan_mtl.serving.scoring import CHUNK_IMAGES, named_heads, score_images
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import Record
-
-_MASK = "a mask, by its name or its folder's: rename it to have it scored"
 
 
 def score(options: ScoreOptions) -> int:
@@ -50,10 +42,10 @@ def score(options: ScoreOptions) -> int:
     if options.model == "none":
         raise UserError("model: which one? Give its address, as models:/NAME/VERSION")
     files = list_images(options.input)
-    output = _parse_output(options.output)
+    output = parse_output(options.output, (".csv", ".parquet"))
     tracking = connect()
     model = load_served(options.model)
-    heads = _heads(model, options)
+    heads = image_heads(model, options.model, options.heads)
     decision = _decision(options)
     check_decision(decision, heads)
     facts = {
@@ -90,31 +82,6 @@ def _decision(options: ScoreOptions) -> Decision:
     )
 
 
-def _parse_output(text: str) -> Path:
-    """Where the table goes; its folder is made, and tried."""
-    output = Path(text).expanduser().absolute()
-    if output.suffix.lower() not in (".csv", ".parquet"):
-        raise UserError(f"output {text!r}: a name that ends in .csv or .parquet, please")
-    if output.is_dir():
-        raise UserError(f"output {text!r} is a folder: give the name of a file")
-    try:
-        try_writing(output.parent)
-    except (FileExistsError, NotADirectoryError):
-        raise UserError(f"output {text!r}: {str(output.parent)!r} is no folder: choose another place") from None
-    except OSError as error:
-        raise UserError(f"output {text!r} can't be written ({error.strerror}): choose another place") from None
-    return output
-
-
-def _heads(model: Model, options: ScoreOptions) -> tuple[Head, ...]:
-    if not model.takes_images:
-        raise UserError(f"model {options.model} scores vectors: name one of images")
-    try:
-        return named_heads(model, options.heads)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-
-
 def _digest(heads: Sequence[Head]) -> str:
     """What tells a model's heads from those of another under the same address, as an alias may be moved."""
     content = [(asdict(head.spec), head.threshold) for head in heads]
@@ -125,42 +92,8 @@ def _score_files(
     journal: UnfinishedTable, model: Model, heads: Sequence[Head], files: dict[str, Path], masks: set[str]
 ) -> None:
     """Score what the journal lacks, chunk by chunk; masks are rows with an error."""
-    remaining = iter([name for name in files if name not in journal.done])
-    interval = 0.1 if os.isatty(2) else 10
-    with tqdm(total=len(files), initial=len(journal.done), unit="image", mininterval=interval) as bar:
-        while names := list(islice(remaining, CHUNK_IMAGES)):
-            append(journal, _rows(model, heads, {name: files[name] for name in names}, masks))
-            bar.update(len(names))
-
-
-def _rows(model: Model, heads: Sequence[Head], files: dict[str, Path], masks: set[str]) -> list[ScoredRow]:
-    errors: dict[str, str] = {}
-
-    def images() -> Iterator[Pixels]:
-        for name, path in files.items():
-            if name in masks:
-                errors[name] = _MASK
-                continue
-            try:
-                yield read_image_file(path)
-            except ImageError as error:
-                errors[name] = str(error)
-
-    try:
-        scores = score_images(model, heads, images())
-    except ValueError as error:  # a score of infinity, as of pixels that training never saw
-        if len(files) == 1:
-            return [ScoredRow(name, error=str(error).removeprefix("image 0: ")) for name in files]
-        return [row for name, path in files.items() for row in _rows(model, heads, {name: path}, masks)]
-    table = answer_table(tuple(heads), scores).drop(columns="image").astype(object)
-    scored = table.where(table.notna(), None).itertuples(index=False, name=None)  # older models have no p-values
-    return [
-        row
-        for name in files
-        for row in (
-            [ScoredRow(name, error=errors[name])] if name in errors else [ScoredRow(name, *next(scored)) for _ in heads]
-        )
-    ]
+    for rows in score_files(model, heads, files, masks, journal.done):
+        append(journal, rows)
 
 
 def _title(options: ScoreOptions) -> str:

@@ -5,11 +5,12 @@ import re
 import shutil
 from pathlib import Path
 
+import mlflow
 import pandas as pd
 import pytest
 from pages import run_page
 from PIL import Image
-from project_runs import ROOT, recorded, run_inside
+from project_runs import ROOT, recorded, run_inside, uri
 
 from fanogan_mtl.data.sources.samples import optdigits
 
@@ -74,6 +75,26 @@ def test_the_serving_page(project: Path, tmp_path: Path) -> None:
     assert (head, float(score), float(probability)) == (first["head"], first["score"], first["probability"])
     assert python.splitlines()[1] == "4 rows"
     assert second["head"] in in_process
+
+
+def test_the_page_on_monitoring(project: Path, tmp_path: Path) -> None:
+    small = ["--dataset", "optdigits", "--classes", "0", "--epochs", "1", "--detectors", "pca"]
+    assert run_inside(tmp_path, "benchmark", *small).returncode == 0
+    client = mlflow.MlflowClient(uri(tmp_path))
+    version = mlflow.register_model(recorded(tmp_path).comparisons[0].data.tags["model_uri"], "anomaly-detector")
+    client.set_registered_model_alias("anomaly-detector", "champion", version.version)
+    (project / "today").mkdir()
+    for number in range(40):
+        Image.new("L", (8, 8), number).save(project / "today" / f"{number:04}.png")
+    (printed,) = run_page(DOCS / "monitor.md", project, tmp_path)
+    page = (DOCS / "monitor.md").read_text()
+    (like,) = re.findall(r"^```text\n(.*)\n", page, re.MULTILINE)
+    (unlike,) = re.findall(r"`\.\.\. (no longer .*?)pairs;", page, re.DOTALL)
+    said, rate, *_ = printed.splitlines()
+    assert rate in page
+    for words in re.split(r"[\d,.]+", f"{' '.join(unlike.split())} pairs; {like.partition('(')[2]}"):
+        assert words in said
+    assert (project / "monitor.html").exists()
 
 
 def test_the_page_on_thresholds(project: Path, tmp_path: Path) -> None:
