@@ -39,7 +39,7 @@ class HeadSpec:
         `<data set>/<class>`.
     detector : str
     seed, epochs : int
-        Chosen by validation AUROC.
+        The epochs are chosen by validation AUROC.
     preparation : Preparation or None
         How images become its data set's; None for heads of vectors.
     calibration : Calibration

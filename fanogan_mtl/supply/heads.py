@@ -1,8 +1,9 @@
-"""Chooses a model's heads: for each class the seed and budget with the best validation AUROC, and their metrics."""
+"""Chooses a model's heads: for each class the first seed, at the budget with the best validation AUROC."""
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -92,10 +93,10 @@ class ChosenHead:
 
 
 def heads_by_validation(comparisons: Sequence[Sequence[DoneCell]]) -> list[ChosenHead]:
-    """Choose one head for each class of each comparison, by validation AUROC among all seeds and budgets.
+    """Choose one head for each class of each comparison, see `best_heads`.
 
-    Heads on features share one extractor (under `normal-only` one of each class), so their seed is chosen first, by the
-    mean over classes.
+    Heads on features share one extractor (under `normal-only` one of each class), so all are of one seed: the one with
+    the most cells.
 
     Parameters
     ----------
@@ -103,8 +104,8 @@ def heads_by_validation(comparisons: Sequence[Sequence[DoneCell]]) -> list[Chose
         Of each comparison its finished cells, at least one.
     """
     if comparisons[0][0].extractor_key is not None:
-        best = _best_seed([cell for cells in comparisons for cell in cells])
-        comparisons = [[cell for cell in cells if cell.seed == best] for cells in comparisons]
+        seed = _fullest_seed([cell for cells in comparisons for cell in cells])
+        comparisons = [[cell for cell in cells if cell.seed == seed] for cells in comparisons]
     return [
         ChosenHead(done, budget) for cells in comparisons for _, (done, budget) in sorted(best_heads(cells).items())
     ]
@@ -130,7 +131,7 @@ def description(heads: Sequence[ChosenHead], rates: Rates = BY_DEFAULT) -> str:
     """What a model is and what its heads reach, as Markdown."""
     label = heads[0].cell.comparison.label
     test = percent(fmean(head.metrics["auroc"] for head in heads))
-    lines = [f"**{label}**: mean test AUROC of {len(heads)} heads {test} %. Validation data chose seed and epochs.", ""]
+    lines = [f"**{label}**: mean test AUROC of {len(heads)} heads {test} %. Validation data chose the epochs.", ""]
     for warning in warnings(heads, rates):
         lines += [f"**Warning**: {warning}.", ""]
     asked = [f"{what} at {told_rate(rate)} %" for rate in rates for what in ("false alarms", "found")]
@@ -184,10 +185,7 @@ def _some(names: Iterable[str], heads: Sequence[ChosenHead]) -> str:
     return f"{len(names)} of {len(heads)} heads ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
 
 
-def _best_seed(cells: Sequence[DoneCell]) -> int:
-    """The seed with the best mean validation AUROC, each cell at its best budget; the smallest on a tie."""
-    by_seed: dict[int, list[float]] = {}
-    for cell in cells:
-        best = max(metrics["validation_auroc"] for metrics in cell.result.metrics.values())
-        by_seed.setdefault(cell.seed, []).append(best)
-    return max(sorted(by_seed), key=lambda seed: fmean(by_seed[seed]))
+def _fullest_seed(cells: Sequence[DoneCell]) -> int:
+    """The seed with the most cells; the smallest of equals."""
+    numbers = Counter(sorted(cell.seed for cell in cells))
+    return max(numbers, key=lambda seed: numbers[seed])

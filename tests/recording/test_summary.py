@@ -58,6 +58,7 @@ def test_one_seed_has_no_deviation_over_seeds() -> None:
 
 def test_comparisons_and_heads_are_chosen_by_validation_alone() -> None:
     assert validation_auroc(CELLS) == pytest.approx(np.mean([0.7, 0.8, 0.9, 0.6]))
-    heads = best_heads(CELLS)
-    assert (heads["a"][0].seed, heads["a"][1]) == (0, 50)  # ties with seed 1 at 20 epochs: the smaller seed
+    heads = best_heads([*CELLS[::-1], done("c", 2, (0.5, 0.5), (0.8, 0.8)), done("c", 1, (0.1, 0.1), (0.7, 0.7))])
+    assert (heads["a"][0].seed, heads["a"][1]) == (0, 50)  # seed 1 has as good a one at 20 epochs
     assert (heads["b"][0].seed, heads["b"][1]) == (0, 20)
+    assert (heads["c"][0].seed, heads["c"][1]) == (1, 20)  # its first seed, though the other validates better
