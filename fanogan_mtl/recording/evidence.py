@@ -137,12 +137,13 @@ def read_evidence(tracking: Tracking, runs: Sequence[ComparisonRun], data_dir: P
 def _newest(
     recorded: Sequence[tuple[ComparisonRun, Comparison, list[DoneCell]]],
 ) -> list[tuple[ComparisonRun, Comparison, list[DoneCell]]]:
-    """Without the comparisons of earlier versions that were run again since."""
-    versions: dict[Comparison, int] = {}
-    for _, comparison, _ in recorded:
-        of_any = replace(comparison, result_version=0)
-        versions[of_any] = max(versions.get(of_any, 0), comparison.result_version)
-    return [each for each in recorded if each[1].result_version == versions[replace(each[1], result_version=0)]]
+    """Each comparison once: as the newest version recorded it, and of one that was begun twice the first."""
+    newest: dict[Comparison, tuple[ComparisonRun, Comparison, list[DoneCell]]] = {}
+    for each in recorded:
+        of_any = replace(each[1], result_version=0)
+        if of_any not in newest or newest[of_any][1].result_version < each[1].result_version:
+            newest[of_any] = each
+    return list(newest.values())
 
 
 def _dataset(comparison: Comparison, data_dir: Path) -> Dataset | None:

@@ -119,8 +119,9 @@ def _read(tracking: Tracking, run_id: str) -> tuple[Tracking, list[Candidate]]:
         raise UserError(f"run {run_id!r} can't be read ({one_line(error)})") from None
     tracking = replace(tracking, experiment_id=run.experiment_id)
     if run.level == "sweep":
-        runs = [each for each in records.find_comparisons(tracking) if run_id in each.sweeps]
-        comparisons = [_recorded(tracking, one) for one in runs]
+        found = reversed(records.find_comparisons(tracking))  # of one that was begun twice the first stays
+        runs = {run.key: run for run in found if run_id in run.sweeps}
+        comparisons = [_recorded(tracking, run) for run in runs.values()]
         _check_lost(comparisons)
         return tracking, _best(run_id, [each for each in comparisons if each.cells])
     if run.level == "comparison":

@@ -19,6 +19,8 @@ from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.data.splits import one_vs_rest
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan.options import RegisterOptions
+from fanogan_mtl.recording.evidence import chosen_comparisons, read_evidence
+from fanogan_mtl.tracking.connection import connect
 from fanogan_mtl.workflows.register import register as register_run
 
 SMALL = ["--dataset", "optdigits,handwritten", "--classes", "0,8", "--limit", "60", "--epochs", "1,3", "--seeds", "0,1"]
@@ -214,6 +216,28 @@ def test_a_cell_without_its_comparison_is_one_line_and_of_two_the_first_counts(f
     said = register(folder, cell, "--name", "begun-twice")
     client(folder).delete_run(begun_again.info.run_id)
     assert "registered begun-twice version 1, alias champion, with 1 head" in said
+
+
+def test_of_a_comparison_that_was_begun_twice_the_first_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep_run = sweep(folder, "benchmark")
+    mlflow.set_tracking_uri(uri(folder))
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")
+    data_dir = folder / "cache" / "fanogan-mtl"
+    before = read_evidence(connect(), chosen_comparisons(connect(), sweep_run.info.run_id), data_dir)
+    again = [
+        client(folder).create_run("0", tags={**run.data.tags, "mlflow.runName": run.info.run_name}).info.run_id
+        for run in recorded(folder).comparisons
+        if sweep_run.info.run_id in run.data.tags["sweeps"]
+    ]
+    assert len(again) == 4
+    found = read_evidence(connect(), chosen_comparisons(connect(), sweep_run.info.run_id), data_dir)
+    said = register(folder, sweep_run, "--name", "once")
+    for run_id in again:
+        client(folder).delete_run(run_id)
+    assert [each.recorded.run_id for each in found.evidence.results] == [
+        each.recorded.run_id for each in before.evidence.results
+    ]
+    assert "registered once version 1, alias champion, with 4 heads" in said
 
 
 def test_what_depends_on_company_is_not_registered(folder: Path) -> None:
