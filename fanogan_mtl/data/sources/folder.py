@@ -282,20 +282,26 @@ def _check_classes(root: Path, parts: list[_Part], labels: list[list[str]]) -> N
         spelt: dict[str, str] = {}
         for label in names:
             if (first := spelt.setdefault(plain(label), label)) != label and len(label) > 1:  # `a` and `A` are letters
-                both = " and ".join(str(part.folder.relative_to(root) / each) for each in (first, label))
+                both = " and ".join(_shown(str(part.folder.relative_to(root) / each)) for each in (first, label))
                 raise UserError(f"{root} has {both}; give one class one name")
     if len(labels) > 1:
         trained = {plain(label): label for label in labels[0]}
         for label in labels[1]:
             if label not in labels[0] and (known := trained.get(plain(label))):
                 train, test = (part.folder.name for part in parts)
-                raise UserError(f"{root} has {train}/{known} and {test}/{label}; give one class one name")
+                both = f"{_shown(f'{train}/{known}')} and {_shown(f'{test}/{label}')}"
+                raise UserError(f"{root} has {both}; give one class one name")
     if len(different := {label for part in labels for label in part}) > 1:
         return
     (only,) = different
     raise UserError(
         f"{root} has one class only ({only}); a one-class benchmark needs another as anomaly{_what_else(parts)}"
     )
+
+
+def _shown(path: str) -> str:
+    """A path for people; letters that nobody sees, as joiners, by their number."""
+    return path if path.isprintable() else repr(path)
 
 
 def _what_else(parts: list[_Part]) -> str:

@@ -31,8 +31,9 @@ _RUBBISH = (
 
 
 def plain(name: str) -> str:
-    """Give a folder's name as it is compared: in Unicode's composed form and small letters."""
-    return unicodedata.normalize("NFC", name).casefold()
+    """Give a folder's name as it is compared: composed, in small letters, and without what nobody sees, as joiners."""
+    seen = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+    return unicodedata.normalize("NFC", seen).casefold()
 
 
 def is_rubbish(name: str) -> bool:

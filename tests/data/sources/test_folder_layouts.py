@@ -242,6 +242,14 @@ OTHERWISE: dict[str, tuple[dict[str, int], str]] = {
         {"train/good": 2, "test/good": 1, "test/Bad": 1, "test/bad": 1},
         "{root} has test/Bad and test/bad; give one class one name",
     ),
+    "a joiner that nobody sees": (
+        {"ok": 2, "o\u200dk": 1, "bad": 1},
+        r"{root} has ok and 'o\\u200dk'; give one class one name",
+    ),
+    "a joiner that nobody sees, in the test": (
+        {"train/ok": 2, "test/o\u200ck": 1, "test/bad": 1},
+        r"{root} has train/ok and 'test/o\\u200ck'; give one class one name",
+    ),
     "no image": (
         {"a": 2, "b": 1, "c/d.txt": 1},
         r"{root}/c has no PNG.*image \(only 1 .txt\); add some or take the folder out",
