@@ -80,7 +80,7 @@ def test_patches_find_them_and_the_model_shows_the_same_maps(place: Path, tmp_pa
     for run in runs:
         assert run.data.metrics["auroc"] == 1
         assert run.data.metrics["pixel_auroc"] > 0.95
-        assert run.data.metrics["false_alarm_rate"] < 0.5
+        assert run.data.metrics["false_alarm_rate_training"] < 0.5
     models = [client.get_logged_model(each.model_id) for run in runs for each in run.outputs.model_outputs]
     assert len(models) == 2
     for number, logged in enumerate(models):
