@@ -153,15 +153,11 @@ def discovery_threshold(normal: ArrayLike, scores: ArrayLike, rate: float) -> fl
     """
     from scipy.stats import false_discovery_control
 
-    values = p_values(normal, scores)
-    if not len(values):
+    held_out, of_rows = np.asarray(normal, np.float64), np.asarray(scores, np.float64)
+    if not len(of_rows):
         return float("inf")
-    found = false_discovery_control(values) <= rate * (1 + ROUNDING)
-    if not found.any():
-        return float("inf")
-    sorted_ = np.sort(np.asarray(normal, np.float64))
-    n_higher = len(sorted_) - int(np.searchsorted(sorted_, np.asarray(scores)[found].min(), side="left"))
-    return float(sorted_[len(sorted_) - n_higher - 1])
+    found = of_rows[false_discovery_control(p_values(held_out, of_rows)) <= rate * (1 + ROUNDING)]
+    return float(held_out[held_out < found.min()].max()) if len(found) else float("inf")
 
 
 def told_rate(rate: float) -> str:
