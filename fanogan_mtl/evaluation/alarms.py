@@ -20,39 +20,6 @@ UNLIKELY = 0.001  # probability of so many false alarms, were the rate the one t
 
 
 @dataclass(frozen=True)
-class FalseAlarms:
-    """Normal rows that training hasn't seen, and those of them above a conformal threshold.
-
-    Attributes
-    ----------
-    n_alarms, n_normal : int
-    promised : float
-        The threshold's false-alarm rate, in (0, 1).
-    n_held_out : int
-        Normal scores that the threshold was made from.
-    """
-
-    n_alarms: int
-    n_normal: int
-    promised: float
-    n_held_out: int
-
-    @property
-    def rate(self) -> float:
-        """Share of the normal rows above the threshold."""
-        return self.n_alarms / self.n_normal
-
-    @property
-    def too_many(self) -> bool:
-        """Whether the rate is twice the one that is promised or more, and no accident of few rows on either side."""
-        from scipy.stats import betabinom
-
-        rank = rank_at(self.n_held_out, self.promised)
-        by_accident = float(betabinom.sf(self.n_alarms - 1, self.n_normal, self.n_held_out + 1 - rank, rank))
-        return self.rate >= 2 * self.promised and by_accident < UNLIKELY
-
-
-@dataclass(frozen=True)
 class NormalScores:
     """Scores that a detector gives normal rows that it hasn't learned from.
 
@@ -74,6 +41,14 @@ class NormalScores:
     def realised(self, rate: float) -> float:
         """Share of the tested rows above the threshold for a false-alarm rate."""
         return float((self.tested > conformal_threshold(self.held_out, rate)).mean())
+
+    def too_many(self, rate: float) -> bool:
+        """Whether that share is twice what is promised or more, and no accident of few rows on either side."""
+        from scipy.stats import betabinom
+
+        rank, n_alarms = rank_at(len(self.held_out), rate), round(self.realised(rate) * len(self.tested))
+        by_accident = float(betabinom.sf(n_alarms - 1, len(self.tested), len(self.held_out) + 1 - rank, rank))
+        return self.realised(rate) >= 2 * rate and by_accident < UNLIKELY
 
     def is_outside(self, rate: float) -> bool:
         """Whether that share is outside of its band: see `alarm_band`."""

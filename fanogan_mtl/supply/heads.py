@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.evaluation.alarms import FalseAlarms
+from fanogan_mtl.evaluation.alarms import NormalScores
 from fanogan_mtl.evaluation.conformal import conformal_threshold, kept_rate, lowest_percent, told_rate
 from fanogan_mtl.evaluation.metrics import ASKED
 from fanogan_mtl.evaluation.statistics import percent
@@ -62,34 +62,27 @@ class ChosenHead:
         return scores
 
     @property
-    def held_out(self) -> NDArray[np.float64]:
-        """Scores of the validation's normal rows, as recorded, at its budget."""
-        scores = self.done.result.normal_scores
-        assert scores is not None, "of a version that kept none"
-        own: NDArray[np.float64] = scores[sorted(self.done.result.metrics).index(self.budget)]
-        return own
+    def of_normal(self) -> NormalScores:
+        """Scores of normal rows, held out and tested, as recorded, at its budget."""
+        result = self.done.result
+        assert result.normal_scores is not None, "of a version that kept none"
+        held_out = result.normal_scores[sorted(result.metrics).index(self.budget)]
+        return NormalScores(held_out, self.scores[~result.anomaly])
 
     def rate(self, asked: float) -> float:
         """The false-alarm rate that was asked for, or the lowest that it can promise."""
-        return kept_rate(len(self.held_out), asked)
+        return kept_rate(len(self.of_normal.held_out), asked)
 
-    def false_alarms(self, asked: float) -> FalseAlarms:
-        """Normal test rows above its threshold for a false-alarm rate."""
-        return FalseAlarms(int(self._above(asked, False).sum()), *self._sizes(asked))
+    def false_alarms(self, asked: float) -> float:
+        """Share of the normal test rows above its threshold for a false-alarm rate."""
+        return self.of_normal.realised(self.rate(asked))
 
     def recall(self, asked: float) -> float:
         """Weighted share of the anomalies of the test above its threshold for a false-alarm rate."""
         result = self.done.result
         weights = None if result.weights is None else result.weights[result.anomaly]
-        return float(np.average(self._above(asked, True), weights=weights))
-
-    def _above(self, asked: float, anomalies: bool) -> NDArray[np.bool_]:
-        rows = self.scores[self.done.result.anomaly == anomalies]
-        above: NDArray[np.bool_] = rows > conformal_threshold(self.held_out, self.rate(asked))
-        return above
-
-    def _sizes(self, asked: float) -> tuple[int, float, int]:
-        return int((~self.done.result.anomaly).sum()), self.rate(asked), len(self.held_out)
+        threshold = conformal_threshold(self.of_normal.held_out, self.rate(asked))
+        return float(np.average(self.scores[result.anomaly] > threshold, weights=weights))
 
 
 def heads_by_validation(comparisons: Sequence[Sequence[DoneCell]]) -> list[ChosenHead]:
@@ -122,7 +115,7 @@ def check_rates(heads: Sequence[ChosenHead], rates: Rates) -> None:
     for rate in rates:
         for head in heads:
             try:
-                conformal_threshold(head.held_out, rate)
+                conformal_threshold(head.of_normal.held_out, rate)
             except ValueError as error:
                 raise UserError(f"false_alarm_rate: head {head.name}: {error}") from None
 
@@ -138,9 +131,9 @@ def description(heads: Sequence[ChosenHead], rates: Rates = BY_DEFAULT) -> str:
     names = ["head", "test AUROC", "validation AUROC", "held out", *asked, "epochs", "seed"]
     rows = [names, ["---"] * len(names)]
     for head in heads:
-        of_rates = [share for rate in rates for share in (head.false_alarms(rate).rate, head.recall(rate))]
+        of_rates = [share for rate in rates for share in (head.false_alarms(rate), head.recall(rate))]
         aurocs = [percent(head.metrics[name]) for name in ("auroc", "validation_auroc")]
-        own = [f"{len(head.held_out):,}", *map(percent, of_rates), str(head.budget), str(head.cell.seed)]
+        own = [f"{len(head.of_normal.held_out):,}", *map(percent, of_rates), str(head.budget), str(head.cell.seed)]
         rows.append([head.name, *aurocs, *own])
     return "\n".join([*lines, *(f"| {f'{WIDE} | '.join(row)} |" for row in rows)])
 
@@ -151,7 +144,7 @@ def told_rates(heads: Sequence[ChosenHead], rates: Rates) -> Iterator[str]:
     for rate in rates:
         alarms, found = (
             percent(fmean(values))
-            for values in ([head.false_alarms(rate).rate for head in heads], [head.recall(rate) for head in heads])
+            for values in ([head.false_alarms(rate) for head in heads], [head.recall(rate) for head in heads])
         )
         yield (
             f"{told_rate(rate)} % false alarms asked for: on the test {alarms} % of normal {unit} are flagged, "
@@ -163,14 +156,14 @@ def warnings(heads: Sequence[ChosenHead], rates: Rates = BY_DEFAULT) -> list[str
     """Say which heads can't promise the false-alarm rate, and which raise far more false alarms than they promise."""
     rate, unit = rates[0], heads[0].cell.comparison.unit
     said = []
-    if few := {head.name: len(head.held_out) for head in heads if head.rate(rate) > rate}:
+    if few := {head.name: len(head.of_normal.held_out) for head in heads if head.rate(rate) > rate}:
         least = min(few.values())
         said.append(
             f"{least:,} held-out normal {unit}: the lowest false-alarm rate that can be promised is "
             f"{lowest_percent(least)} %, which is_anomaly means in {_some(few, heads)}"
         )
-    if alarms := {head.name: own for head in heads if (own := head.false_alarms(rate)).too_many}:
-        rates_ = sorted(each.rate for each in alarms.values())
+    if alarms := {head.name: head.false_alarms(rate) for head in heads if head.of_normal.too_many(head.rate(rate))}:
+        rates_ = sorted(alarms.values())
         low, high = (f"{100 * each:.0f}" for each in (rates_[0], rates_[-1]))
         said.append(
             f"is_anomaly is true of {low if low == high else f'{low} to {high}'} % of the test's normal {unit}, where "

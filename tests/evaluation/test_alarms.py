@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from fanogan_mtl.evaluation.alarms import FalseAlarms, NormalScores, kept_promise
+from fanogan_mtl.evaluation.alarms import NormalScores, kept_promise
+from fanogan_mtl.evaluation.conformal import conformal_threshold
+
+
+def scored(n_alarms: int, n_normal: int, rate: float, n_held_out: int) -> NormalScores:
+    """Of so many tested rows so many lie above the threshold."""
+    held_out = np.arange(float(n_held_out))
+    above = np.arange(n_normal) < n_alarms
+    return NormalScores(held_out, conformal_threshold(held_out, rate) + np.where(above, 0.5, 0))
 
 
 @pytest.mark.parametrize(
@@ -17,17 +25,17 @@ from fanogan_mtl.evaluation.alarms import FalseAlarms, NormalScores, kept_promis
     ],
 )
 def test_too_many_is_twice_what_is_promised_and_no_accident(n_alarms: int, n_normal: int, too_many: bool) -> None:
-    assert FalseAlarms(n_alarms, n_normal, 0.1, 999).too_many is too_many
+    assert scored(n_alarms, n_normal, 0.1, 999).too_many(0.1) is too_many
 
 
 def test_what_is_promised_counts() -> None:
-    assert FalseAlarms(40, 100, 0.1, 99).too_many
-    assert not FalseAlarms(40, 100, 0.4, 99).too_many
+    assert scored(40, 100, 0.1, 99).too_many(0.1)
+    assert not scored(40, 100, 0.4, 99).too_many(0.4)
 
 
 def test_a_threshold_out_of_few_rows_may_be_far_off_by_accident() -> None:
-    assert FalseAlarms(300, 1000, 0.1, 199).too_many
-    assert not FalseAlarms(300, 1000, 0.1, 19).too_many
+    assert scored(300, 1000, 0.1, 199).too_many(0.1)
+    assert not scored(300, 1000, 0.1, 19).too_many(0.1)
 
 
 def normal_scores(n: int, m: int, shift: float = 0.0, seed: int = 0) -> NormalScores:
