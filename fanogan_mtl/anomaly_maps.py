@@ -56,6 +56,12 @@ def anomaly_maps(
     return np.asarray(residual if residual.ndim == 3 else residual.mean(axis=3), np.float64)
 
 
+def shown_map(values: NDArray[np.floating], size: int) -> NDArray[np.float32]:
+    """Make a map (height, width) as large as its image, (size, size): smooth where it was smaller, at least 0."""
+    positive = np.maximum(values, 0).astype(np.float32)
+    return positive if positive.shape == (size, size) else enlarged(positive, size)
+
+
 def enlarged(values: NDArray[np.floating], size: int) -> NDArray[np.float32]:
     """Enlarge a map (height, width) to (size, size) by bilinear interpolation, and smooth it."""
     from PIL import Image

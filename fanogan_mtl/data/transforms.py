@@ -126,9 +126,14 @@ def cropped(images: NDArray[Cropped], share: float) -> NDArray[Cropped]:
     """Keep a share of height and width around the centre, of images (n, height, width[, 3])."""
     if share == 1:
         return images
-    kept = [max(1, round(side * share)) for side in images.shape[1:3]]
-    top, left = (round((side - part) / 2) for side, part in zip(images.shape[1:3], kept, strict=True))
-    return images[:, top : top + kept[0], left : left + kept[1]]
+    top, left, height, width = cropped_part(images.shape[1], images.shape[2], share)
+    return images[:, top : top + height, left : left + width]
+
+
+def cropped_part(height: int, width: int, share: float) -> tuple[int, int, int, int]:
+    """Give top, left, height and width in pixels of what is kept of an image."""
+    kept_height, kept_width = (max(1, round(side * share)) for side in (height, width))
+    return round((height - kept_height) / 2), round((width - kept_width) / 2), kept_height, kept_width
 
 
 def _recoloured(images: NDArray[np.uint8], colour: str) -> NDArray[np.uint8]:

@@ -32,6 +32,9 @@ class Calibration:
     intercept : float
     normal_scores : tuple of float
         Those of the normal rows, ascending; empty in models of earlier versions.
+    map_maxima : tuple of float
+        The greatest value of each normal row's anomaly map, ascending; empty where the detector has no maps, and in
+        models of earlier versions.
     """
 
     centre: float
@@ -39,6 +42,7 @@ class Calibration:
     slope: float
     intercept: float
     normal_scores: tuple[float, ...] = ()
+    map_maxima: tuple[float, ...] = ()
 
     def probabilities(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Probabilities in [0, 1] of scores, of any shape."""

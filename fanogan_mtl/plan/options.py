@@ -220,6 +220,7 @@ class ScoreOptions:
         "none",
         "Instead, the share of normal images among those that is_anomaly is true of, as 0.1 (Benjamini-Hochberg).",
     )
+    maps: str = option("none", "Folder for anomaly maps: a TIFF of 32-bit floats for each image and head.")
 
 
 @dataclass(eq=False, repr=False)

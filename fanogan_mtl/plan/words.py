@@ -178,6 +178,20 @@ def parse_output(text: str, suffixes: Sequence[str]) -> Path:
     return output
 
 
+def parse_folder(option: str, text: str) -> Path | None:
+    """Read where files go; None for `none`. The folder is made, and tried."""
+    if text == "none":
+        return None
+    folder = Path(text).expanduser().absolute()
+    try:
+        try_writing(folder)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"{option} {text!r} is a file: give the name of a folder") from None
+    except OSError as error:
+        raise UserError(f"{option} {text!r} can't be written ({error.strerror}): choose another place") from None
+    return folder
+
+
 def parse_object(option: str, text: str, example: str) -> dict[str, Any]:
     """Read a JSON object; `none` is an empty one."""
     if text == "none":

@@ -13,11 +13,12 @@ from tqdm import tqdm
 
 from fanogan_mtl.pages.content import Card, Entry, Gallery, Items, Page, PageBlock, Picture, Table, Text, section
 from fanogan_mtl.pages.render import render
+from fanogan_mtl.scores.decisions import Decision
 from fanogan_mtl.scores.images import read_image_file
-from fanogan_mtl.scores.pictures import jpeg_url, overlaid, thumbnail
 from fanogan_mtl.scores.table import ScoredRow
 from fanogan_mtl.serving.explain import heat_maps
 from fanogan_mtl.serving.heads import Head, Model
+from fanogan_mtl.serving.pictures import jpeg_url, overlaid, thumbnail
 from fanogan_mtl.serving.scoring import input_of
 
 MOST_IMAGES = 12  # of each head
@@ -72,23 +73,28 @@ def summarise_scores(rows: Iterable[ScoredRow], thresholds: Mapping[str, float])
 
 
 def contact_sheet(
-    title: str, decision: str, summary: ScoreSummary, model: Model, heads: Sequence[Head], files: Mapping[str, Path]
+    title: str,
+    decision: Decision,
+    summary: ScoreSummary,
+    model: Model,
+    heads: Sequence[Head],
+    files: Mapping[str, Path],
 ) -> str:
     """Make the page.
 
     Parameters
     ----------
     title : str
-    decision : str
-        What the thresholds are, as `a false-alarm rate of 10 %`.
+    decision : Decision
+        What the thresholds are.
     summary : ScoreSummary
     model : Model
     heads : sequence of Head
     files : mapping of str to Path
         Where the images are that the summary names.
     """
-    every = section("All heads", partial(_all_heads, decision, summary, heads))
-    pictures = _pictures(summary, model, heads, files)
+    every = section("All heads", partial(_all_heads, decision.told(heads), summary, heads))
+    pictures = _pictures(summary, model, heads, files, decision.false_alarm_rate)
     of_each = [
         section(f"{head.spec.name}: highest scores", partial(_highest, summary, head, pictures))
         for head in heads[:MOST_HEADS]
@@ -114,7 +120,7 @@ def _not_scored(summary: ScoreSummary) -> list[PageBlock]:
 
 
 def _pictures(
-    summary: ScoreSummary, model: Model, heads: Sequence[Head], files: Mapping[str, Path]
+    summary: ScoreSummary, model: Model, heads: Sequence[Head], files: Mapping[str, Path], rate: float | None
 ) -> dict[tuple[str, str], tuple[Picture, ...]]:
     """An image and its heat map, by path and head; one image is held at a time, and one that has gone is left out."""
     by_name = {head.spec.name: head for head in heads}
@@ -127,9 +133,8 @@ def _pictures(
         with suppress(Exception):  # the score is there; its picture may have gone since, or not be drawn
             image = read_image_file(files[path])
             for head, heat_map in zip(own, heat_maps(model, own, image), strict=True):
-                preparation = input_of(model, head)[1]
-                shown = thumbnail(image, depth=preparation.depth)
-                over = overlaid(shown, heat_map, preparation.crop)
+                shown = thumbnail(image, depth=input_of(model, head)[1].depth)
+                over = overlaid(shown, heat_map, head.map_threshold(rate))
                 plain, under = Picture(jpeg_url(shown), "the image"), Picture(jpeg_url(over), "its heat map")
                 pictures[path, head.spec.name] = plain, under
     return pictures
@@ -138,8 +143,8 @@ def _pictures(
 def _all_heads(decision: str, summary: ScoreSummary, heads: Sequence[Head]) -> list[PageBlock]:
     text = (
         f"{_count(summary.images, 'image')} scored. A head knows one class; what else it sees is an anomaly to it. "
-        "Red marks where in an image the anomaly is. An orange edge: the score is above the head's "
-        f"threshold, by {decision}."
+        "Red shows where in an image the anomaly is, and a yellow outline what lies above the map's threshold, where "
+        f"few normal images have anything. An orange edge: the score is above the head's threshold, by {decision}."
     )
     if len(heads) > MOST_HEADS:
         text += f" Images are shown for the first {MOST_HEADS} of {len(heads)} heads; the option heads chooses others."

@@ -14,9 +14,9 @@ from fanogan_mtl.data.images.decode import ImageError
 from fanogan_mtl.data.images.levels import Pixels
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.scores.images import read_image_file
-from fanogan_mtl.scores.pictures import jpeg_url, overlaid, thumbnail
-from fanogan_mtl.serving.explain import heat_maps
+from fanogan_mtl.serving.explain import HeatMap, heat_maps
 from fanogan_mtl.serving.heads import Model
+from fanogan_mtl.serving.pictures import jpeg_url, overlaid, thumbnail
 from fanogan_mtl.serving.requests import answer_table
 from fanogan_mtl.serving.scoring import input_of, named_heads, score_images
 
@@ -64,31 +64,43 @@ def make_page(model: Model, name: str) -> tuple[gr.Blocks, dict[str, Any]]:
     names = [head.spec.name for head in model.heads]
     lock = threading.Lock()  # the number of threads is the process's: two visitors would change each other's
 
-    def show(image: Pixels | None, head: str) -> tuple[str, str]:
+    def show(image: Pixels | None, name: str) -> tuple[Pixels | None, HeatMap | None, str, str, Any]:
+        """What all outputs become: the image and its map, the table, the pictures, the slider."""
         if image is None:
-            return EMPTY, ""
+            return nothing(EMPTY)
         try:
+            (head,) = named_heads(model, name)
             with lock, one_thread():
-                return scores_html(model, image), pictures_html(model, image, head)
+                scores, heat_map = scores_html(model, image), heat_maps(model, [head], image)[0]
         except ValueError as error:
-            return problem_html(str(error).removeprefix("image 0: ")), ""
+            return nothing(problem_html(str(error).removeprefix("image 0: ")))
+        threshold = head.map_threshold()
+        if threshold is None:
+            return image, heat_map, scores, pictures_html(model, image, name, heat_map), gr.update(visible=False)
+        most, shown = (_rounded(each) for each in (max(1.5 * threshold, float(heat_map.values.max())), threshold))
+        scale = gr.update(visible=True, maximum=most, value=shown, step=_rounded(most / 200))
+        return image, heat_map, scores, pictures_html(model, image, name, heat_map, threshold), scale
 
-    def upload(path: str | None, head: str) -> tuple[Pixels | None, str, str]:
+    def nothing(said: str) -> tuple[None, None, str, str, Any]:
+        return None, None, said, "", gr.update(visible=False)
+
+    def upload(path: str | None, head: str) -> tuple[Any, ...]:
         try:
             image = read_image_file(Path(path)) if path else None
         except ImageError as error:
-            return None, problem_html(f"This file can't be scored: {error}."), ""
-        return (image, *show(image, head))
+            return nothing(problem_html(f"This file can't be scored: {error}."))
+        return show(image, head)
 
-    def draw(drawing: dict[str, Any] | None, head: str) -> tuple[Pixels | None, str, str]:
+    def draw(drawing: dict[str, Any] | None, head: str) -> tuple[Any, ...]:
         image = drawn_digit(drawing)
-        if image is None:
-            return None, problem_html("Draw a digit first."), ""
-        return (image, *show(image, head))
+        return nothing(problem_html("Draw a digit first.")) if image is None else show(image, head)
+
+    def outline(image: Pixels | None, heat_map: HeatMap | None, head: str, threshold: float) -> str:
+        return "" if image is None or heat_map is None else pictures_html(model, image, head, heat_map, threshold)
 
     with gr.Blocks(title="Try the model", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as page:
         gr.HTML(f"<h1>Try {escape(name)}</h1><p>Each head knows one class, and scores how far an image is from it.</p>")
-        image = gr.State()
+        image, heat_map = gr.State(), gr.State()
         with gr.Row():
             with gr.Column(scale=2, min_width=280):
                 with gr.Tab("Upload"):
@@ -109,14 +121,21 @@ def make_page(model: Model, name: str) -> tuple[gr.Blocks, dict[str, Any]]:
                 table = gr.HTML(EMPTY, elem_id="scores")
                 head = gr.Dropdown(names, value=names[0], label="Heat map of", elem_id="head")
                 pictures = gr.HTML("", elem_id="pictures")
-        outputs = [image, table, pictures]
+                level = gr.Slider(0, 1, label="Outline what lies above", visible=False, buttons=[], elem_id="level")
+        outputs = [image, heat_map, table, pictures, level]
         file.change(upload, [file, head], outputs, api_visibility="private")
         button.click(draw, [canvas, head], outputs, api_visibility="private")
         canvas.clear(lambda: BLACK, None, canvas, api_visibility="private")  # the bin takes the black away, too
-        head.change(show, [image, head], [table, pictures], api_visibility="private")
+        head.change(show, [image, head], outputs, api_visibility="private")
+        level.input(outline, [image, heat_map, head, level], pictures, show_progress="hidden", api_visibility="private")
     fonts = ["system-ui", "sans-serif"]  # those of the system: nothing is fetched
     theme = gr.themes.Base(font=fonts, font_mono=["ui-monospace", "monospace"], primary_hue="blue")
     return page, {"theme": theme, "css": STYLE}
+
+
+def _rounded(value: float) -> float:
+    """A number that a person reads at a glance."""
+    return float(f"{value:.4g}")
 
 
 def _path_of(upload: Any) -> str | None:
@@ -151,16 +170,16 @@ def problem_html(text: str) -> str:
     return f'<p class="problem">{escape(text)}</p>'
 
 
-def pictures_html(model: Model, image: Pixels, name: str) -> str:
-    """Make the pictures of an image, plain and under a head's heat map."""
+def pictures_html(model: Model, image: Pixels, name: str, heat_map: HeatMap, threshold: float | None = None) -> str:
+    """Make the pictures of an image, plain and under a head's heat map, with an outline above a threshold."""
     (head,) = named_heads(model, name)
-    preparation = input_of(model, head)[1]
-    plain = thumbnail(image, PICTURE, preparation.depth)
-    over = overlaid(plain, heat_maps(model, [head], image)[0], preparation.crop)
+    plain = thumbnail(image, PICTURE, input_of(model, head)[1].depth)
+    over = overlaid(plain, heat_map, threshold)
+    outlined = "" if threshold is None else f"; yellow: above {threshold:.4g}"
     return f"""<div class="pictures">
 <figure><img src="{jpeg_url(plain)}" alt="the image"><figcaption>the image</figcaption></figure>
 <figure><img src="{jpeg_url(over)}" alt="heat map of {escape(name)}"><figcaption>red: where it is an anomaly to
-{escape(name)}</figcaption></figure></div>"""
+{escape(name)}{outlined}</figcaption></figure></div>"""
 
 
 def drawn_digit(drawing: dict[str, Any] | None) -> Pixels | None:

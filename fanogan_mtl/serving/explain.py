@@ -8,24 +8,68 @@ square's value is how much the score falls.
 from __future__ import annotations
 
 import math
-from base64 import b64encode
 from collections.abc import Sequence
-from io import BytesIO
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fanogan_mtl.anomaly_maps import anomaly_maps, enlarged, says_where
+from fanogan_mtl.anomaly_maps import anomaly_maps, says_where, shown_map
 from fanogan_mtl.data.images.levels import Pixels
-from fanogan_mtl.data.transforms import Preparation, prepare
+from fanogan_mtl.data.transforms import Preparation, cropped_part, prepare
 from fanogan_mtl.serving.heads import Head, Model
 from fanogan_mtl.serving.scoring import Input, Rows, input_of, rows_of
 
 SQUARES = 7  # squares a side: with the image itself, 50 images, which is one batch of an extractor
 
-HeatMap = NDArray[np.float32]
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Where in an image a head finds its score.
+
+    Attributes
+    ----------
+    values : float32 array of shape (size, size), at least 0
+        At the size that the image is prepared to, in the units of the score, of its square where that adds up (a
+        residual: of pixels in [0, 1]).
+    nothing : float
+        The value that is shown as nothing: of a detector of patches, which has some distance everywhere, the least of
+        this map; otherwise 0.
+    crop : float
+        Share of the image's height and width, around its centre, that the map covers.
+    """
+
+    values: NDArray[np.float32]
+    nothing: float
+    crop: float
+
+    @property
+    def strength(self) -> NDArray[np.float32]:
+        """The map for people, in [0, 1]: 1 at its strongest place, all 0 where nothing stands out."""
+        above = self.values - np.float32(self.nothing)
+        strongest = above.max()
+        return above / strongest if strongest > 0 else above
+
+
+@dataclass(frozen=True)
+class Box:
+    """A connected region of a map above a threshold, in pixels of the image that the map is of.
+
+    Attributes
+    ----------
+    left, top, right, bottom : int
+        The last two lie just outside of it.
+    highest : float
+        The map's greatest value in it.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    highest: float
 
 
 def heat_maps(model: Model, heads: Sequence[Head], image: Pixels) -> list[HeatMap]:
@@ -34,13 +78,6 @@ def heat_maps(model: Model, heads: Sequence[Head], image: Pixels) -> list[HeatMa
     Parameters
     ----------
     image : array of shape (height, width) or (height, width, 3), uint8 or uint16
-
-    Returns
-    -------
-    list of arrays of shape (size, size), float32, at least 0
-        At the size that the image is prepared to, in the units of the score, of its square where that adds up (a
-        residual: of pixels in [0, 1]); of a detector of patches counted from the least of the image. A map covers the
-        part of the image that the preparation keeps.
     """
     prepared: dict[Preparation, NDArray[np.uint8]] = {}
     rows: dict[tuple[Input, bool], Rows] = {}
@@ -58,21 +95,37 @@ def heat_maps(model: Model, heads: Sequence[Head], image: Pixels) -> list[HeatMa
             rows[wanted, told] = rows_of(model, [wanted], {preparation: images})[wanted]
         own_rows = rows[wanted, told]
         values = anomaly_maps(head.detector, own_rows, grid, shape)[0] if told else _falls(head.detector, own_rows)
-        if told and grid > 1 and hasattr(head.detector, "anomaly_maps"):
-            values = values - values.min()  # a patch has some distance everywhere
-        maps.append(_as_large(values, len(own)))
+        shown = shown_map(values, len(own))
+        of_patches = told and grid > 1 and hasattr(head.detector, "anomaly_maps")
+        maps.append(HeatMap(shown, float(shown.min()) if of_patches else 0.0, preparation.crop))
     return maps
 
 
-def png_of(heat_map: HeatMap) -> str:
-    """Encode a heat map as a grey PNG in base64, 255 where it is strongest."""
-    from PIL import Image
+def boxes_of(heat_map: HeatMap, threshold: float, height: int, width: int) -> list[Box]:
+    """Draw a box around each connected region of a map above a threshold, the highest first.
 
-    strongest = heat_map.max()
-    scaled = np.rint(heat_map * (255 / strongest if strongest > 0 else 0)).astype(np.uint8)
-    file = BytesIO()
-    Image.fromarray(scaled).save(file, "PNG")
-    return b64encode(file.getvalue()).decode("ascii")
+    Parameters
+    ----------
+    height, width : int
+        Of the image, in pixels.
+    """
+    from scipy.ndimage import find_objects, label, maximum
+
+    regions, number = label(heat_map.values > threshold, np.ones((3, 3)))
+    highest = maximum(heat_map.values, regions, range(1, number + 1))
+    top, left, kept_height, kept_width = cropped_part(height, width, heat_map.crop)
+    down, right = kept_height / len(heat_map.values), kept_width / len(heat_map.values)
+    boxes = [
+        Box(
+            left + math.floor(columns.start * right),
+            top + math.floor(lines.start * down),
+            left + math.ceil(columns.stop * right),
+            top + math.ceil(lines.stop * down),
+            float(value),
+        )
+        for (lines, columns), value in zip(find_objects(regions), highest, strict=True)
+    ]
+    return sorted(boxes, key=lambda box: -box.highest)
 
 
 def _occlusions(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -99,12 +152,6 @@ def _falls(detector: Any, rows: Rows) -> NDArray[np.float64]:
     side = math.isqrt(len(rows) - 1)
     falls: NDArray[np.float64] = (scores[0] - scores[1:]).reshape(side, side)
     return falls
-
-
-def _as_large(values: NDArray[np.float64], size: int) -> HeatMap:
-    """A map as large as the image, smooth where it is smaller; below 0 there is none."""
-    positive = np.maximum(values, 0).astype(np.float32)
-    return positive if positive.shape == (size, size) else enlarged(positive, size)
 
 
 def _edges(size: int) -> list[tuple[int, int]]:

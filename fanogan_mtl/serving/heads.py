@@ -94,6 +94,22 @@ class Head:
         except ValueError as error:
             raise ValueError(f"head {self.spec.name}: {error}" if 0 < rate < 1 else str(error)) from None
 
+    def map_threshold(self, rate: float | None = None) -> float | None:
+        """Give the value above which a place of its map is marked, so that few normal images have a mark at all.
+
+        Parameters
+        ----------
+        rate : float, optional
+            The share of normal images that may have one, in (0, 1); by default what its threshold promises.
+
+        Returns
+        -------
+        float or None
+            None where its maps were not calibrated: those by occlusion, and those of models of earlier versions.
+        """
+        maxima = self.spec.calibration.map_maxima
+        return conformal_threshold(maxima, self.spec.false_alarm_rate if rate is None else rate) if maxima else None
+
     def p_values(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Conformal p-values of scores (n,); NaN without held-out scores."""
         if not self.promises:
@@ -156,5 +172,6 @@ def bundled_extractor(folder: Path, key: str) -> Path:
 
 def _spec(preparation: dict[str, Any] | None, calibration: dict[str, Any], **others: Any) -> HeadSpec:
     prepared = Preparation(**preparation) if preparation else None
-    calibration["normal_scores"] = tuple(calibration.get("normal_scores", ()))
+    for each in ("normal_scores", "map_maxima"):
+        calibration[each] = tuple(calibration.get(each, ()))
     return HeadSpec(preparation=prepared, calibration=Calibration(**calibration), **others)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
@@ -16,11 +17,13 @@ from numpy.typing import NDArray
 
 from fanogan_mtl.data.images.decode import MOST_PIXELS, ImageError, decode_image
 from fanogan_mtl.data.images.levels import Pixels
-from fanogan_mtl.serving.explain import heat_maps, png_of
+from fanogan_mtl.serving.explain import boxes_of, heat_maps
 from fanogan_mtl.serving.heads import Head, Model
-from fanogan_mtl.serving.scoring import head_scores, named_heads, score_images
+from fanogan_mtl.serving.pictures import deep_png, grey_png, jpeg, overlaid, thumbnail
+from fanogan_mtl.serving.scoring import head_scores, input_of, named_heads, score_images
 
 COLUMN = "image"
+OVERLAY = 512  # px, the longer side of the pictures that an answer holds
 NOTHING = "there is no image in the request"
 
 
@@ -56,7 +59,7 @@ def answer(model: Model, model_input: Any, parameters: Mapping[str, Any]) -> pd.
     -------
     DataFrame
         A row for each image and head: `image` (its position), `head`, `score`, `threshold`, `p_value`,
-        `probability`, `is_anomaly`, and `heat_map` (a PNG in base64) if `explain`.
+        `probability`, `is_anomaly`; if `explain`, the columns of `explanations` as well.
 
     Raises
     ------
@@ -75,9 +78,47 @@ def answer(model: Model, model_input: Any, parameters: Mapping[str, Any]) -> pd.
         raise RequestError(str(error)) from None
     table = answer_table(heads, scores, thresholds)
     if explain:
-        maps = [png_of(each) for image in _images(cells) for each in heat_maps(model, heads, image)]
-        table["heat_map"] = maps
+        made = explanations(model, heads, _images(cells), parameters.get("false_alarm_rate"))
+        table = pd.concat([table, made], axis=1)
     return table
+
+
+def explanations(
+    model: Model, heads: Sequence[Head], images: Iterable[Pixels], rate: float | None = None
+) -> pd.DataFrame:
+    """Say where in images heads find their scores.
+
+    Parameters
+    ----------
+    rate : float, optional
+        The share of normal images on which anything may be marked; by default what the heads' thresholds promise.
+
+    Returns
+    -------
+    DataFrame
+        A row for each image and head: `heat_map` (a PNG of 8 bits, white at the strongest place), `overlay` (a JPEG of
+        the image under it), `anomaly_map` (a PNG of 16 bits, with 0 for 0 and 65535 for `anomaly_map_max`), all in
+        base64; `anomaly_map_threshold`, and `boxes` around what lies above it, in pixels of the image; these two are
+        None for maps without a threshold (see `Head.map_threshold`).
+    """
+    rows = []
+    for image in images:
+        for head, heat_map in zip(heads, heat_maps(model, heads, image), strict=True):
+            threshold = head.map_threshold(rate)
+            deep, highest = deep_png(heat_map)
+            plain = thumbnail(image, OVERLAY, input_of(model, head)[1].depth)
+            boxes = None if threshold is None else boxes_of(heat_map, threshold, *image.shape[:2])
+            rows.append(
+                {
+                    "heat_map": grey_png(heat_map),
+                    "overlay": jpeg(overlaid(plain, heat_map, threshold)),
+                    "anomaly_map": deep,
+                    "anomaly_map_max": highest,
+                    "anomaly_map_threshold": threshold,
+                    "boxes": None if boxes is None else [asdict(box) for box in boxes],
+                }
+            )
+    return pd.DataFrame(rows, dtype=object)
 
 
 def answer_table(
@@ -224,4 +265,4 @@ def _answer_vectors(
     return answer_table(heads, scores, thresholds)
 
 
-__all__ = ["COLUMN", "RequestError", "answer", "answer_table", "decode_sent"]
+__all__ = ["COLUMN", "RequestError", "answer", "answer_table", "decode_sent", "explanations"]

@@ -1,8 +1,8 @@
-"""Makes a head: a cell's recorded detector, and the calibration that turns its scores into probabilities."""
+"""Makes a head: a cell's recorded detector, and the calibration of its scores and maps."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from fanogan_mtl.evaluation.calibration import Calibration, fit_calibration
 from fanogan_mtl.evaluation.metrics import auroc
 from fanogan_mtl.hybrid import load_scorer, save_scorer
 from fanogan_mtl.sweep.cell import Cell, split_of, train_detector, weights_of
+from fanogan_mtl.sweep.where import map_maxima
 
 SAME = 1e-6  # relative difference of scores below which they are the recorded ones
 
@@ -46,7 +47,7 @@ class HeadTask:
 
 
 def make_head(task: HeadTask, data_dir: Path, device: str = "auto") -> Calibration:
-    """Put a head's detector into its folder, on one thread; give its probabilities.
+    """Put a head's detector into its folder, on one thread; give what its scores and its maps mean.
 
     Raises
     ------
@@ -68,5 +69,8 @@ def make_head(task: HeadTask, data_dir: Path, device: str = "auto") -> Calibrati
             )
         save_scorer(detector, task.folder)
         validation = split.validation
-        scores = detector.decision_function(rows_of(validation))
-        return fit_calibration(validation.anomaly, scores, weights_of(validation))
+        rows = rows_of(validation)
+        calibration = fit_calibration(validation.anomaly, detector.decision_function(rows), weights_of(validation))
+        normal = rows[~validation.anomaly]
+        maxima = map_maxima(detector, validation, normal, task.cell.extractor_key, data_dir)
+        return replace(calibration, map_maxima=maxima)

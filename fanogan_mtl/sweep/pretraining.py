@@ -212,6 +212,12 @@ def grid_of(data_dir: Path, key: str) -> int:
     return 1 if params.get("n_components") is not None else int(params.get("grid", 1))
 
 
+def input_size_of(data_dir: Path, key: str) -> int:
+    """Height and width in pixels of the images that an extractor takes."""
+    description = description_of(data_dir, key)
+    return make_extractor(description["extractor"], **description["params"]).input_spec.image_size
+
+
 def images_of(
     spec: DatasetSpec, dataset: Dataset, rows: NDArray[np.int64], wanted: InputSpec, data_dir: Path
 ) -> NDArray[np.uint8]:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from pyod.models.base import BaseDetector
 from sklearn.metrics import roc_auc_score
 
-from fanogan_mtl.anomaly_maps import AnomalyMaps, anomaly_maps, enlarged, says_where
+from fanogan_mtl.anomaly_maps import AnomalyMaps, anomaly_maps, enlarged, says_where, shown_map
 from fanogan_mtl.data.dataset import MASK_SIZE, PICTURE_SIZE, Dataset
 from fanogan_mtl.data.splits import Part
 from fanogan_mtl.evaluation.pixels import ALL, PixelFigures, ScoredMap, pixel_figures
-from fanogan_mtl.sweep.pretraining import grid_of
+from fanogan_mtl.sweep.pretraining import grid_of, input_size_of
 
 CHUNK_IMAGES = 64  # whose maps are made at once
 SHOWN = 4  # images that are shown of those with the best maps, and as many of those with the worst
@@ -68,8 +68,7 @@ def where_finder(
     """Give a function that holds a detector's maps against the masks; it gives None where there are none of either."""
     if dataset.masks is None:
         return lambda detector: None
-    on_pixels = extractor_key is None
-    grid, shape = (1, test.pixels.shape[1:]) if on_pixels else (grid_of(data_dir, str(extractor_key)), None)
+    grid, shape = layout_of(test, extractor_key, data_dir)
 
     def find(detector: BaseDetector) -> Where | None:
         if not says_where(detector, grid, shape):
@@ -77,6 +76,27 @@ def where_finder(
         return find_where(dataset, test, lambda rows: anomaly_maps(detector, test_rows[rows], grid, shape))
 
     return find
+
+
+def map_maxima(
+    detector: BaseDetector, part: Part, rows: NDArray[np.float32], extractor_key: str | None, data_dir: Path
+) -> tuple[float, ...]:
+    """Each row's greatest value of its map as a served model shows it, ascending; none where there are no maps."""
+    grid, shape = layout_of(part, extractor_key, data_dir)
+    if not says_where(detector, grid, shape):
+        return ()
+    size = shape[0] if shape else input_size_of(data_dir, str(extractor_key))
+    chunks = (rows[start : start + CHUNK_IMAGES] for start in range(0, len(rows), CHUNK_IMAGES))
+    maps = (each for chunk in chunks for each in anomaly_maps(detector, chunk, grid, shape))
+    return tuple(sorted(float(shown_map(each, size).max()) for each in maps))
+
+
+def layout_of(part: Part, extractor_key: str | None, data_dir: Path) -> tuple[int, tuple[int, ...] | None]:
+    """Positions a side of a part's features, or the shape of images where rows are pixels; see `anomaly_maps`."""
+    if extractor_key is not None:
+        return grid_of(data_dir, extractor_key), None
+    shape = part.pixels.shape[1:]
+    return 1, shape if len(shape) > 1 else None
 
 
 def find_where(dataset: Dataset, test: Part, make_maps: MakeMaps) -> Where | None:

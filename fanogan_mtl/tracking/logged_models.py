@@ -188,7 +188,11 @@ def _signature(width: int | None) -> ModelSignature:
     numbers = ("score", "threshold", "p_value", "probability")
     columns = {"image": "long", "head": "string"} | dict.fromkeys(numbers, "double")
     outputs: list[ColSpec | TensorSpec] = [ColSpec(kind, name) for name, kind in columns.items()]
-    outputs += [ColSpec("boolean", "is_anomaly"), ColSpec("string", "heat_map", required=False)]
+    outputs.append(ColSpec("boolean", "is_anomaly"))
+    of_maps = dict.fromkeys(("heat_map", "overlay", "anomaly_map"), "string")
+    of_maps |= dict.fromkeys(("anomaly_map_max", "anomaly_map_threshold"), "double")
+    outputs += [ColSpec(kind, name, required=False) for name, kind in of_maps.items()]
+    outputs.append(ColSpec(AnyType(), "boxes", required=False))  # type: ignore[no-untyped-call]
     parameters = [
         ParamSpec("heads", "string", "all"),
         ParamSpec("false_alarm_rate", "double", None),

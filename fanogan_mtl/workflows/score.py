@@ -12,15 +12,16 @@ from fanogan_mtl.data.cache import digest_of
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan.options import ScoreOptions
-from fanogan_mtl.plan.words import parse_output, parse_rate
+from fanogan_mtl.plan.words import parse_folder, parse_output, parse_rate
 from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.scores.contact_sheet import ScoreSummary, contact_sheet, summarise_scores
 from fanogan_mtl.scores.decisions import Decision, check_decision, decided, thresholds_of
 from fanogan_mtl.scores.files import score_files
 from fanogan_mtl.scores.images import list_images, masks_among
+from fanogan_mtl.scores.maps import check_maps, write_maps
 from fanogan_mtl.scores.served import image_heads, load_served
-from fanogan_mtl.scores.table import UnfinishedTable, append, complete, open_journal, read_rows
-from fanogan_mtl.serving.heads import Head, Model
+from fanogan_mtl.scores.table import append, complete, open_journal, read_rows
+from fanogan_mtl.serving.heads import Head
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import Record
@@ -43,6 +44,8 @@ def score(options: ScoreOptions) -> int:
         raise UserError("model: which one? Give its address, as models:/NAME/VERSION")
     files = list_images(options.input)
     output = parse_output(options.output, (".csv", ".parquet"))
+    check_maps(options.maps, options.input, files)
+    maps = parse_folder("maps", options.maps)
     tracking = connect()
     model = load_served(options.model)
     heads = image_heads(model, options.model, options.heads)
@@ -53,22 +56,25 @@ def score(options: ScoreOptions) -> int:
         "heads": ", ".join(head.spec.name for head in heads),
         "input": str(Path(options.input).expanduser().resolve()),
         "heads' digest": _digest(heads),
-    }
+    } | ({"maps": str(maps)} if maps else {})
     with (
         open_journal(output, facts, [head.spec.name for head in heads]) as journal,
         entry_run(tracking, "score", Path(options.input).name, options) as run_id,
     ):
         with one_thread():  # as in training and in service, for the same scores to the bit
             masks = masks_among(files) if Path(options.input).expanduser().is_dir() else set()
-            _score_files(journal, model, heads, files, masks)
+            for rows in score_files(model, heads, files, masks, journal.done):
+                if maps:  # first, so that no row is without
+                    write_maps(maps, model, heads, {row.path: files[row.path] for row in rows if row.head})
+                append(journal, rows)
             thresholds = thresholds_of(decision, heads, read_rows(journal.path))
             summary = summarise_scores(decided(read_rows(journal.path), thresholds), thresholds)
             page = output.with_suffix(".html")
-            _write_page(page, contact_sheet(_title(options), decision.told(heads), summary, model, heads, files))
+            _write_page(page, contact_sheet(_title(options), decision, summary, model, heads, files))
         complete(journal, decided(read_rows(journal.path), thresholds), output)
         values = [records.Value("images", summary.images, 0), records.Value("errors", summary.errors, 0)]
         records.write(tracking, run_id, Record(values=values, files=[page], time=records.now()))
-    _print(tracking, run_id, output, summary, decision.told(heads))
+    _print(tracking, run_id, output, maps, summary, decision.told(heads))
     return 0
 
 
@@ -88,14 +94,6 @@ def _digest(heads: Sequence[Head]) -> str:
     return digest_of(content)[:16]
 
 
-def _score_files(
-    journal: UnfinishedTable, model: Model, heads: Sequence[Head], files: dict[str, Path], masks: set[str]
-) -> None:
-    """Score what the journal lacks, chunk by chunk; masks are rows with an error."""
-    for rows in score_files(model, heads, files, masks, journal.done):
-        append(journal, rows)
-
-
 def _title(options: ScoreOptions) -> str:
     return f"{Path(options.input).name}, scored by {options.model}"
 
@@ -109,14 +107,17 @@ def _write_page(path: Path, text: str) -> None:
         ) from None
 
 
-def _print(tracking: Tracking, run_id: str, output: Path, summary: ScoreSummary, decision: str) -> None:
+def _print(
+    tracking: Tracking, run_id: str, output: Path, maps: Path | None, summary: ScoreSummary, decision: str
+) -> None:
     click.echo(f"Anomalies, by {decision}:")
     for name, anomalies in summary.anomalies.items():
         click.echo(f"{name:40} {anomalies:9,} of {summary.images:,} images above the threshold")
     if summary.errors:
         some = f"{summary.errors:,} image{'s' * (summary.errors != 1)}"
         click.echo(f"{some} could not be read: see the column error")
+    click.echo(f"\nAnomaly maps are in {maps}" if maps else "")
     click.echo(
-        f"\nScores are in {output}, the most anomalous images in {output.with_suffix('.html')} "
+        f"Scores are in {output}, the most anomalous images in {output.with_suffix('.html')} "
         f"and in run {run_id} in {tracking.shown}"
     )

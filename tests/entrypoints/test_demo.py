@@ -23,9 +23,9 @@ from fanogan_mtl.data.images.decode import decode_image
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan.options import DemoOptions
-from fanogan_mtl.scores.pictures import jpeg_url, overlaid, thumbnail
 from fanogan_mtl.scores.served import load_served
 from fanogan_mtl.serving.explain import heat_maps
+from fanogan_mtl.serving.pictures import jpeg_url, overlaid, thumbnail
 from fanogan_mtl.serving.requests import answer_table
 from fanogan_mtl.serving.scoring import score_images
 from fanogan_mtl.workflows.demo import demo
@@ -37,7 +37,7 @@ HEADS = ["optdigits/0", "optdigits/8"]
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("store")
-    arguments = ["--detectors", "knn", "--classes", "0,8", "--epochs", "2", "--limit", "60", "--log_models", "all"]
+    arguments = ["--detectors", "pca", "--classes", "0,8", "--epochs", "2", "--limit", "60", "--log_models", "all"]
     process = run_inside(folder, "benchmark", "--dataset", "optdigits", *arguments)
     assert process.returncode == 0, process.stderr
     return folder
@@ -121,7 +121,8 @@ def expected(model: str, content: bytes) -> tuple[list[list[str]], list[str]]:
         ]
         for row in scores.to_dict("records")
     ]
-    return rows, [jpeg_url(overlaid(thumbnail(image, 320), each, 1)) for each in maps]
+    marked = zip(served.heads, maps, strict=True)
+    return rows, [jpeg_url(overlaid(thumbnail(image, 320), each, head.map_threshold())) for head, each in marked]
 
 
 def verdict(row: Any) -> str:
@@ -147,6 +148,15 @@ def test_an_uploaded_image_gets_its_scores_and_each_heads_heat_map(
     visit.page.wait_for_selector(f"#pictures img[alt='heat map of {HEADS[1]}']")
     assert over.get_attribute("src") == pictures[1]
     assert pictures[0] != pictures[1]
+    level = visit.page.locator("#level input[type=number]")
+    assert float(level.input_value()) == pytest.approx(load_served(model).heads[1].map_threshold(), rel=1e-3)
+    level.fill("0.05")
+    level.press("Enter")
+    visit.page.get_by_text("yellow: above 0.05").wait_for()
+    (_, head), image = load_served(model).heads, decode_image(file.read_bytes())
+    with one_thread():
+        (heat_map,) = heat_maps(load_served(model), [head], image)
+    assert over.get_attribute("src") == jpeg_url(overlaid(thumbnail(image, 320), heat_map, 0.05))
     visit.page.screenshot(path=tmp_path / "page.png")  # for whoever wants to see it
     visit.page.set_viewport_size({"width": 390, "height": 800})
     assert visit.page.evaluate("document.documentElement.scrollWidth") == 390

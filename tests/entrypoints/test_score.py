@@ -22,12 +22,15 @@ from scipy.stats import false_discovery_control
 from sklearn.datasets import load_digits
 
 from fanogan_mtl.data.images.decode import ImageError
+from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan.options import ScoreOptions
 from fanogan_mtl.scores import images as images_room
 from fanogan_mtl.scores.contact_sheet import MOST_IMAGES, summarise_scores
+from fanogan_mtl.scores.images import read_image_file
 from fanogan_mtl.scores.served import load_served
 from fanogan_mtl.scores.table import ScoredRow, append, complete, open_journal, read_rows
+from fanogan_mtl.serving.explain import heat_maps
 from fanogan_mtl.serving.scoring import CHUNK_IMAGES
 from fanogan_mtl.workflows.score import score
 
@@ -153,6 +156,37 @@ def test_one_head_into_parquet(model: str, photos: Path, scores: Path, tmp_path:
         assert table[name].tolist() == of_csv[name].tolist(), name
     assert table["error"].isna().all()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.html", "one.parquet"]
+
+
+@pytest.mark.usefixtures("in_store")
+def test_maps_are_the_models_own_and_those_of_an_interrupted_run_are_made_up_for(
+    model: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["part 0/000.png", "nowhere.png", str(photos / "part 1" / "001.JPG")]
+    (photos.parent / "some.txt").write_text("\n".join([f"{photos.name}/{names[0]}", *names[1:]]))
+    options = ScoreOptions(
+        model=model, input=str(photos.parent / "some.txt"), output=str(tmp_path / "s.csv"), maps=str(tmp_path / "maps")
+    )
+    with monkeypatch.context() as cut:
+        cut.setattr("fanogan_mtl.workflows.score.append", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            score(options)
+    next((tmp_path / "maps").rglob("*.tiff")).unlink()
+    score(options)
+    read = load_served(model)
+    files = {path for path in (tmp_path / "maps").rglob("*") if path.is_file()}
+    for name in (f"{photos.name}/{names[0]}", names[2]):
+        with one_thread():
+            maps = heat_maps(read, read.heads, read_image_file(photos.parent / name))
+        for head, expected in zip(read.heads, maps, strict=True):
+            path = tmp_path / "maps" / head.spec.name / f"{name.lstrip('/')}.tiff"
+            np.testing.assert_array_equal(np.asarray(Image.open(path)), expected.values)
+            files.remove(path)
+    assert not files  # none of what can't be read, and nothing half written
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.usefixtures("in_store")
@@ -354,6 +388,10 @@ def one_line(store: Path, *given: str) -> str:
         ),
         ({"fdr": "0.1"}, "6 held-out normal scores, too few to find anything at 10 %: 14.3 % is the lowest"),
         ({"fdr": "0.1", "false_alarm_rate": "0.1"}, "false_alarm_rate and fdr: one of them, please"),
+        ({"maps": "PHOTOS/part 0/maps"}, "lies among the images"),
+        ({"maps": "BINARY"}, "is a file: give the name of a folder"),
+        ({"maps": "/proc/maps"}, "can't be written"),
+        ({"maps": "MAPS", "input": "TWICE"}, "'a.png' and '../a.png' would have one file"),
     ],
     ids=lambda value: "-".join(map("=".join, value.items())).replace("/", "_") if isinstance(value, dict) else "",
 )
@@ -369,8 +407,12 @@ def test_a_mistake_is_one_line(
     (tmp_path / "empty").mkdir()
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "binary").write_bytes(b"a.png\0b.png")
+    (tmp_path / "twice.txt").write_text("a.png\n../a.png\n")
     image = next((photos / "part 0").iterdir())
     places = {
+        "PHOTOS": photos,
+        "TWICE": tmp_path / "twice.txt",
+        "MAPS": tmp_path / "maps",
         "EMPTY": tmp_path / "empty",
         "IMAGE": image,
         "BINARY": tmp_path / "binary",
@@ -386,6 +428,8 @@ def test_a_mistake_is_one_line(
     assert len(str(raised.value).splitlines()) == 1
     assert len(score_runs(store)) == before
     assert not list(tmp_path.glob("scores*"))
+    assert not (tmp_path / "maps").exists()
+    assert not (photos / "part 0" / "maps").exists()
 
 
 @pytest.mark.usefixtures("in_store")

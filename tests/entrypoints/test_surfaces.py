@@ -11,8 +11,9 @@ from project_runs import recorded, run_inside, uri
 from toy_folders import write
 
 from fanogan_mtl.anomaly_maps import anomaly_maps
-from fanogan_mtl.serving.explain import heat_maps
+from fanogan_mtl.serving.explain import boxes_of, heat_maps
 from fanogan_mtl.serving.heads import read_model
+from fanogan_mtl.serving.scoring import score_images
 
 SIZE, SPOT, GRID = 64, 12, 8
 MAPS = {"efficientnet_lite0": {"layer": "blocks.4", "grid": GRID, "input_size": SIZE}}
@@ -91,7 +92,17 @@ def test_patches_find_them_and_the_model_shows_the_same_maps(place: Path, tmp_pa
         where = (44, 44)
         (shown,) = heat_maps(model, model.heads, np.array(surface(5, where)))
         inside = np.array(mask(where)) > 0
-        assert shown[inside].mean() > 3 * shown[~inside].mean()
+        assert shown.strength[inside].mean() > 3 * shown.strength[~inside].mean()
+        (head,) = model.heads
+        threshold = head.map_threshold()
+        assert len(head.spec.calibration.map_maxima) == len(head.spec.calibration.normal_scores)
+        (box,) = boxes_of(shown, threshold, SIZE, SIZE)
+        assert abs(box.left + box.right - 2 * where[1] - SPOT) <= SPOT
+        assert abs(box.top + box.bottom - 2 * where[0] - SPOT) <= SPOT
+        normal = [np.array(surface(seed)) for seed in range(300, 320)]
+        flagged = score_images(model, model.heads, normal)[:, 0] > head.threshold
+        marked = [bool(boxes_of(heat_maps(model, [head], each)[0], threshold, SIZE, SIZE)) for each in normal]
+        assert abs(sum(marked) - sum(flagged)) <= 4  # both promise the same rate; they rest on two held-out images
         rows = model.extractors[model.heads[0].spec.extractor].transform(
             np.repeat(np.array(surface(5, where))[None, ..., None], 3, axis=3)
         )

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tracemalloc
 from base64 import b64decode
+from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from served_heads import CALIBRATION, encoded, held_out
 
 from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.detectors import make_detector
-from fanogan_mtl.evaluation.conformal import p_values
+from fanogan_mtl.evaluation.conformal import conformal_threshold, p_values
 from fanogan_mtl.serving.heads import Head, HeadSpec, Model
 from fanogan_mtl.serving.requests import RequestError, answer, decode_sent
 
@@ -147,6 +151,29 @@ def test_a_request_names_its_false_alarm_rate(model: Model) -> None:
 def test_what_cannot_be_promised_is_one_line(model: Model, parameters: dict[str, float], message: str) -> None:
     with pytest.raises(RequestError, match=f"^{re.escape(message)}$"):
         answer(model, pd.DataFrame({"image": [COLOUR]}), parameters)
+
+
+def test_an_explanation_says_where_in_the_image_that_was_sent(model: Model) -> None:
+    images = np.random.default_rng(1).integers(100, 140, (60, 8, 8), dtype=np.uint8)
+    detector = make_detector("pca", n_components=2).fit(pixel_rows(images))
+    maxima = np.sort(np.abs(pixel_rows(images) - detector.reconstruct(pixel_rows(images))).max(axis=1))
+    calibration = replace(held_out(detector), map_maxima=tuple(maxima.tolist()))
+    head = Head(HeadSpec("pca", "pca", 0, 1, Preparation(8), calibration), detector)
+    sent = np.full((16, 24), 120, np.uint8)
+    sent[4:6, 18:21] = 255  # of the 8×8: row 2, column 6
+    table = answer(Model((*model.heads, head), {}), pd.DataFrame({"image": [sent]}), {"explain": True})
+    occluded, own = table.iloc[0], table.iloc[2]
+    assert (occluded["anomaly_map_threshold"], occluded["boxes"]) == (None, None)
+    assert own["anomaly_map_threshold"] == conformal_threshold(maxima, 0.1)
+    assert own["boxes"][0] | {"highest": 0} == {"left": 18, "top": 4, "right": 21, "bottom": 6, "highest": 0}
+    assert own["boxes"][0]["highest"] == own["anomaly_map_max"]
+    deep = np.asarray(Image.open(BytesIO(b64decode(own["anomaly_map"])))) * (own["anomaly_map_max"] / 65535)
+    row = pixel_rows(prepare(sent[None], Preparation(8)))
+    np.testing.assert_allclose(deep.ravel(), np.abs(row - detector.reconstruct(row))[0], atol=1e-5)
+    json.dumps(own["boxes"])
+    asked = {"explain": True, "false_alarm_rate": 0.5, "heads": "pca"}
+    (half,) = answer(Model((head,), {}), pd.DataFrame({"image": [sent]}), asked)["anomaly_map_threshold"]
+    assert half == conformal_threshold(maxima, 0.5)
 
 
 def test_the_bad_image_is_named_wherever_it_is(model: Model) -> None:

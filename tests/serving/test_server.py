@@ -269,8 +269,14 @@ def test_heat_maps_come_for_every_image_and_head(server: Server) -> None:
     sizes = {"pixels": 12, "colours": 8, "features": 28, "originals": 32}
     for row, with_map in zip(plain, explained, strict=True):
         size = sizes[row["head"].partition("/")[0]]
-        heat_map = Image.open(BytesIO(b64decode(with_map.pop("heat_map"))))
+        heat_map, deep, overlay = (
+            Image.open(BytesIO(b64decode(with_map.pop(name)))) for name in ("heat_map", "anomaly_map", "overlay")
+        )
         assert (heat_map.format, heat_map.mode, heat_map.size) == ("PNG", "L", (size, size))
+        assert (deep.format, deep.mode, deep.size) == ("PNG", "I;16", (size, size))
+        assert (overlay.format, overlay.mode, max(overlay.size) > 400) == ("JPEG", "RGB", True)
+        assert (with_map.pop("anomaly_map_threshold"), with_map.pop("boxes")) == (None, None)  # none was calibrated
+        assert with_map.pop("anomaly_map_max") >= 0
         assert with_map == row
 
 
