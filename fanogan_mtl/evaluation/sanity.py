@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist, fmean
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,7 +32,8 @@ UNCHANGED = 0.005  # difference in AUROC that training has made for nothing
 WORSE = 2.8  # standard errors below the untrained network: 1.96, of the difference of two
 SURE = 2.5  # standard errors above chance at which a ranking is no accident
 ALIKE = 0.02  # difference in AUROC within which two explain the same
-ALMOST_ALL = 0.95  # AUROC at which the size of an image leaves nothing to explain
+ALMOST_ALL = 0.95  # AUROC at which the size of an image, or its mean grey, leaves nothing to explain
+IMAGE_SIZE, FILE_SIZE, MEAN_GREY = "image size", "file size", "mean grey"
 _LEVEL = 0.025  # of being marked as worse than chance by accident, per comparison
 
 
@@ -61,6 +63,8 @@ class Checks:
         as above.
     company : float or None
         Largest relative change of a row's score when it is scored with other rows; None where it wasn't tried.
+    confounds : mapping of str to float
+        What images tell without being looked at; see `confounds`.
     """
 
     spread: float
@@ -72,6 +76,7 @@ class Checks:
     untrained_auroc: float | None = None
     moved: float | None = None
     company: float | None = None
+    confounds: Mapping[str, float] = field(default_factory=dict)
 
 
 def spread(scores: ArrayLike) -> float:
@@ -108,22 +113,29 @@ def chance_error(anomaly: ArrayLike, weights: Weights | None = None) -> float:
     return math.sqrt((n_normal + n_anomalous + 1) / (12 * n_normal * n_anomalous))
 
 
-def size_auroc(anomaly: ArrayLike, sizes: NDArray[np.integer], weights: Weights | None = None) -> float | None:
-    """AUROC of an image's size alone: of height, width, area or bytes, whichever ranks best, either way round.
+def confounds(
+    anomaly: ArrayLike, sizes: NDArray[np.integer], pixels: NDArray[Any], weights: Weights | None = None
+) -> dict[str, float]:
+    """AUROCs of what images tell without being looked at, either way round: values in [0.5, 1].
 
     Parameters
     ----------
     anomaly : (n,) bool, both values present
     sizes : (n, 3) integers: height and width in pixels, bytes of the file
+    pixels : (n, height, width) or (n, height, width, 3), as prepared; without grey for vectors (n, d)
     weights : (n,), by which every class counts the same, optional
 
     Returns
     -------
-    float in [0.5, 1], or None where all sizes are equal
+    dict
+        `image size` (of height, width and area whichever ranks best), `file size` (bytes), and `mean grey`; without
+        those in which all images are equal.
     """
-    columns = np.column_stack([sizes, sizes[:, 0] * sizes[:, 1]])
-    areas = [auroc(anomaly, column, weights) for column in columns.T if np.ptp(column)]
-    return max((max(area, 1 - area) for area in areas), default=None)
+    height, width, size = np.asarray(sizes).T
+    greys = [pixels.mean(axis=tuple(range(1, pixels.ndim)))] if pixels.ndim > 2 else []
+    columns = {IMAGE_SIZE: [height, width, height * width], FILE_SIZE: [size], MEAN_GREY: greys}
+    areas = {name: [auroc(anomaly, each, weights) for each in own if np.ptp(each)] for name, own in columns.items()}
+    return {name: max(max(area, 1 - area) for area in own) for name, own in areas.items() if own}
 
 
 def marks(checks: Mapping[str, Checks]) -> dict[str, str]:
@@ -154,6 +166,7 @@ def marks(checks: Mapping[str, Checks]) -> dict[str, str]:
         "worse than chance": _worse_than_chance(checks),
         "no better than untrained": _no_better_than_untrained(checks),
         "size explains it": _size(checks),
+        "mean grey explains it": _grey(checks),
         BY_MEASUREMENT: _each(
             checks,
             lambda each: (each.company or 0) > TOLERANCE,
@@ -241,4 +254,18 @@ def _size(checks: Mapping[str, Checks]) -> str:
     return (
         f"the size of the images alone has an AUROC of {by_size:.1%} on validation data, and the detector {own:.1%}: "
         "normal images and anomalies differ in height, width or file size"
+    )
+
+
+def _grey(checks: Mapping[str, Checks]) -> str:
+    """Only where it tells almost all: that digits differ in ink is no flaw of a data set."""
+    greys = [each.confounds[MEAN_GREY] for each in checks.values() if MEAN_GREY in each.confounds]
+    if not greys:
+        return ""
+    by_grey, own = fmean(greys), fmean(each.validation_auroc for each in checks.values())
+    if by_grey < max(ALMOST_ALL, own - ALIKE):
+        return ""
+    return (
+        f"the mean grey of the images alone has an AUROC of {by_grey:.1%} on validation data, and the detector "
+        f"{own:.1%}: normal images and anomalies differ in brightness"
     )

@@ -19,6 +19,7 @@ from fanogan_mtl.pages.content import Entry, Items, Section, Table, Text, sectio
 from fanogan_mtl.pages.render import write_page
 from fanogan_mtl.plan.plan import PlannedComparison
 from fanogan_mtl.recording.alarms import alarm_sections
+from fanogan_mtl.recording.confounds import confound_sections
 from fanogan_mtl.recording.marks import MARKED, Marks, explained
 from fanogan_mtl.recording.results import ComparisonResult
 from fanogan_mtl.recording.summary import summaries
@@ -94,6 +95,7 @@ def _comparison_sections(
         text = f"The same detector on pixels, dashed, and on features, solid. {seed}"
         yield _figure_section("ROC curves with and without the extractor", text, partial(_roc_pairs, both), title)
     yield from alarm_sections(shown, seed, title)
+    yield from confound_sections(shown)
     yield from where_sections(shown, planned.dataset.classes, seed, title)
     for cell in shown[:RECONSTRUCTED_CLASSES]:
         if cell.result.examples:

@@ -5,25 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
-import plotly.graph_objects as go
-
-from fanogan_mtl import figures
 from fanogan_mtl.evaluation.pixels import ALL, PixelFigures
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.pages.charts import chart
 from fanogan_mtl.pages.content import Entry, PageBlock, Section, Table, Text, section, share
+from fanogan_mtl.report.charts.where import SHOWN, maps_figure
 from fanogan_mtl.sweep.result import DoneCell
-from fanogan_mtl.sweep.where import MapExamples
 
 EXPLAINED = (
     "Pixels of the maps against the masks, over normal images and those with a mask. AUPRO: every connected region of"
     " the masks counts the same, up to 30 % or 5 % false positives. Best F1 is that of the best threshold, chosen on"
     " the test. In brackets: 95 % of bootstrap resamples of the images."
-)
-SHOWN = (
-    "The images whose maps fit their masks best, and those where they fit worst, with the AUROC of each image's own"
-    " pixels. White is the mask, and the map's highest value in this test; below, the map in red and the mask's outline"
-    " in green over the image."
 )
 COLUMNS = ("anomaly", "images", "AUROC", "average precision", "AUPRO", "AUPRO at 5 %", "best F1")
 
@@ -49,7 +41,7 @@ def where_sections(cells: Sequence[DoneCell], classes: Sequence[str], seed: str,
         heading = f"Where anomalies are, {normal} is normal"
         yield section(heading, partial(_figures, where.figures, normal, seed))
         if len(where.examples.labels):
-            make = partial(_maps, where.examples, classes)
+            make = partial(maps_figure, where.examples, classes)
             heading = f"Best and worst maps, {normal} is normal"
             yield Section(heading, (Text(SHOWN), chart(heading, make, title=title)))
 
@@ -68,10 +60,3 @@ def _entries(of: PixelFigures) -> tuple[Entry, ...]:
     auroc = Entry(interval, {"mean": of.auroc, "low": of.auroc_low, "high": of.auroc_high})
     others = (of.auprc, of.aupro, of.aupro_05, of.f1)
     return Entry(f"{of.n_images:,}", {"value": of.n_images}), auroc, *map(share, others)
-
-
-def _maps(examples: MapExamples, classes: Sequence[str], title: str) -> go.Figure:
-    labels = [
-        f"{classes[label]} {percent(auroc)}" for label, auroc in zip(examples.labels, examples.aurocs, strict=True)
-    ]
-    return figures.maps_figure(figures.maps_data(examples.pictures, examples.masks, examples.maps, labels), title)

@@ -14,6 +14,7 @@ from fanogan_mtl.report.adbench import adbench_sections
 from fanogan_mtl.report.charts.data import data_section
 from fanogan_mtl.report.charts.detectors import detector_section, hybrid_section
 from fanogan_mtl.report.charts.extractors import Trained, extractor_section
+from fanogan_mtl.report.charts.where import where_section
 from fanogan_mtl.report.commands import gap_section
 from fanogan_mtl.report.costs import cost_section
 from fanogan_mtl.report.differences import significance_section
@@ -76,6 +77,7 @@ def compose(evidence: Evidence, material: Material, progress: Callable[[str], ob
     add("costs", lambda: cost_section(evidence))
     add("detectors", lambda: detector_section(evidence))
     add("detectors on features", lambda: hybrid_section(evidence))
+    add("where in the image", lambda: where_section(evidence, data))
     add("mistakes", lambda: mistake_section(evidence, data))
     add("data", lambda: data_section(material.datasets, material.data_dir))
     add("extractors", lambda: extractor_section(material.extractors, material.data_dir))

@@ -29,9 +29,7 @@ def check_maps(text: str, images: str, names: Iterable[str]) -> None:
         return
     folder, among = (Path(each).expanduser().resolve() for each in (text, images))
     if among.is_dir() and folder.is_relative_to(among):
-        raise UserError(
-            f"maps {text!r} lies among the images, where maps would be scored as well: choose another place"
-        )
+        raise UserError(f"maps {text!r} lies among the images, and maps would be scored as well: choose another place")
     known: dict[PurePath, str] = {}
     for name in names:
         if (other := known.setdefault(_inside(name), name)) != name:

@@ -13,7 +13,16 @@ from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.data.splits import Part, Split
 from fanogan_mtl.detectors.third_party.company import company_dependence
 from fanogan_mtl.evaluation.metrics import auroc
-from fanogan_mtl.evaluation.sanity import Checks, chance_error, copies, distinct, size_auroc, spread
+from fanogan_mtl.evaluation.sanity import (
+    FILE_SIZE,
+    IMAGE_SIZE,
+    Checks,
+    chance_error,
+    confounds,
+    copies,
+    distinct,
+    spread,
+)
 from fanogan_mtl.evaluation.weights import Weights
 
 if TYPE_CHECKING:
@@ -50,6 +59,7 @@ def check_cell(
     """
     validation, test = split.validation, split.test
     scores, tested = np.concatenate([validation_scores, test_scores]), content_hashes(test.pixels)
+    areas = confounds(validation.anomaly, validation.sizes, validation.pixels, weights)
     before = None
     if unmoved is not None:
         for _ in unmoved.fit_staged(rows_of(split.train), (1,)):
@@ -60,10 +70,11 @@ def check_cell(
         copies=copies(tested, content_hashes(split.train.pixels)),
         validation_auroc=auroc(validation.anomaly, validation_scores, weights),
         error=chance_error(validation.anomaly, weights),
-        size_auroc=size_auroc(validation.anomaly, validation.sizes, weights),
+        size_auroc=max((areas[name] for name in (IMAGE_SIZE, FILE_SIZE) if name in areas), default=None),
         untrained_auroc=None if before is None else auroc(validation.anomaly, before, weights),
         company=company_dependence(detector, rows_of(test), test_scores) if third_party else None,
         moved=None if unmoved is None else _moved(detector, unmoved),
+        confounds=areas,
     )
 
 

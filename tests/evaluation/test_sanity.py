@@ -7,17 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu, norm
+from sklearn.metrics import roc_auc_score
 
 from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.evaluation.sanity import (
     Checks,
     chance_error,
+    confounds,
     copies,
     distinct,
     failed_cells,
     few_tested,
     marks,
-    size_auroc,
     spread,
 )
 
@@ -43,6 +44,7 @@ def of(*cells: Checks) -> dict[str, Checks]:
         ("no better than untrained", {"untrained_auroc": 0.4, "moved": 1e-9}),
         ("size explains it", {"size_auroc": 0.9}),
         ("size explains it", {"size_auroc": 0.97, "validation_auroc": 1.0}),
+        ("mean grey explains it", {"confounds": {"mean grey": 0.96}}),
         ("depends on company", {"company": 0.1}),
     ],
 )
@@ -67,6 +69,8 @@ def test_a_fault_of_one_cell_in_ten_is_named() -> None:
         {"untrained_auroc": 0.52, "moved": 0.01, "validation_auroc": 0.51},  # both are chance
         {"size_auroc": 0.6},
         {"size_auroc": 0.675, "validation_auroc": 0.985},
+        {"confounds": {"mean grey": 0.94}},
+        {"confounds": {"mean grey": 0.96, "image size": 0.6}, "validation_auroc": 0.99},
         {"validation_auroc": 0.45},  # within its interval
         {"company": 1e-9},
     ],
@@ -120,12 +124,22 @@ def test_copies_are_counted_to_the_byte() -> None:
 
 def test_size_alone_ranks_either_way_round_and_by_bytes_too() -> None:
     anomaly = np.arange(20) >= 10
-    sizes = np.full((20, 3), 100)
-    assert size_auroc(anomaly, sizes) is None
+    sizes, pixels = np.full((20, 3), 100), np.full((20, 4, 4), 9, np.uint8)
+    assert confounds(anomaly, sizes, pixels) == {}
     for column in range(3):
         smaller = sizes.copy()
         smaller[anomaly, column] -= 7
-        assert size_auroc(anomaly, smaller) == 1
+        assert confounds(anomaly, smaller, pixels) == {"file size" if column == 2 else "image size": 1}
+
+
+def test_mean_grey_alone_ranks_images_of_one_or_three_channels_and_no_vectors() -> None:
+    anomaly, sizes = np.arange(20) >= 10, np.full((20, 3), 100)
+    pixels = RANDOM.integers(0, 200, (20, 4, 4, 3)).astype(np.uint8)
+    pixels[anomaly] = pixels[~anomaly] // 4  # darker, in the same order among themselves
+    expected = roc_auc_score(~anomaly, pixels.reshape(20, -1).mean(axis=1))
+    assert confounds(anomaly, sizes, pixels) == {"mean grey": pytest.approx(expected)}
+    assert confounds(anomaly, sizes, pixels[..., 0]).keys() == {"mean grey"}
+    assert confounds(anomaly, sizes, pixels.reshape(20, -1)) == {}
 
 
 def test_few_tested_and_failed_cells() -> None:
