@@ -136,6 +136,11 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return True
 
     @property
+    def seen_shape(self) -> tuple[int, ...]:
+        """Shape of one image as the network sees it."""
+        return self.input_spec.shape
+
+    @property
     def common_scale(self) -> bool:
         """Whether the features keep their scale to each other, as principal components do; see `Hybrid`."""
         return self.n_components is not None
@@ -190,7 +195,7 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             projection.learn(features)
             self.network_.projection = projection.to(self._device())
         if self.runs_as_graph and self._device().type == "cpu":
-            self.graph_ = export_graph(self.network_, self.input_spec.shape)
+            self.graph_ = export_graph(self.network_, self.seen_shape)
         self.n_features_out_ = self._in_batches(images[:1]).shape[1]
         return self
 

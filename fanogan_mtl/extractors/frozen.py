@@ -18,14 +18,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from fanogan_mtl.extractors.base import POSITIVE, Extractor, InputSpec, Sample
 from fanogan_mtl.extractors.imagenet import LITE0, Architecture, architecture, imagenet_weights
-from fanogan_mtl.extractors.modules import Network
+from fanogan_mtl.extractors.modules import Network, Pixels
+
+STEP = 32  # px from one position to the next of a network's deepest maps
+SURROUNDINGS = 128  # px around a part of a large image: with 64 features beside a seam are off by a tenth
 
 
 class FrozenNetwork(Extractor):
@@ -43,6 +48,9 @@ class FrozenNetwork(Extractor):
     input_size : int
         Height and width in pixels. The images are prepared as the data set says in all but size, small ones enlarged
         (see `EnlargedPreparation`); a grey one has three equal channels.
+    tiles : int
+        For large images: they are input_size × tiles pixels a side, and cut into tiles × tiles parts that the network
+        sees one after the other, each with 128 pixels of its neighbours around it. Positions are grid × tiles a side.
     weights : str, optional
         File with a state dict of that network; None takes the package's or torchvision's own download.
     n_components : int, optional
@@ -60,7 +68,9 @@ class FrozenNetwork(Extractor):
         "weights": [str, None],
         "grid": [POSITIVE],
         "input_size": [POSITIVE],
+        "tiles": [POSITIVE],
     }
+    tiles: int = 1
 
     def __init__(
         self,
@@ -72,6 +82,7 @@ class FrozenNetwork(Extractor):
         n_components: int | None = None,
         random_state: int = 0,
         device: str = "auto",
+        tiles: int = 1,
     ) -> None:
         self.network = network
         self.layer = layer
@@ -81,11 +92,28 @@ class FrozenNetwork(Extractor):
         self.n_components = n_components
         self.random_state = random_state
         self.device = device
+        self.tiles = tiles
 
     @property
     def input_spec(self) -> InputSpec:
         """The images that it takes."""
-        return InputSpec(self.input_size, "own")
+        return InputSpec(self.input_size * self.tiles, "own")
+
+    @property
+    def seen_shape(self) -> tuple[int, ...]:
+        """Shape of one image, or of one part with what surrounds it, as the network sees it."""
+        side = self.input_spec.image_size if self.tiles == 1 else self.input_size + 2 * SURROUNDINGS
+        return (side, side, 3)
+
+    @property
+    def positions(self) -> int:
+        """Squares a side that the features are apart for; 1 where components have mixed them."""
+        return super().positions * self.tiles
+
+    def settled_parameters(self) -> dict[str, Any]:
+        """The parameters; without `tiles` where it changes nothing, as results from before there were any are found."""
+        parameters = super().settled_parameters()
+        return {name: value for name, value in parameters.items() if (name, value) != ("tiles", 1)}
 
     @property
     def learns(self) -> bool:
@@ -104,19 +132,62 @@ class FrozenNetwork(Extractor):
                     f"grid={self.grid} is more than the {side}x{side} positions of layer {layer!r} at input_size="
                     f"{self.input_size}; choose a smaller grid or larger images"
                 )
+        if self.tiles > 1:
+            if self.n_components is not None:
+                raise ValueError("n_components would mix the positions of tiles; leave one of both out")
+            joins = not self.input_size % STEP and not self.grid * SURROUNDINGS % self.input_size
+            if not joins or (self.tiles - 1) * self.input_size < 2 * SURROUNDINGS:
+                raise ValueError(
+                    f"tiles: with input_size={self.input_size} and grid={self.grid} parts don't join; choose an "
+                    f"input_size that {STEP} divides, {2 * SURROUNDINGS} or more, and a grid whose positions divide "
+                    f"{SURROUNDINGS} px"
+                )
 
     def _build(self, n_classes: int) -> Network:
         known = architecture(self.network)
         network = Network(_maps(known, known.make(), self._layers()), nn.Identity(), channels=3)
         network.normalisation.mean.copy_(torch.tensor(known.mean).reshape(3, 1, 1))
         network.normalisation.std.copy_(torch.tensor(known.std).reshape(3, 1, 1))
-        network.pooling = GridPooling(self._layers(), self.grid)
+        network.pooling = GridPooling(self._layers(), self._seen_grid)
         return network
 
     def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
         state = imagenet_weights(self.network, self.weights)
         wanted = self.network_.backbone.state_dict()
         self.network_.backbone.load_state_dict({name: state[name] for name in wanted})
+
+    def _in_batches(self, images: Pixels, classify: bool = False) -> NDArray[np.float32]:
+        """Features (n, channels × positions²), of large images part by part."""
+        if self.tiles == 1:
+            return super()._in_batches(images, classify)
+        windows, kept = self._windows()
+        made = []
+        for image in images:  # one after the other: its parts are as many as a batch
+            parts = super()._in_batches(np.stack([image[rows, columns] for rows in windows for columns in windows]))
+            seen = parts.reshape(self.tiles, self.tiles, -1, self._seen_grid, self._seen_grid)
+            own = [
+                [maps[at][:, rows, columns] for at, columns in enumerate(kept)]
+                for maps, rows in zip(seen, kept, strict=True)
+            ]
+            made.append(np.block(own).ravel())
+        return np.stack(made) if made else np.zeros((0, self.n_features_out_), np.float32)
+
+    def _windows(self) -> tuple[list[slice], list[slice]]:
+        """What the network sees along a side for each part, and which positions of that are the part's own.
+
+        At the image's edge a part has all of its surroundings on the other side, so that the network meets the edge as
+        it does in a whole image.
+        """
+        seen = self.seen_shape[0]
+        starts = np.arange(self.tiles) * self.input_size
+        firsts = np.clip(starts - SURROUNDINGS, 0, self.input_spec.image_size - seen)
+        own = ((starts - firsts) * self.grid // self.input_size).tolist()
+        return [slice(at, at + seen) for at in firsts.tolist()], [slice(at, at + self.grid) for at in own]
+
+    @property
+    def _seen_grid(self) -> int:
+        """Positions a side of what the network sees at once."""
+        return self.grid * self.seen_shape[0] // (self.input_size if self.tiles > 1 else self.seen_shape[0])
 
     def _layers(self) -> tuple[str, ...]:
         return (self.layer,) if isinstance(self.layer, str) else tuple(self.layer)
@@ -149,7 +220,7 @@ class FrozenEfficientNetLite0Maps(FrozenEfficientNetLite0):
 
     Parameters
     ----------
-    layer, weights, grid, input_size, n_components, random_state, device
+    layer, weights, grid, input_size, n_components, random_state, device, tiles
         As `FrozenNetwork`'s.
     """
 
@@ -162,8 +233,10 @@ class FrozenEfficientNetLite0Maps(FrozenEfficientNetLite0):
         n_components: int | None = None,
         random_state: int = 0,
         device: str = "auto",
+        tiles: int = 1,
     ) -> None:
         super().__init__(layer, weights, grid, input_size, n_components, random_state, device)
+        self.tiles = tiles
 
 
 class ResNet18Frozen(FrozenNetwork):

@@ -15,7 +15,8 @@ from fanogan_mtl.data.transforms import Preparation, extractor_preparation, prep
 from fanogan_mtl.errors import one_line
 from fanogan_mtl.serving.heads import Head, Model
 
-CHUNK_IMAGES = 64  # held prepared at once; extractors work in batches of as many
+CHUNK_IMAGES = 64  # held prepared at once, or fewer large ones; extractors work in batches of as many
+CHUNK_PIXELS = 2**24
 SMALL_VALUES = 2**16  # pixel values of an image that waits for others of its shape: a call of PyTorch costs as much
 
 Rows = NDArray[np.float32]
@@ -64,7 +65,9 @@ def score_images(model: Model, heads: Sequence[Head], images: Iterable[Pixels]) 
     remaining = iter(images)
     inputs = {input_of(model, head) for head in heads}
     preparations = {preparation for _, preparation in inputs}
-    while len(prepared := _prepared(islice(remaining, CHUNK_IMAGES), preparations)):
+    side = max((each.image_size for each in preparations), default=1)
+    number = max(1, min(CHUNK_IMAGES, CHUNK_PIXELS // side**2))
+    while len(prepared := _prepared(islice(remaining, number), preparations)):
         rows = rows_of(model, inputs, prepared)
         first = sum(map(len, scores))
         columns = [head_scores(head, rows[input_of(model, head)], "image", first) for head in heads]

@@ -25,7 +25,8 @@ from fanogan_mtl.extractors.base import Extractor, InputSpec
 from fanogan_mtl.extractors.persistence import load_extractor, read_description, save_extractor
 from fanogan_mtl.extractors.registry import make_extractor
 
-CHUNK_IMAGES = 512  # read, prepared and turned into features at once
+CHUNK_IMAGES = 512  # read, prepared and turned into features at once, or fewer large ones
+CHUNK_PIXELS = 2**25
 MOST_ORIGINALS = 2_000  # frozen networks take large images, and learn next to nothing from them
 
 
@@ -128,7 +129,8 @@ def run_pretraining(pretraining: Pretraining, data_dir: Path, device: str = "aut
         learned = rows if extractor.learns else rows[:0]
         np.save(folder / "learned_from.npy", np.unique(pool.train.hashes[learned]))
         if extractor.input_spec.original or extractor.input_spec.colour == "own":
-            rows = rows[:: max(1, len(rows) // MOST_ORIGINALS)]
+            most = MOST_ORIGINALS if extractor.learns else _chunk_images(extractor.input_spec)
+            rows = rows[:: max(1, len(rows) // most)]
         images = images_of(pretraining.pool, pool, rows, extractor.input_spec, data_dir)
         classes, domains = np.array(pool.classes), np.array(pool.domains)
         extractor.fit(images, classes[pool.train.labels[rows]], domains[pool.train.domains[rows]], checkpoints)
@@ -158,8 +160,9 @@ def compute_features(task: FeatureTask, data_dir: Path, device: str = "auto") ->
         header = {"descr": "<f4", "fortran_order": False, "shape": (len(rows), extractor.n_features_out_)}
         with (folder / "features.npy").open("wb") as file:  # a memory map would crash on a full disk
             np.lib.format.write_array_header_1_0(file, header)
-            for start in range(0, len(rows), CHUNK_IMAGES):
-                chunk = rows[start : start + CHUNK_IMAGES]
+            number = _chunk_images(extractor.input_spec)
+            for start in range(0, len(rows), number):
+                chunk = rows[start : start + number]
                 images = images_of(task.source, dataset, chunk, extractor.input_spec, data_dir)
                 file.write(np.ascontiguousarray(extractor.transform(images), "<f4").tobytes())
         if load_dataset(task.source, data_dir).digest != task.data_digest:
@@ -167,6 +170,10 @@ def compute_features(task: FeatureTask, data_dir: Path, device: str = "auto") ->
 
     with one_thread():
         published_folder(feature_folder(data_dir, task.extractor_key, task.data_digest, task.limit), fill)
+
+
+def _chunk_images(wanted: InputSpec) -> int:
+    return max(1, min(CHUNK_IMAGES, CHUNK_PIXELS // wanted.image_size**2))
 
 
 def feature_folder(data_dir: Path, extractor_key: str, data_digest: str, limit: int | None) -> Path:
@@ -206,16 +213,20 @@ def description_of(data_dir: Path, key: str) -> dict[str, Any]:
     return read_description(extractor_folder(data_dir, key))
 
 
+def described(data_dir: Path, key: str) -> Extractor:
+    """Make a trained extractor without what it has learned."""
+    description = description_of(data_dir, key)
+    return make_extractor(description["extractor"], **description["params"])
+
+
 def grid_of(data_dir: Path, key: str) -> int:
     """Positions a side that an extractor's features keep apart; 1 where they have none."""
-    params = description_of(data_dir, key)["params"]
-    return 1 if params.get("n_components") is not None else int(params.get("grid", 1))
+    return described(data_dir, key).positions
 
 
 def input_size_of(data_dir: Path, key: str) -> int:
     """Height and width in pixels of the images that an extractor takes."""
-    description = description_of(data_dir, key)
-    return make_extractor(description["extractor"], **description["params"]).input_spec.image_size
+    return described(data_dir, key).input_spec.image_size
 
 
 def images_of(

@@ -19,7 +19,7 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors import make_extractor
 from fanogan_mtl.extractors.efficientnet import EfficientNetLite0
 from fanogan_mtl.extractors.imagenet import architecture, imagenet_weights
-from fanogan_mtl.extractors.persistence import needed_packages, save_extractor
+from fanogan_mtl.extractors.persistence import load_extractor, needed_packages, save_extractor
 
 PALACE, DAISY = 698, 985  # ImageNet's numbers of two of scikit-learn's pictures
 
@@ -181,3 +181,51 @@ def test_a_file_in_the_packages_place_has_its_names(tmp_path: Path) -> None:
     torch.save({f"_{key}": value for key, value in state.items() if key != "fc.bias"}, tmp_path / "w.pth")
     with pytest.raises(UserError, match=r"don't fit efficientnet_lite0: 'fc\.bias' is missing"):
         imagenet_weights("efficientnet_lite0", str(tmp_path / "w.pth"))
+
+
+@pytest.fixture(scope="module")
+def palace() -> np.ndarray:
+    """Two pictures of 576 pixels a side."""
+    pictures = [Image.fromarray(image).resize((576, 576)) for image in load_sample_images().images]
+    return np.stack([np.asarray(picture) for picture in pictures])
+
+
+@pytest.mark.parametrize(("input_size", "grid", "tiles"), [(192, 12, 3), (288, 9, 2)])
+def test_parts_of_a_large_image_join_without_a_seam(palace: np.ndarray, input_size: int, grid: int, tiles: int) -> None:
+    whole = make_extractor("efficientnet_lite0_maps", input_size=576, grid=grid * tiles, device="cpu").fit(palace)
+    parts = make_extractor("efficientnet_lite0_maps", input_size=input_size, grid=grid, tiles=tiles, device="cpu").fit(
+        palace
+    )
+    assert (parts.input_spec.image_size, parts.positions) == (576, grid * tiles)
+    expected, made = whole.transform(palace), parts.transform(palace)
+    assert made.shape == expected.shape == (2, parts.n_features_out_)
+    assert np.abs(made - expected).mean() < 1e-3 * np.abs(expected).mean()
+    np.testing.assert_array_equal(parts.transform(palace[1:]), made[1:])
+    by_position = np.abs(made - expected).reshape(2, -1, grid * tiles, grid * tiles).mean(axis=(0, 1))
+    assert by_position.max() < 0.01 * np.abs(expected).mean()
+
+
+def test_parts_come_back_from_disk_and_one_part_is_named_as_ever(palace: np.ndarray, tmp_path: Path) -> None:
+    parts = make_extractor("efficientnet_lite0_maps", input_size=192, grid=6, tiles=3, device="cpu").fit(palace)
+    save_extractor(parts, tmp_path)
+    read = load_extractor(tmp_path, "cpu")
+    assert read.positions == 18
+    np.testing.assert_array_equal(read.transform(palace), parts.transform(palace))
+    assert parts.settled_parameters()["tiles"] == 3
+    assert "tiles" not in make_extractor("efficientnet_lite0_maps").settled_parameters()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"tiles": 0}, "'tiles'"),
+        ({"tiles": 2, "n_components": 5}, "would mix the positions"),
+        ({"tiles": 2, "input_size": 200, "grid": 10}, "input_size=200 and grid=10 parts don't join"),
+        ({"tiles": 2, "input_size": 224, "grid": 5}, "input_size=224 and grid=5 parts don't join"),
+        ({"tiles": 2, "input_size": 128, "grid": 8}, "256 or more"),
+    ],
+)
+def test_parts_that_do_not_join_are_one_line(parameters: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words) as raised:
+        make_extractor("efficientnet_lite0_maps", **parameters).check_parameters()
+    assert len(str(raised.value).splitlines()) == 1

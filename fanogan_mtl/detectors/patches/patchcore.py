@@ -32,6 +32,8 @@ LEAST_MEMORY = 1_000
 MOST_CANDIDATES = 200_000
 """Patches that the coreset is chosen from; of more, a random draw. A choice of each reads all of them."""
 
+CHUNK_PATCHES = 1_024  # of an image, held against the memory at once
+
 
 class PatchCore(PatchDetector):
     """Distance of the most abnormal patch to the nearest training patch kept; in units of a standardised feature.
@@ -126,7 +128,8 @@ class PatchCore(PatchDetector):
         self, patches: Maps, left_out: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Distance of each patch to the nearest of the memory's, and which that is."""
-        nearest = self._away(patches, left_out).argmin(axis=1)
+        chunks = (patches[start : start + CHUNK_PATCHES] for start in range(0, len(patches), CHUNK_PATCHES))
+        nearest = np.concatenate([self._away(chunk, left_out).argmin(axis=1) for chunk in chunks])
         return _distances(patches, self.memory_[nearest]), nearest
 
     def _score_patches(self, patches: Maps, left_out: NDArray[np.bool_] | None = None) -> float:
