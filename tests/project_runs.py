@@ -38,7 +38,7 @@ ONE_WORKER = {entry: {"workers": "1"} for entry in ("benchmark", "hybrid", "pret
 
 def environment(folder: Path) -> dict[str, str]:
     """The environment of a person in their own folder: this Python first, a database and a cache of their own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PYTEST_"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
     own = {"MLFLOW_TRACKING_URI": uri(folder), "XDG_CACHE_HOME": str(folder / "cache"), "PATH": path}
     return {**kept, **own, "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "GIT_PYTHON_REFRESH": "quiet"}
