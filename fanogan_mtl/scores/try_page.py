@@ -61,43 +61,7 @@ def make_page(model: Model, name: str) -> tuple[gr.Blocks, dict[str, Any]]:
     """Build the page, and the options for its launch that give it its looks."""
     import gradio as gr
 
-    names = [head.spec.name for head in model.heads]
-    lock = threading.Lock()  # the number of threads is the process's: two visitors would change each other's
-
-    def show(image: Pixels | None, name: str) -> tuple[Pixels | None, HeatMap | None, str, str, Any]:
-        """What all outputs become: the image and its map, the table, the pictures, the slider."""
-        if image is None:
-            return nothing(EMPTY)
-        try:
-            (head,) = named_heads(model, name)
-            with lock, one_thread():
-                scores, heat_map = scores_html(model, image), heat_maps(model, [head], image)[0]
-        except ValueError as error:
-            return nothing(problem_html(str(error).removeprefix("image 0: ")))
-        threshold = head.map_threshold()
-        if threshold is None:
-            return image, heat_map, scores, pictures_html(model, image, name, heat_map), gr.update(visible=False)
-        most, shown = (_rounded(each) for each in (max(1.5 * threshold, float(heat_map.values.max())), threshold))
-        scale = gr.update(visible=True, maximum=most, value=shown, step=_rounded(most / 200))
-        return image, heat_map, scores, pictures_html(model, image, name, heat_map, threshold), scale
-
-    def nothing(said: str) -> tuple[None, None, str, str, Any]:
-        return None, None, said, "", gr.update(visible=False)
-
-    def upload(path: str | None, head: str) -> tuple[Any, ...]:
-        try:
-            image = read_image_file(Path(path)) if path else None
-        except ImageError as error:
-            return nothing(problem_html(f"This file can't be scored: {error}."))
-        return show(image, head)
-
-    def draw(drawing: dict[str, Any] | None, head: str) -> tuple[Any, ...]:
-        image = drawn_digit(drawing)
-        return nothing(problem_html("Draw a digit first.")) if image is None else show(image, head)
-
-    def outline(image: Pixels | None, heat_map: HeatMap | None, head: str, threshold: float) -> str:
-        return "" if image is None or heat_map is None else pictures_html(model, image, head, heat_map, threshold)
-
+    names, answers = [head.spec.name for head in model.heads], _Answers(model)
     with gr.Blocks(title="Try the model", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as page:
         gr.HTML(f"<h1>Try {escape(name)}</h1><p>Each head knows one class, and scores how far an image is from it.</p>")
         image, heat_map = gr.State(), gr.State()
@@ -123,14 +87,63 @@ def make_page(model: Model, name: str) -> tuple[gr.Blocks, dict[str, Any]]:
                 pictures = gr.HTML("", elem_id="pictures")
                 level = gr.Slider(0, 1, label="Outline what lies above", visible=False, buttons=[], elem_id="level")
         outputs = [image, heat_map, table, pictures, level]
-        file.change(upload, [file, head], outputs, api_visibility="private")
-        button.click(draw, [canvas, head], outputs, api_visibility="private")
+        file.change(answers.upload, [file, head], outputs, api_visibility="private")
+        button.click(answers.draw, [canvas, head], outputs, api_visibility="private")
         canvas.clear(lambda: BLACK, None, canvas, api_visibility="private")  # the bin takes the black away, too
-        head.change(show, [image, head], outputs, api_visibility="private")
-        level.input(outline, [image, heat_map, head, level], pictures, show_progress="hidden", api_visibility="private")
+        head.change(answers.show, [image, head], outputs, api_visibility="private")
+        level.input(
+            answers.outline, [image, heat_map, head, level], pictures, show_progress="hidden", api_visibility="private"
+        )
     fonts = ["system-ui", "sans-serif"]  # those of the system: nothing is fetched
     theme = gr.themes.Base(font=fonts, font_mono=["ui-monospace", "monospace"], primary_hue="blue")
     return page, {"theme": theme, "css": STYLE}
+
+
+class _Answers:
+    """What the page shows when a visitor does something: the image, its map, the table, the pictures and the slider."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.lock = threading.Lock()  # the number of threads is the process's: two visitors would change each other's
+
+    def upload(self, path: str | None, head: str) -> tuple[Any, ...]:
+        try:
+            image = read_image_file(Path(path)) if path else None
+        except ImageError as error:
+            return self._nothing(problem_html(f"This file can't be scored: {error}."))
+        return self.show(image, head)
+
+    def draw(self, drawing: dict[str, Any] | None, head: str) -> tuple[Any, ...]:
+        image = drawn_digit(drawing)
+        return self._nothing(problem_html("Draw a digit first.")) if image is None else self.show(image, head)
+
+    def show(self, image: Pixels | None, name: str) -> tuple[Any, ...]:
+        import gradio as gr
+
+        if image is None:
+            return self._nothing(EMPTY)
+        try:
+            (head,) = named_heads(self.model, name)
+            with self.lock, one_thread():
+                scores, heat_map = scores_html(self.model, image), heat_maps(self.model, [head], image)[0]
+        except ValueError as error:
+            return self._nothing(problem_html(str(error).removeprefix("image 0: ")), image)
+        threshold = head.map_threshold()
+        pictures = pictures_html(self.model, image, name, heat_map, threshold)
+        if threshold is None:
+            return image, heat_map, scores, pictures, gr.update(visible=False)
+        most = _rounded(max(1.5 * threshold, float(heat_map.values.max())))
+        scale = gr.update(visible=True, maximum=most, value=_rounded(threshold), step=_rounded(most / 200))
+        return image, heat_map, scores, pictures, scale
+
+    def outline(self, image: Pixels | None, heat_map: HeatMap | None, head: str, threshold: float) -> str:
+        return "" if image is None or heat_map is None else pictures_html(self.model, image, head, heat_map, threshold)
+
+    @staticmethod
+    def _nothing(said: str, image: Pixels | None = None) -> tuple[Any, ...]:
+        import gradio as gr
+
+        return image, None, said, "", gr.update(visible=False)
 
 
 def _rounded(value: float) -> float:
