@@ -60,6 +60,12 @@ def test_surfaces_go_from_a_folder_with_masks_to_scores(project: Path, tmp_path:
     defects = ~table["path"].str.startswith("good/")
     assert table["score"][defects].min() > table["score"][~defects].max()
     assert "its heat map" in (project / "metal-scores.html").read_text()
+    assert len(list((project / "metal-maps").rglob("*.tiff"))) == 32
+    left, top, right, bottom = Image.open(project / "metal/ground_truth/scratch/0_mask.png").getbbox()
+    *box, _ = map(float, printed[-2].splitlines()[0].split())
+    assert (box[0] + box[2]) / 2 == pytest.approx((left + right) / 2, abs=8)
+    assert (box[1] + box[3]) / 2 == pytest.approx((top + bottom) / 2, abs=8)
+    assert Image.open(project / "where.jpg").size == (480, 480)
 
 
 @pytest.mark.timeout(3600)

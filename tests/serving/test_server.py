@@ -48,7 +48,9 @@ from fanogan_mtl.evaluation.conformal import conformal_threshold
 from fanogan_mtl.extractors import make_extractor
 from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.hybrid import Hybrid
-from fanogan_mtl.serving.heads import HeadSpec
+from fanogan_mtl.serving.explain import heat_maps
+from fanogan_mtl.serving.heads import Head, HeadSpec, Model
+from fanogan_mtl.serving.pictures import deep_png
 
 SECONDS = 8  # of many clients at once
 PREPARATIONS = {
@@ -281,6 +283,19 @@ def test_heat_maps_come_for_every_image_and_head(server: Server) -> None:
         assert (with_map.pop("anomaly_map_threshold"), with_map.pop("boxes")) == (None, None)  # none was calibrated
         assert with_map.pop("anomaly_map_max") >= 0
         assert with_map == row
+
+
+def test_maps_are_those_of_the_training_process(trained: Trained, server: Server) -> None:
+    (image,) = _images(17, 1, 30, 26, 3)
+    names = [spec.name for spec, _ in trained.heads if spec.name.endswith(("/pca", "/vae", "/knn"))]
+    model = Model(tuple(Head(*each) for each in trained.heads if each[0].name in names), trained.extractors)
+    with one_thread():
+        maps = heat_maps(model, model.heads, image)
+    rows = server.score([image], explain=True, heads=",".join(names))
+    assert [row["anomaly_map"] for row in rows] == [deep_png(each)[0] for each in maps]
+    np.testing.assert_allclose(
+        [row["anomaly_map_max"] for row in rows], [each.values.max() for each in maps], rtol=1e-6
+    )
 
 
 def test_no_pickle_in_a_logged_model(trained: Trained) -> None:
