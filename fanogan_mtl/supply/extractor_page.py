@@ -23,7 +23,8 @@ from fanogan_mtl.report.charts.extractors import (
 )
 from fanogan_mtl.sweep.pretraining import images_of
 
-SHOWN_PROJECTED = 1000  # images whose features are projected
+SHOWN_PROJECTED = 1000  # images whose features are projected, or fewer large ones
+SHOWN_PIXELS = 2**27
 ACCURACY = (
     "Training accuracy is measured while the epoch trains. The epoch was chosen by validation accuracy; the test was "
     "measured once, at that epoch."
@@ -52,7 +53,8 @@ def _sections(trained: Trained, data_dir: Path) -> Iterator[Section]:
         counted = chart(f"Images of each class of {pool.name}", partial(figures.class_counts_figure, counts))
         yield Section("Images of each class", (Text(COUNTS), counted))
         yield Section("A joint batch", (Text("Every batch mixes all domains."), batch_chart(trained, batch)))
-    shown = rows[:: -(-len(rows) // SHOWN_PROJECTED)]
+    most = max(2, min(SHOWN_PROJECTED, SHOWN_PIXELS // trained.extractor.input_spec.image_size**2))
+    shown = rows[:: -(-len(rows) // most)]
     images = images_of(trained.spec, pool, shown, trained.extractor.input_spec, data_dir)
     features, labels = trained.extractor.transform(images), pool.train.labels[shown]
     different, first = np.unique(labels, return_index=True)

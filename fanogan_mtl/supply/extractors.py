@@ -12,7 +12,6 @@ from threading import Event, Thread
 from typing import Any
 
 import click
-import numpy as np
 
 from fanogan_mtl.data.cache import in_use
 from fanogan_mtl.data.catalog import load_dataset
@@ -224,9 +223,8 @@ def _record(tracking: Tracking, parent_id: str, pretraining: Pretraining, execut
         files = write_extractor_page(trained, Path(temporary), execution.data_dir)
         values = accuracy_values(description)
         records.write(tracking, run_id, Record(parameters, values, files=files, time=records.now()))
-    example = np.zeros((1, *extractor.input_spec.shape), np.uint8)
-    width, packages = extractor.n_features_out_, needed_packages(folder)
-    log_extractor(tracking, run_id, pretraining.extractor, folder, example, width, packages)
+    shape, width, packages = extractor.input_spec.shape, extractor.n_features_out_, needed_packages(folder)
+    log_extractor(tracking, run_id, pretraining.extractor, folder, shape, width, packages)
     records.finish(tracking, run_id)
     return run_id
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +27,8 @@ REQUIREMENTS = (
     "mlflow", "numpy", "onnxruntime", "pandas", "pillow", "pyod", "safetensors", "scikit-learn", "scipy", "skops",
     "threadpoolctl", "torch", "torchvision",
 )  # fmt: skip
+
+LARGEST_EXAMPLE = 2**20  # values: MLflow writes them as JSON, by way of lists of numbers
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def log_extractor(
     run_id: str,
     name: str,
     folder: Path,
-    example: NDArray[np.uint8],
+    shape: tuple[int, ...],
     width: int,
     packages: tuple[str, ...] = (),
 ) -> str:
@@ -96,17 +100,18 @@ def log_extractor(
 
     Parameters
     ----------
-    example : uint8 array of images as the extractor takes them
+    shape : of an image as the extractor takes it; there is an example unless it is large
     width : number of features
     packages : what it needs to be installed beside `REQUIREMENTS`
     """
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    inputs = Schema([TensorSpec(np.dtype(example.dtype), (-1, *example.shape[1:]))])
+    inputs = Schema([TensorSpec(np.dtype(np.uint8), (-1, *shape))])
     outputs = Schema([TensorSpec(np.dtype(np.float32), (-1, width))])
     signature = ModelSignature(inputs=inputs, outputs=outputs)
     facts = ModelFacts(packages=packages)
+    example = np.zeros((1, *shape), np.uint8) if math.prod(shape) <= LARGEST_EXAMPLE else None
     return _log(run_id, name, "extractor_pyfunc.py", {"extractor": str(folder)}, example, signature, facts)
 
 
@@ -228,7 +233,8 @@ def _log(
     import fanogan_mtl
 
     package, needed = Path(fanogan_mtl.__file__).parent, (*REQUIREMENTS, *facts.packages)
-    with mlflow.start_run(run_id=run_id):
+    with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*input example was not provided")  # on purpose, where it is large
         logged = mlflow.pyfunc.log_model(
             name=names.model_name(name),
             python_model=str(package / "serving" / code),
