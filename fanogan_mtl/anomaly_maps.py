@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 SMOOTHING = 4 / 224
 """Standard deviation of the Gaussian that smooths an enlarged map, as a share of its side: PaDiM's and PatchCore's."""
 
+LARGEST = 1024
+"""Side to which a map is enlarged at most: smoothing takes time that grows with the third power of the side."""
+
 AnomalyMaps = NDArray[np.float64]
 
 
@@ -57,9 +60,12 @@ def anomaly_maps(
 
 
 def shown_map(values: NDArray[np.floating], size: int) -> NDArray[np.float32]:
-    """Make a map (height, width) as large as its image, (size, size): smooth where it was smaller, at least 0."""
+    """Make a map (height, width) as large as its image, (size, size), and at least 0.
+
+    One that was smaller is smooth, and has `LARGEST` values a side at most.
+    """
     positive = np.maximum(values, 0).astype(np.float32)
-    return positive if positive.shape == (size, size) else enlarged(positive, size)
+    return positive if positive.shape == (size, size) else enlarged(positive, min(size, LARGEST))
 
 
 def enlarged(values: NDArray[np.floating], size: int) -> NDArray[np.float32]:

@@ -32,8 +32,8 @@ class HeatMap:
     Attributes
     ----------
     values : float32 array of shape (size, size), at least 0
-        At the size that the image is prepared to, in the units of the score, of its square where that adds up (a
-        residual: of pixels in [0, 1]).
+        At the size that the image is prepared to, of maps on a grid at most `anomaly_maps.LARGEST`; in the units of the
+        score, of its square where that adds up (a residual: of pixels in [0, 1]).
     nothing : float
         The value that is shown as nothing: of a detector of patches, which has some distance everywhere, the least of
         this map; otherwise 0.

@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from served_heads import CALIBRATION, Array
 
+from fanogan_mtl.anomaly_maps import shown_map
 from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, cropped_part, prepare
 from fanogan_mtl.detectors import make_detector
@@ -131,6 +132,14 @@ def test_a_detector_that_does_not_share_its_score_among_features_is_shown_by_occ
     (heat_map,) = heat_maps(Model((head,), {"means": extractor}), [head], anomaly(14, 14))  # type: ignore[dict-item]
     top, left = np.unravel_index(heat_map.values.argmax(), heat_map.values.shape)
     assert 10 <= min(top, left) <= max(top, left) < 23
+
+
+def test_a_map_on_a_grid_is_enlarged_to_its_image_but_not_without_end() -> None:
+    values = np.array([[-1.0, 2.0], [3.0, 4.0]])
+    assert [shown_map(values, size).shape for size in (2, 300, 4000)] == [(2, 2), (300, 300), (1024, 1024)]
+    assert shown_map(values, 2).min() == 0
+    peak = shown_map(values, 4000)
+    assert min(np.unravel_index(peak.argmax(), peak.shape)) > 700
 
 
 def test_a_map_covers_the_part_that_is_kept() -> None:
