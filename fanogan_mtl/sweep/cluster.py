@@ -66,7 +66,10 @@ def connected(address: str) -> Iterator[Client]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", VersionMismatchWarning)  # told in a line of our own
-            client = Client(address, timeout=PATIENCE)
+            try:
+                client = Client(address, timeout=PATIENCE)
+            except AssertionError:  # its own thread has ten seconds to start, which a busy machine exceeds
+                client = Client(address, timeout=PATIENCE)
     except (OSError, ValueError, TypeError, ImportError) as error:
         raise UserError(
             f"scheduler {without_password(repr(address))}: no Dask scheduler answers ({one_line(error, 150)}); "

@@ -5,9 +5,11 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dask_cluster import DaskCluster, kill_session, started_cluster, wait_for
+from distributed import Client
 
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.sweep import cluster as cluster_module
@@ -69,6 +71,20 @@ def test_what_is_no_scheduler_is_one_line(address: str, tmp_path: Path, monkeypa
     with pytest.raises(UserError, match="no Dask scheduler answers") as raised:
         check_cluster(address, tmp_path)
     assert "\n" not in str(raised.value)
+
+
+def test_a_thread_that_starts_late_is_waited_for(dask: DaskCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = []
+
+    def late(*arguments: Any, **named: Any) -> Client:
+        tries.append(arguments)
+        assert len(tries) > 1  # as distributed says it
+        return Client(*arguments, **named)
+
+    monkeypatch.setattr("distributed.Client", late)
+    with connected(dask.address) as client:
+        assert client.submit(abs, -1).result() == 1
+    assert len(tries) == 2
 
 
 def test_a_worker_with_several_threads_is_refused(tmp_path: Path) -> None:
