@@ -6,6 +6,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache, partial
 from itertools import chain
 from typing import Any
 
@@ -103,10 +104,11 @@ def explanations(
     """
     rows = []
     for image in images:
+        picture = cache(partial(thumbnail, image, OVERLAY))  # of each depth once, whatever the number of heads
         for head, heat_map in zip(heads, heat_maps(model, heads, image), strict=True):
             threshold = head.map_threshold(rate)
             deep, highest = deep_png(heat_map)
-            plain = thumbnail(image, OVERLAY, input_of(model, head)[1].depth)
+            plain = picture(input_of(model, head)[1].depth)
             boxes = None if threshold is None else boxes_of(heat_map, threshold, *image.shape[:2])
             rows.append(
                 {
