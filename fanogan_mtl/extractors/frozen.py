@@ -70,7 +70,6 @@ class FrozenNetwork(Extractor):
         "input_size": [POSITIVE],
         "tiles": [POSITIVE],
     }
-    tiles: int = 1
 
     def __init__(
         self,
