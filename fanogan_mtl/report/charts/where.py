@@ -55,7 +55,7 @@ def maps_figure(examples: MapExamples, classes: Sequence[str], title: str) -> go
 
 
 def _kinds(result: Result) -> list[str] | None:
-    """Kinds of anomalies that have figures of their own, as a metric's name; None where no cell has any figures."""
+    """Kinds of anomalies that have figures of their own, as metrics' names; None unless all cells have some."""
     of_cells = [cell.result.metrics[result.budgets[-1]] for cell in result.cells]
     if not all("pixel_auroc" in metrics for metrics in of_cells):
         return None
