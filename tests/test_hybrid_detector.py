@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from fanogan_mtl.detectors import make_detector
 from fanogan_mtl.extractors import make_extractor
 from fanogan_mtl.extractors.base import Extractor
-from fanogan_mtl.hybrid import MOST_AT_ONCE, Hybrid, fitted_scaler, load_hybrid, save_hybrid
+from fanogan_mtl.hybrid import MOST_AT_ONCE, Hybrid, fitted_scaler, load_hybrid, save_hybrid, scaled
 
 Images = NDArray[np.uint8]
 DETECTORS = {"fanogan": {"epochs": 2}, "knn": {}, "vae": {"epochs": 2}}
@@ -109,3 +109,13 @@ def test_very_many_features_are_scaled_as_few_are() -> None:
     for name in ("mean_", "scale_", "var_"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-12)
     np.testing.assert_allclose(found.transform(features), expected.transform(features), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("common_scale", [False, True])
+def test_features_are_scaled_to_the_bit_as_scikit_learn_does(common_scale: bool) -> None:
+    random = np.random.default_rng(0)
+    features = (random.normal(size=(50, 7)) * [1, 1e-20, 0, 1e6, 3, 1e20, 0.1] + 5).astype(np.float32)
+    hybrid = Hybrid(make_detector("knn"), common_scale=common_scale).fit(features)
+    np.testing.assert_array_equal(scaled(hybrid.scaler_, features), hybrid.scaler_.transform(features))
+    with pytest.raises(ValueError, match=r"X has 6 features, the hybrid was fitted with 7"):
+        hybrid.decision_function(features[:, :6])

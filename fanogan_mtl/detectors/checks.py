@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 
+PLAIN = (np.dtype(np.float32), np.dtype(np.float64))
+
 POSITIVE = Interval(Integral, 1, None, closed="left")
 """Constraint: a whole number of at least 1."""
 
@@ -43,3 +45,11 @@ def refuse_non_finite(rows: NDArray[Any], infinite: str = "infinity") -> None:
     if not finite.all():
         row, column = np.argwhere(~finite)[0]
         raise ValueError(f"X has {'NaN' if np.isnan(rows[row, column]) else infinite} in row {row}, column {column}")
+
+
+def is_plain(X: object, n_features: int | None) -> bool:
+    """Whether X is an array of at least one row of so many finite floats, which needs no further check."""
+    if type(X) is not np.ndarray or X.ndim != 2 or X.shape[1] != n_features or not len(X) or X.dtype not in PLAIN:
+        return False
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(X.sum()))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from fanogan_mtl.detectors.checks import POSITIVE, Each, refuse_non_finite
 from fanogan_mtl.seeds import derived_seed
 
-SCORING_ROWS = 32  # networks round differently in batches of other sizes, so every batch scored has this many rows
+SCORING_ROWS = 16  # networks round differently in batches of other sizes, so every batch scored has this many rows
 
 
 class Preprocessing(nn.Module):

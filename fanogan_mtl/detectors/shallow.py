@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -30,9 +31,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from fanogan_mtl.detectors.checked import CheckedDetector, in_batches
 from fanogan_mtl.detectors.checks import POSITIVE
+from fanogan_mtl.detectors.neighbours import NeighbourSearch
 
 SHARE = Interval(Real, 0, 1, closed="right")
-BATCH_ROWS = 256  # matrix products round differently in batches of other sizes
+BATCH_ROWS = 16  # matrix products round differently in batches of other sizes
 
 
 class PCA(CheckedDetector):
@@ -102,7 +104,6 @@ class KNN(CheckedDetector, PyODKNN):  # type: ignore[misc]
         "n_neighbors": [POSITIVE],
         "method": [StrOptions({"largest", "mean", "median"})],
     }
-    _batch_rows = BATCH_ROWS
 
     def __init__(self, n_neighbors: int = 5, method: str = "largest", contamination: float = 0.1) -> None:
         super().__init__(n_neighbors=n_neighbors, method=method, contamination=contamination)
@@ -111,6 +112,19 @@ class KNN(CheckedDetector, PyODKNN):  # type: ignore[misc]
         if len(X) <= self.n_neighbors:
             raise ValueError(f"KNN needs more rows than n_neighbors={self.n_neighbors}, X has {len(X)}")
         super()._fit_rows(X)
+
+    @cached_property
+    def _search(self) -> NeighbourSearch:
+        return NeighbourSearch(self.neigh_._fit_X)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_search"}  # it is made of the others
+
+    def _score_rows(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.neigh_._tree is not None:  # of few features; it looks at one row at a time
+            return super()._score_rows(X)
+        scores: NDArray[np.float64] = self._get_dist_by_method(self._search.distances(X, self.n_neighbors))
+        return scores
 
     def feature_shares(self, X: ArrayLike) -> NDArray[np.float64]:
         """What each feature adds to the squared distance, (n, d), in the mean over the neighbours."""

@@ -26,7 +26,7 @@ from fanogan_mtl.plan.extractors import (
 from fanogan_mtl.plan.options import HybridOptions
 from fanogan_mtl.plan.plan import Asked, Plan, PlannedComparison, read_options
 from fanogan_mtl.plan.words import DetectorChoice, FindStudy
-from fanogan_mtl.sweep.cell import LABEL_FREE, PROTOCOLS, Cell, Comparison
+from fanogan_mtl.sweep.cell import LABEL_FREE, PROTOCOLS, Cell, Comparison, result_version
 from fanogan_mtl.sweep.parameters import comparison_parameters
 from fanogan_mtl.sweep.pretraining import Pretraining, description_of
 
@@ -167,6 +167,7 @@ class _Layout:
                 learned=learned,
                 protocol=protocol,
                 common_scale=extractor.common_scale,
+                result_version=result_version(detector.name),
             )
             cells = tuple(
                 Cell(comparison, normal_class, seed, key, held_out)

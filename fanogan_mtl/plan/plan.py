@@ -17,7 +17,7 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan import words as read
 from fanogan_mtl.plan.options import BenchmarkOptions, WhereOptions
 from fanogan_mtl.plan.words import DetectorChoice, FindStudy
-from fanogan_mtl.sweep.cell import Cell, Comparison
+from fanogan_mtl.sweep.cell import Cell, Comparison, result_version
 from fanogan_mtl.sweep.cluster import Cluster
 from fanogan_mtl.sweep.parameters import cells_of, comparison_parameters
 from fanogan_mtl.sweep.processes import prepare_processes
@@ -221,7 +221,15 @@ def make_plan(options: BenchmarkOptions, find_study: FindStudy | None = None) ->
     for spec, dataset, classes in asked.datasets:
         for choice in asked.detectors:
             parameters = comparison_parameters(choice.name, choice.parameters)
-            comparison = Comparison(spec, dataset.digest, choice.name, parameters, asked.budgets, asked.limit)
+            comparison = Comparison(
+                spec,
+                dataset.digest,
+                choice.name,
+                parameters,
+                asked.budgets,
+                asked.limit,
+                result_version=result_version(choice.name),
+            )
             cells = tuple(cells_of(comparison, classes, asked.seeds))
             comparisons.append(PlannedComparison(comparison, dataset, choice.setting, cells))
     return Plan(tuple(comparisons), asked.execution)

@@ -15,7 +15,7 @@ from fanogan_mtl.plan.hybrid import make_hybrid_plan
 from fanogan_mtl.plan.options import BenchmarkOptions, HybridOptions, TuneOptions
 from fanogan_mtl.plan.plan import Plan, PlannedComparison, make_plan, read_detectors
 from fanogan_mtl.plan.words import DetectorChoice
-from fanogan_mtl.sweep.cell import RESULT_VERSION, Cell
+from fanogan_mtl.sweep.cell import Cell, result_version
 from fanogan_mtl.sweep.parameters import comparison_parameters
 from fanogan_mtl.sweep.pretraining import Pretraining
 from fanogan_mtl.tracking.connection import Tracking
@@ -126,7 +126,7 @@ def objective_of(tuning: Tuning) -> dict[str, Any]:
         "limit": first.limit,
         "extractors": [first.extractor, first.learned],
         "search_space": {name: asdict(values) for name, values in tuning.space.items()},
-        "version": RESULT_VERSION,
+        "version": result_version(first.detector),
     }
 
 

@@ -147,7 +147,7 @@ def _read(tracking: Tracking, run_id: str) -> tuple[Tracking, list[Candidate]]:
 
 def _recorded(tracking: Tracking, run: ComparisonRun) -> Candidate:
     comparison = comparison_of(run)
-    if comparison.result_version != RESULT_VERSION:
+    if comparison.result_version < RESULT_VERSION:
         why = "was recorded by an earlier version, which kept no scores to make thresholds from"
         raise UserError(f"run {run.run_id} {why}: run its benchmark again")
     finished = finished_cells(tracking, comparison)
