@@ -76,6 +76,11 @@ class Hybrid(BaseDetector):  # type: ignore[misc]
         """Which of its `decision_terms` the detector ranks by."""
         return str(self.detector.score)
 
+    @property
+    def draws_to_score(self) -> bool:
+        """Whether the detector does; see `CheckedDetector`."""
+        return getattr(self.detector, "draws_to_score", False)
+
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Learn the scaler and the detector from images (or features) of normal ones, at least 2.
 

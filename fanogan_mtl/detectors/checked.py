@@ -34,7 +34,7 @@ class CheckedDetector(BaseDetector):  # type: ignore[misc]
     _batch_rows: ClassVar[int | None] = None
     """Rows to score at once, where a row's last bits depend on that number: the last batch is padded to it."""
 
-    _draws_to_score: ClassVar[bool] = False
+    draws_to_score: ClassVar[bool] = False
     """Whether it may draw from the global generators to score, as some of PyOD's classes do; many do to learn."""
 
     contamination: float
@@ -74,7 +74,7 @@ class CheckedDetector(BaseDetector):  # type: ignore[misc]
             For NaN, infinity, another width than in `fit`, or scores that come out as NaN or infinity.
         """
         rows = self._validated(X)
-        return self._finite(self._one_clear_error(self._score_in_batches, rows, self._draws_to_score))
+        return self._finite(self._one_clear_error(self._score_in_batches, rows, self.draws_to_score))
 
     def predict_proba(self, X: ArrayLike, method: str = "linear", return_confidence: bool = False) -> Any:
         """As PyOD's, which takes arrays only."""

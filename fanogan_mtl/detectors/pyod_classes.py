@@ -47,7 +47,7 @@ def checked_class(name: str) -> type[Any]:
         raise UserError(f"detector pyod:{name} can't be imported: {str(error).partition(chr(10))[0]}") from error
     bases = (pyod_mended.MENDED.get(name, CheckedDetector), original)
     own = {"__module__": __name__, "__doc__": original.__doc__, "__init__": _seeded_init(original)}
-    return type(name, bases, {**own, "_draws_to_score": True})
+    return type(name, bases, {**own, "draws_to_score": True})
 
 
 def __getattr__(name: str) -> type[Any]:

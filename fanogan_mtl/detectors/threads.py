@@ -23,6 +23,14 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def stay_on_one_thread() -> None:
+    """Call first in a thread that is started while `one_thread` is active: OpenMP counts for each thread apart."""
+    import torch
+
+    torch.set_num_threads(1)
+    _libraries(len(sys.modules)).limit(limits=1)
+
+
 @lru_cache(maxsize=1)
 def _libraries(n_modules: int) -> Any:
     """The linear algebra libraries that are loaded; they come with modules, and looking for them takes milliseconds."""

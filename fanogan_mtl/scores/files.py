@@ -1,21 +1,30 @@
-"""Scores the files of a person's input by a model's heads, in chunks that bound the memory."""
+"""Scores the files of a person's input by a model's heads, in chunks that bound the memory, one a thread at a time."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence, Set
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from tqdm import tqdm
 
 from fanogan_mtl.data.images.decode import ImageError
 from fanogan_mtl.data.images.levels import Pixels
+from fanogan_mtl.detectors.threads import stay_on_one_thread
 from fanogan_mtl.scores.images import read_image_file
 from fanogan_mtl.scores.table import ScoredRow
 from fanogan_mtl.serving.heads import Head, Model
 from fanogan_mtl.serving.requests import answer_table
 from fanogan_mtl.serving.scoring import CHUNK_IMAGES, score_images
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _MASK = "a mask, by its name or its folder's: rename it to have it scored"
 
@@ -23,7 +32,7 @@ _MASK = "a mask, by its name or its folder's: rename it to have it scored"
 def score_files(
     model: Model, heads: Sequence[Head], files: Mapping[str, Path], masks: Set[str], done: Set[str] = frozenset()
 ) -> Iterator[list[ScoredRow]]:
-    """Score files chunk by chunk, under a progress bar.
+    """Score files chunk by chunk, under a progress bar; chunks come in order, while others are read and scored beside.
 
     Parameters
     ----------
@@ -41,13 +50,38 @@ def score_files(
     """
     remaining = iter([name for name in files if name not in done])
     interval = 0.1 if os.isatty(2) else 10
-    with tqdm(total=len(files), initial=len(done), unit="image", mininterval=interval) as bar:
-        while names := list(islice(remaining, CHUNK_IMAGES)):
-            yield _rows(model, heads, {name: files[name] for name in names}, masks)
-            bar.update(len(names))
+    chunks = iter(lambda: {name: files[name] for name in islice(remaining, CHUNK_IMAGES)}, {})
+    with (
+        tqdm(total=len(files), initial=len(done), unit="image", mininterval=interval) as bar,
+        warnings.catch_warnings(action="ignore"),  # for all threads: the readers' own would undo each other's
+        ThreadPoolExecutor(_threads(heads), initializer=stay_on_one_thread) as pool,
+    ):
+        for rows in _in_order(pool, partial(_rows, model, heads, masks), chunks):
+            yield rows
+            bar.update(len({row.path for row in rows}))
 
 
-def _rows(model: Model, heads: Sequence[Head], files: Mapping[str, Path], masks: Set[str]) -> list[ScoredRow]:
+def _threads(heads: Sequence[Head]) -> int:
+    """One a core, but for detectors that draw random numbers: the generators are the process's."""
+    return 1 if any(getattr(head.detector, "draws_to_score", False) for head in heads) else len(os.sched_getaffinity(0))
+
+
+def _in_order(pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Results in the order of the items; one more is taken than there are threads, so that none waits."""
+    running: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            running.append(pool.submit(function, item))
+            if len(running) > pool._max_workers:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    finally:
+        for each in running:
+            each.cancel()
+
+
+def _rows(model: Model, heads: Sequence[Head], masks: Set[str], files: Mapping[str, Path]) -> list[ScoredRow]:
     errors: dict[str, str] = {}
 
     def images() -> Iterator[Pixels]:
@@ -65,7 +99,7 @@ def _rows(model: Model, heads: Sequence[Head], files: Mapping[str, Path], masks:
     except ValueError as error:  # a score of infinity, as of pixels that training never saw
         if len(files) == 1:
             return [ScoredRow(name, error=str(error).removeprefix("image 0: ")) for name in files]
-        return [row for name, path in files.items() for row in _rows(model, heads, {name: path}, masks)]
+        return [row for name, path in files.items() for row in _rows(model, heads, masks, {name: path})]
     table = answer_table(tuple(heads), scores)[list(ScoredRow._fields[1:-1])].astype(object)
     scored = table.where(table.notna(), None).itertuples(index=False, name=None)  # older models have no p-values
     return [
