@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -86,7 +87,6 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes
     ----------
-    network_ : Network
     n_features_out_ : int
     classes_ : array
         The different values of `y`.
@@ -116,6 +116,19 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Squares a side that features are apart for: (channels, grid, grid) an image, unless `n_components` is set."""
     random_state: int
     device: str
+
+    @cached_property
+    def network_(self) -> Network:
+        """The network; of a saved extractor it is built when it is first needed, as the graph makes the features."""
+        state = vars(self).get("state_")
+        if state is None:
+            raise AttributeError(f"{type(self).__name__} is not fitted")
+        network = self._seeded_build(len(self.classes_))
+        if "projection.components" in state:
+            n_components, n_features = state["projection.components"].shape
+            network.projection = Projection(n_features, n_components)
+        network.load_state_dict(state)
+        return network.to(self._device()).eval()
 
     @property
     def input_spec(self) -> InputSpec:
@@ -201,7 +214,7 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
         """Features of images, shape (n, n_features_out_), float32; the same bits alone and in any batch."""
-        check_is_fitted(self, "network_")
+        check_is_fitted(self, "n_features_out_")
         return self._in_batches(self._images(X))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:

@@ -18,7 +18,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import resnet18
 
 from fanogan_mtl.extractors.base import Sample
 from fanogan_mtl.extractors.efficientnet import EfficientNetLite0, SameConv2d
@@ -71,7 +70,7 @@ class ResNet18ImageNet(FineTuned):
     """ResNet18: grey images to 512 features; parameters as `FineTuned`'s."""
 
     def _build(self, n_classes: int) -> Network:
-        return grey_network(resnet18, n_classes)
+        return grey_network("resnet18", n_classes)
 
     def _start(self) -> dict[str, Tensor]:
         state = imagenet_weights("resnet18", self.weights)

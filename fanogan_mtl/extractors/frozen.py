@@ -23,7 +23,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
-from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from fanogan_mtl.extractors.base import POSITIVE, Extractor, InputSpec, Sample
 from fanogan_mtl.extractors.imagenet import LITE0, Architecture, architecture, imagenet_weights
@@ -293,6 +292,8 @@ class GridPooling(nn.Module):
 
 def _maps(known: Architecture, network: nn.Module, layers: Sequence[str]) -> nn.Module:
     """The part of a network that leads to some layers; it gives their maps by name."""
+    from torchvision.models.feature_extraction import create_feature_extractor  # as in `architecture`
+
     found: nn.Module = create_feature_extractor(
         network.eval(), {layer: layer for layer in layers}, tracer_kwargs=known.tracing
     )
@@ -329,6 +330,8 @@ def _map_sides(name: str, layers: tuple[str, ...], input_size: int) -> dict[str,
 
 def _layers_of(known: Architecture, network: nn.Module) -> list[str]:
     """A network's layers, and the parts of which they are made."""
+    from torchvision.models.feature_extraction import get_graph_node_names
+
     nodes, _ = get_graph_node_names(network.eval(), known.tracing, suppress_diff_warning=True)
     parts = [node.split(".") for node in nodes[1:]]
     return list(dict.fromkeys(".".join(part[:depth]) for part in parts for depth in range(1, len(part) + 1)))

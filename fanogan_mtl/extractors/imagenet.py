@@ -16,7 +16,6 @@ from typing import Any
 from urllib.error import URLError
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from fanogan_mtl.errors import UserError, one_line
@@ -76,13 +75,15 @@ def architecture(name: str) -> Architecture:
         return Architecture(make_lite0, (mean,) * 3, (std,) * 3, _packaged, leaves)
     if name.startswith(TIMM):
         return _of_timm(name.removeprefix(TIMM))
-    known = torchvision.models.list_models(module=torchvision.models)
+    from torchvision import models  # takes a second, and a served model has its network as a graph
+
+    known = models.list_models(module=models)
     if name not in known:
         raise ValueError(f"network {name!r} is unknown; one of: {', '.join([LITE0, *known])}, or {TIMM}NAME")
-    weights = torchvision.models.get_model_weights(name)
+    weights = models.get_model_weights(name)
     entry = getattr(weights, "IMAGENET1K_V1", None) or next(iter(weights))
     scaling = entry.transforms()
-    make = torchvision.models.get_model_builder(name)
+    make = models.get_model_builder(name)
     download = partial(entry.get_state_dict, progress=False, check_hash=True)
     return Architecture(make, tuple(scaling.mean), tuple(scaling.std), download)
 

@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.extractors.feature_graph import FeatureGraph
-from fanogan_mtl.extractors.modules import Projection
 from fanogan_mtl.extractors.registry import TIMM, make_extractor, registered_name
 
 FORMAT = 1
@@ -88,13 +87,7 @@ def load_extractor(folder: Path, device: str = "auto") -> Extractor:
     extractor.classes_ = np.array(description["classes"])
     extractor.n_features_out_ = description["n_features_out"]
     extractor.best_epoch_, extractor.history_ = description["best_epoch"], description["history"]
-    network = extractor._seeded_build(len(extractor.classes_))
-    state = load_file(folder / WEIGHTS)
-    if "projection.components" in state:
-        n_components, n_features = state["projection.components"].shape
-        network.projection = Projection(n_features, n_components)
-    network.load_state_dict(state)
-    extractor.network_ = network.to(extractor._device()).eval()
+    extractor.state_ = load_file(folder / WEIGHTS)
     has_graph = (folder / GRAPH).exists() and extractor._device().type == "cpu"
     extractor.graph_ = FeatureGraph((folder / GRAPH).read_bytes()) if has_graph else None
     return extractor

@@ -12,16 +12,17 @@ same number of features. `finetuned` has ResNet18 from ImageNet's weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
-from torchvision.models import ResNet, resnet18, resnet50
 
 from fanogan_mtl.extractors.base import Extractor, Sample
 from fanogan_mtl.extractors.modules import Network
 from fanogan_mtl.extractors.networks import NetworkExtractor
+
+if TYPE_CHECKING:
+    from torchvision.models import ResNet
 
 
 class ResNet18(NetworkExtractor):
@@ -31,7 +32,7 @@ class ResNet18(NetworkExtractor):
     own_batch_size: ClassVar[int] = 32
 
     def _build(self, n_classes: int) -> Network:
-        return grey_network(resnet18, n_classes)
+        return grey_network("resnet18", n_classes)
 
 
 class ResNet50(NetworkExtractor):
@@ -40,7 +41,7 @@ class ResNet50(NetworkExtractor):
     own_epochs: ClassVar[int] = 8
 
     def _build(self, n_classes: int) -> Network:
-        return grey_network(resnet50, n_classes)
+        return grey_network("resnet50", n_classes)
 
 
 class ResNet18Untrained(Extractor):
@@ -63,15 +64,17 @@ class ResNet18Untrained(Extractor):
         self.device = device
 
     def _build(self, n_classes: int) -> Network:
-        return grey_network(resnet18, 1)
+        return grey_network("resnet18", 1)
 
     def _learn(self, sample: Sample, checkpoints: Path | None) -> None:
         self.network_.normalisation.learn(sample.images[sample.training])
 
 
-def grey_network(make: Callable[..., ResNet], n_classes: int) -> Network:
+def grey_network(name: str, n_classes: int) -> Network:
     """One of torchvision's networks with a stem for one channel."""
-    network = make(num_classes=n_classes)
+    from torchvision import models  # takes a second, and a served model has its network as a graph
+
+    network: ResNet = getattr(models, name)(num_classes=n_classes)
     network.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does
     classifier = network.fc

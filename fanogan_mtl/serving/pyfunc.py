@@ -15,15 +15,17 @@ from mlflow.pyfunc.model import PythonModel
 
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.serving.heads import read_model
-from fanogan_mtl.serving.requests import answer
+from fanogan_mtl.serving.requests import answer, warm_up
 
 
 class DetectorModel(PythonModel):
     """All heads of a model; see `fanogan_mtl.serving.requests.answer` for what it takes and gives."""
 
     def load_context(self, context: Any) -> None:
-        """Load the heads."""
+        """Load the heads, and score an image: what is imported and made on the way, no request has to wait for."""
         self.model = read_model(Path(context.artifacts["model"]))
+        with one_thread():
+            warm_up(self.model)
         self.lock = Lock()  # the number of threads is the process's: two requests at once would change each other's
 
     def predict(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache, partial
 from itertools import chain
@@ -25,6 +26,7 @@ from fanogan_mtl.serving.scoring import head_scores, input_of, named_heads, scor
 
 COLUMN = "image"
 OVERLAY = 512  # px, the longer side of the pictures that an answer holds
+UNSEEN = 100  # px, a side of an image that has to be resized for any model
 NOTHING = "there is no image in the request"
 
 
@@ -82,6 +84,14 @@ def answer(model: Model, model_input: Any, parameters: Mapping[str, Any]) -> pd.
         made = explanations(model, heads, _images(cells), parameters.get("false_alarm_rate"))
         table = pd.concat([table, made], axis=1)
     return table
+
+
+def warm_up(model: Model) -> None:
+    """Score one grey image by all heads of a model of images; nothing comes of it."""
+    if model.takes_images:
+        image = np.zeros((UNSEEN, UNSEEN), np.uint8)
+        with suppress(RequestError):  # a head may refuse what is so unlike its training images
+            answer(model, pd.DataFrame({COLUMN: [image]}), {})
 
 
 def explanations(
@@ -267,4 +277,4 @@ def _answer_vectors(
     return answer_table(heads, scores, thresholds)
 
 
-__all__ = ["COLUMN", "RequestError", "answer", "answer_table", "decode_sent", "explanations"]
+__all__ = ["COLUMN", "RequestError", "answer", "answer_table", "decode_sent", "explanations", "warm_up"]
