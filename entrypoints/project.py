@@ -17,7 +17,7 @@ from fanogan_mtl.extractors.registry import REGISTRY as EXTRACTORS
 
 ROOT = Path(__file__).parents[1]
 ENTRIES = (
-    "main", "benchmark", "pretrain", "hybrid", "report", "tune", "register", "preprocess", "score", "monitor",
+    "main", "benchmark", "pretrain", "hybrid", "report", "tune", "register", "preprocess", "score", "export", "monitor",
     "demo", "cache",
 )  # fmt: skip
 INDENT = " " * 6

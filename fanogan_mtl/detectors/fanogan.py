@@ -92,7 +92,8 @@ class FAnoGANNetworks(nn.Module):
     def terms(self, rows: Tensor) -> Tensor:
         """Image term and feature term, shape (n, 2)."""
         made = self.reconstruct(rows)
-        features, made_features = self.critic.features(torch.cat([rows, made])).chunk(2)
+        both = self.critic.features(torch.cat([rows, made]))
+        features, made_features = both[: rows.shape[0]], both[rows.shape[0] :]  # `chunk` and `len` can't be traced
         image = (rows - made).square().mean(dim=1)
         feature = (features - made_features).square().mean(dim=1)
         return torch.stack([image, feature], dim=1)

@@ -224,6 +224,20 @@ class ScoreOptions:
 
 
 @dataclass(eq=False, repr=False)
+class ExportOptions:
+    """The entry `export`: a model becomes an ONNX file."""
+
+    model: str = option("none", "Address of the model, as models:/NAME/VERSION.")
+    output: str = option("model.onnx", "File to write: .onnx.")
+    heads: str = option("all", "Heads that it has, separated by commas.")
+    input: str = option(
+        "none",
+        "Folder of images, or a text file with one path per line, on which the file is held against the model; the "
+        "model's own example always is.",
+    )
+
+
+@dataclass(eq=False, repr=False)
 class MonitorOptions:
     """The entry `monitor`: new images are held against a model's held-out ones."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from fanogan_mtl.data.images.levels import Pixels
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.serving.heads import DESCRIPTION, Head, Model, read_model
+from fanogan_mtl.serving.requests import decode_sent
 from fanogan_mtl.serving.scoring import named_heads
-from fanogan_mtl.tracking.logged_models import download_model
+from fanogan_mtl.tracking.logged_models import download_model, read_example
 
 
 def load_served(uri: str) -> Model:
@@ -19,12 +21,23 @@ def load_served(uri: str) -> Model:
     UserError
         If there is no such model, or if it is none of this project's.
     """
+    return fetch_served(uri)[0]
+
+
+def fetch_served(uri: str) -> tuple[Model, list[Pixels]]:
+    """Load a model as `load_served` does, and the images that are its example; none where it has vectors or no example.
+
+    Raises
+    ------
+    UserError
+        As `load_served`.
+    """
     with TemporaryDirectory() as temporary:
         folder = download_model(uri, Path(temporary))
         descriptions = list(folder.glob(f"artifacts/*/{DESCRIPTION}"))
         if not descriptions:
             raise UserError(f"model {uri} has no heads: name one that benchmark, hybrid or register made")
-        return read_model(descriptions[0].parent)
+        return read_model(descriptions[0].parent), [decode_sent(image) for image in read_example(folder)]
 
 
 def image_heads(model: Model, uri: str, names: str) -> tuple[Head, ...]:

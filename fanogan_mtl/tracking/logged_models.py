@@ -180,6 +180,14 @@ def download_model(uri: str, folder: Path) -> Path:
     return fetched
 
 
+def read_example(folder: Path) -> list[str]:
+    """The images of a fetched model's example, in base64; none where it is of vectors, or there is none."""
+    from mlflow.models import Model
+
+    example: Any = Model.load(str(folder)).load_input_example(str(folder))
+    return list(example["image"]) if hasattr(example, "columns") else []
+
+
 def _signature(width: int | None) -> ModelSignature:
     """The signature of a model of images (its column takes text and nested lists alike), or of vectors of a width."""
     from mlflow.models import ModelSignature
