@@ -1,28 +1,26 @@
-"""MLflow's server against the same pipeline in process, and thirty heads against one.
+"""One image and many over HTTP, against another version and against ONNX Runtime alone.
 
-    python -m bench.serving
+    python -m bench.serving [BASELINE]
 
-Heads are knn and pca, half and half, on the features of an untrained ResNet18 and on pixels.
-Requests are PNG images of 28x28 in base64, from one client. The ratio is time over HTTP over time in process, on the
-same decoded payload, so what it shows is MLflow's own share.
+Heads are knn and pca, half and half, on the features of an untrained ResNet18 and on pixels. Requests are PNG images of
+28x28 in base64, from one client. All figures are the least of two rounds, those of an answer the median of a round.
+BASELINE is a checkout of another version, which runs in turn; the ratio is its time over this one's.
+Against ONNX Runtime: the same heads, exported, called in process on decoded images, without MLflow.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from base64 import b64encode
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
+from bench.versions import measured, show
 from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.detectors import make_detector
@@ -30,18 +28,27 @@ from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.extractors import make_extractor
 from fanogan_mtl.hybrid import Hybrid
-from fanogan_mtl.serving.heads import HeadSpec, Model, read_model
-from fanogan_mtl.serving.requests import answer
-from tests.serving.served_heads import Server, log_heads, payload, served, write_heads
+from fanogan_mtl.serving.heads import HeadSpec, read_model
+from tests.serving.served_heads import Server, encoded, log_heads, payload, served, write_heads
 
 TRAINING_IMAGES = 500
 PREPARATIONS = (Preparation(28), Preparation(28, crop=0.9), Preparation(28, contrast=1.5, sharpness=2.0))
 CALIBRATION = Calibration(1.0, 1.0, 1.0, 0.0, tuple(float(score) for score in range(600)))  # as MNIST's heads have
 KINDS = {
-    "shared": "30 heads on one extractor, one preparation",
-    "features": "30 heads on one extractor, three preparations",
-    "pixels": "30 heads on pixels, three preparations",
+    "shared": "30 heads on ResNet18, one preparation; milliseconds",
+    "features": "30 heads on ResNet18, three preparations; milliseconds",
+    "pixels": "30 heads on pixels, three preparations; milliseconds",
 }
+MEASURE = """
+import sys
+from bench.serving import print_figures
+print_figures(*sys.argv[1:])
+"""
+
+
+def some_images() -> NDArray[np.uint8]:
+    """Noise to train on and to ask with."""
+    return np.random.default_rng(0).integers(0, 256, (TRAINING_IMAGES, 28, 28), dtype=np.uint8)
 
 
 def write_model_of(folder: Path, kind: str, images: NDArray[np.uint8]) -> None:
@@ -59,59 +66,72 @@ def write_model_of(folder: Path, kind: str, images: NDArray[np.uint8]) -> None:
     write_heads(folder, heads, {} if extractor is None else {"shared": extractor})
 
 
-def latencies(function: Callable[[], object], turns: int) -> NDArray[np.float64]:
-    """Milliseconds of each call, after two that don't count."""
+def write_logged(folder: Path, kind: str) -> str:
+    """Write such a model and log it; its address."""
+    with one_thread():
+        write_model_of(folder / "model", kind, some_images())
+    return log_heads(folder, folder / "model", some_images()[:2])
+
+
+def median_time(function: Callable[[], object], turns: int) -> float:
+    """Milliseconds of a call, the median after two that don't count."""
     taken = []
     for _ in range(turns + 2):
         start = time.perf_counter()
         function()
         taken.append(1000 * (time.perf_counter() - start))
-    return np.array(taken[2:])
+    return float(np.median(taken[2:]))
 
 
-def report(kind: str, server: Server, model: Model, images: list[str]) -> None:
-    """Print the figures of one model."""
+def print_figures(kind: str, temporary: str) -> None:
+    """Measure one model of this version and print its figures, milliseconds, as JSON."""
+    folder = Path(temporary)
+    texts = [encoded(image) for image in some_images()[:256]]
+    location = write_logged(folder, kind)
 
-    def in_process(number: int) -> object:
-        with one_thread():
-            table = answer(model, pd.DataFrame({"image": images[:number]}), {})
-        return json.dumps(table.to_dict("records"))
-
-    def over_http(number: int, **parameters: Any) -> object:
-        status, text = server.post(payload(images[:number], **parameters))
+    def asked(server: Server, number: int, **parameters: Any) -> None:
+        status, text = server.post(payload(texts[:number], **parameters))
         assert status == 200, text
-        return text
 
-    print(KINDS[kind])
-    for number, turns in ((1, 100), (256, 12)):
-        http = latencies(lambda number=number: over_http(number), turns)
-        process = latencies(lambda number=number: in_process(number), turns)
-        one = latencies(lambda number=number: over_http(number, heads="0/0"), turns)
-        median = np.median(http)
-        print(
-            f"  {number:3} images: p50 {median:.0f} ms, p99 {np.quantile(http, 0.99):.0f} ms, "
-            f"{1000 * number / median:.0f} images/s; in process p50 {np.median(process):.0f} ms, "
-            f"ratio {median / np.median(process):.2f}; one head {np.median(one):.0f} ms, "
-            f"all heads {median / np.median(one):.2f} times as much"
+    start = time.perf_counter()
+    with served(location, folder) as server:
+        figures = {"start of the server": 1000 * (time.perf_counter() - start)}
+        start = time.perf_counter()
+        asked(server, 1)
+        figures["first answer"] = 1000 * (time.perf_counter() - start)
+        figures["an image, all heads"] = median_time(lambda: asked(server, 1), 100)
+        figures["an image, one head"] = median_time(lambda: asked(server, 1, heads="0/0"), 100)
+        figures["256 images, all heads"] = median_time(lambda: asked(server, 256), 8)
+    print(json.dumps(figures))
+
+
+def exported_times(kind: str) -> dict[str, float]:
+    """Milliseconds of the same heads in ONNX Runtime alone, on one thread."""
+    import onnxruntime
+
+    from fanogan_mtl.export.graph import onnx_file
+
+    images = np.repeat(some_images()[..., None], 3, axis=3)
+    with TemporaryDirectory() as temporary:
+        with one_thread():
+            write_model_of(Path(temporary), kind, some_images())
+        model = read_model(Path(temporary))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(onnx_file(model, model.heads), options)
+    return {
+        f"{number} image{'s' * (number > 1)}, all heads": median_time(
+            lambda number=number: session.run(None, {"images": images[:number]}), 20
         )
+        for number in (1, 256)
+    }
 
 
 def main() -> None:
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (TRAINING_IMAGES, 28, 28), dtype=np.uint8)
-    texts = []
-    for image in images[:256]:
-        file = BytesIO()
-        Image.fromarray(image).save(file, "PNG")
-        texts.append(b64encode(file.getvalue()).decode("ascii"))
-    for kind in KINDS:
-        with TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            with one_thread():
-                write_model_of(folder / "model", kind, images)
-            location = log_heads(folder, folder / "model", images[:2])
-            with served(location, folder) as server:
-                report(kind, server, read_model(folder / "model"), texts)
+    for kind, title in KINDS.items():
+        show(title, measured(MEASURE, kind))
+        if kind != "features":
+            show("  ONNX Runtime alone, in process", {"this": exported_times(kind)})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The preparation of images as a PyTorch module of operations that ONNX has.
 
-ONNX's own `Resize` gives other pixels than PyTorch (measured: up to 14 of 255 levels apart, at the borders). PyTorch
-resizes 8-bit images in whole numbers: weights of at most 15 bits, rounded to 8 bits after each of two passes (its
+ONNX's own `Resize` works on floats and gives other pixels (measured: one in five is another level). PyTorch resizes
+8-bit images in whole numbers: weights of at most 15 bits, rounded to 8 bits after each of two passes (its
 `compute_index_ranges_int16_weights`). Products of matrices in double precision give the same whole numbers. Where
 torchvision raises contrast and sharpness, PyTorch rounds a product and a sum as one; double precision stands for that.
 """

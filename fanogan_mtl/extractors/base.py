@@ -120,7 +120,7 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     @cached_property
     def network_(self) -> Network:
         """The network; of a saved extractor it is built when it is first needed, as the graph makes the features."""
-        state = vars(self).get("state_")
+        state = self.__dict__.pop("state_", None)
         if state is None:
             raise AttributeError(f"{type(self).__name__} is not fitted")
         network = self._seeded_build(len(self.classes_))

@@ -111,11 +111,12 @@ class Plan:
         """All cells in the order they run.
 
         First one of each comparison, with all checks, so that what is wrong or slow
-        shows early. Then data set by data set, its comparisons in turn: with short cells between long ones, recording
-        keeps pace.
+        shows early. Then data set by data set, the largest first, so that the last cells are short and no core waits
+        long for another; its comparisons in turn: with short cells between long ones, recording keeps pace.
         """
         cells = [replace(each.cells[0], untrained=True) for each in self.comparisons]
-        for _, own in groupby(self.comparisons, key=lambda each: each.dataset.name):
+        by_size = sorted(self.comparisons, key=lambda each: -len(each.dataset.train.labels))
+        for _, own in groupby(by_size, key=lambda each: each.dataset.name):
             for turn in zip_longest(*(each.cells[1:] for each in own)):
                 cells += [cell for cell in turn if cell is not None]
         return cells

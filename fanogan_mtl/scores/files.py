@@ -50,13 +50,14 @@ def score_files(
     """
     remaining = iter([name for name in files if name not in done])
     interval = 0.1 if os.isatty(2) else 10
+    threads = _threads(heads)
     chunks = iter(lambda: {name: files[name] for name in islice(remaining, CHUNK_IMAGES)}, {})
     with (
         tqdm(total=len(files), initial=len(done), unit="image", mininterval=interval) as bar,
         warnings.catch_warnings(action="ignore"),  # for all threads: the readers' own would undo each other's
-        ThreadPoolExecutor(_threads(heads), initializer=stay_on_one_thread) as pool,
+        ThreadPoolExecutor(threads, initializer=stay_on_one_thread) as pool,
     ):
-        for rows in _in_order(pool, partial(_rows, model, heads, masks), chunks):
+        for rows in _in_order(pool, threads, partial(_rows, model, heads, masks), chunks):
             yield rows
             bar.update(len({row.path for row in rows}))
 
@@ -66,13 +67,15 @@ def _threads(heads: Sequence[Head]) -> int:
     return 1 if any(getattr(head.detector, "draws_to_score", False) for head in heads) else len(os.sched_getaffinity(0))
 
 
-def _in_order(pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Results in the order of the items; one more is taken than there are threads, so that none waits."""
+def _in_order(
+    pool: ThreadPoolExecutor, ahead: int, function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Result]:
+    """Results in the order of the items, of which so many more are taken than are waited for."""
     running: deque[Future[Result]] = deque()
     try:
         for item in items:
             running.append(pool.submit(function, item))
-            if len(running) > pool._max_workers:
+            if len(running) > ahead:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()

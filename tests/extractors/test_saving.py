@@ -34,6 +34,18 @@ def test_everything_that_fit_learned_comes_back(weights_file: Path, tmp_path: Pa
     assert not loaded.network_.training
 
 
+def test_a_loaded_network_is_built_when_it_is_first_needed(weights_file: Path, tmp_path: Path) -> None:
+    images = images_for("lenet5")
+    save_extractor(quick("lenet5", weights_file).fit(images, LABELS), tmp_path)
+    loaded = load_extractor(tmp_path, "cpu")
+    features = loaded.transform(images)
+    assert "network_" not in vars(loaded)
+    loaded.predict(images)
+    assert "network_" in vars(loaded)
+    loaded.graph_ = None
+    np.testing.assert_allclose(loaded.transform(images), features, rtol=1e-4, atol=1e-5)
+
+
 def test_device_is_chosen_where_it_is_loaded(
     weights_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

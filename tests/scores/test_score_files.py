@@ -74,7 +74,7 @@ def test_few_chunks_are_held_and_an_end_is_an_end() -> None:
             yield item
 
     with ThreadPoolExecutor(2) as pool:
-        results = _in_order(pool, lambda item: -item, items())
+        results = _in_order(pool, 2, lambda item: -item, items())
         for number in range(10):
             assert next(results) == -number
             assert len(taken) <= number + 3

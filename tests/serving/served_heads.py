@@ -25,6 +25,7 @@ from mlflow import MlflowClient
 from numpy.typing import NDArray
 from PIL import Image
 
+import fanogan_mtl
 from fanogan_mtl.detectors import REGISTRY, make_detector
 from fanogan_mtl.detectors.deep import DeepDetector
 from fanogan_mtl.detectors.registry import detector_class
@@ -139,7 +140,7 @@ class Server:
 
 
 @contextmanager
-def served(location: str, folder: Path) -> Iterator[Server]:
+def served(location: str, folder: Path, workers: int = 1) -> Iterator[Server]:
     """Serve a model as a person does, with all the threads that they have; `folder` takes the log."""
     (folder / "sitecustomize.py").write_text(COLLECT)
     with socket.socket() as free:
@@ -148,9 +149,13 @@ def served(location: str, folder: Path) -> Iterator[Server]:
     kept = {name: value for name, value in os.environ.items() if name not in THREADS}
     path = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", location, "--env-manager", "local"]
+    command += ["--workers", str(workers), "-p", str(port)]
+    ours = os.pathsep.join(
+        [str(folder), str(Path(fanogan_mtl.__file__).parents[1])]
+    )  # the package as it is imported here
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, "-p", str(port)], cwd=folder, env={**kept, "PATH": path, "PYTHONPATH": str(folder)},
+            command, cwd=folder, env={**kept, "PATH": path, "PYTHONPATH": ours},
             stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:

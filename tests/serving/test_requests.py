@@ -21,7 +21,7 @@ from fanogan_mtl.data.transforms import Preparation, prepare
 from fanogan_mtl.detectors import make_detector
 from fanogan_mtl.evaluation.conformal import conformal_threshold, p_values
 from fanogan_mtl.serving.heads import Head, HeadSpec, Model
-from fanogan_mtl.serving.requests import RequestError, answer, decode_sent
+from fanogan_mtl.serving.requests import RequestError, answer, decode_sent, warm_up
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
 GREY = np.ascontiguousarray(COLOUR[..., 0])
@@ -190,3 +190,20 @@ def test_a_refusal_keeps_its_line_whatever_mlflow_puts_before_it() -> None:
     assert refusal.message == "image 3: not base64"
     assert refusal.get_http_status_code() == 400
     assert '"message": "image 3: not base64"' in refusal.serialize_as_json()
+
+
+def test_a_model_is_warmed_up_also_where_a_head_refuses_the_image(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[int] = []
+    for head in model.heads:
+        scores = head.detector.decision_function
+        monkeypatch.setattr(head.detector, "decision_function", lambda rows, of=scores: scored.append(1) or of(rows))
+    warm_up(model)
+    assert len(scored) == len(model.heads)
+
+    def refuses(rows: Any) -> None:
+        raise ValueError("infinite")
+
+    monkeypatch.setattr(model.heads[0].detector, "decision_function", refuses)
+    warm_up(model)
