@@ -6,9 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cache
 from hashlib import sha256
-from importlib.metadata import version
 from json import dumps
 from pathlib import Path
 from typing import Any
@@ -81,7 +79,7 @@ def prepared_folder(source: Source, data_dir: Path) -> Path:
         return data_dir / "prepared" / _FETCHED[source]
     preparation = preparation_of(source)
     fingerprint = _fingerprint(source, data_dir)
-    how = [] if preparation is None else [asdict(preparation), _version("torchvision")]
+    how = [] if preparation is None else [asdict(preparation)]
 
     def fill(folder: Path) -> None:
         raw = load_raw(source, data_dir)
@@ -171,9 +169,6 @@ def _fingerprint(source: Source, data_dir: Path) -> list[str]:
         return [source.kind, *REGISTRY[source.kind].fingerprint(source.place, data_dir)]
     except OSError as error:
         raise UserError(f"can't read {error.filename} ({error.strerror})") from None
-
-
-_version = cache(version)
 
 
 def _prepare(raw: RawDataset, preparation: Preparation, name: str) -> tuple[Arrays, dict[str, Any]]:

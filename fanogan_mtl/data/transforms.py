@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fanogan_mtl.data.images.levels import Pixels, eight_bits, grey_levels
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from fanogan_mtl.data.images.resampling import contrasted, resized, sharpened
 
 Cropped = TypeVar("Cropped", bound=np.generic)
 
@@ -110,14 +108,11 @@ def prepare(images: Pixels, preparation: Preparation) -> NDArray[np.uint8]:
         return np.repeat(prepare(images, replace(preparation, colour="grey"))[..., None], 3, axis=3)
     if images.shape[1:] == (size, size) and replace(preparation, depth=None) == Preparation(size):
         return eight_bits(images, preparation.depth)
-    import torch  # takes seconds, and a cached set needs none of it
-
     chunk = max(1, _CHUNK_VALUES // max(int(np.prod(images.shape[1:])), size * size * 3))
     prepared = []
     for start in range(0, len(images), chunk):
         kept = eight_bits(cropped(images[start : start + chunk], preparation.crop), preparation.depth)
-        recoloured = torch.from_numpy(np.array(_recoloured(kept, preparation.colour)))
-        prepared.append(_resized(recoloured, preparation).numpy())
+        prepared.append(_adjusted(_recoloured(kept, preparation.colour), preparation))
     channels = () if preparation.colour == "grey" else (3,)
     return np.concatenate(prepared) if prepared else np.zeros((0, size, size, *channels), np.uint8)
 
@@ -143,14 +138,12 @@ def _recoloured(images: NDArray[np.uint8], colour: str) -> NDArray[np.uint8]:
     return images if images.ndim == 4 else np.repeat(images[..., None], 3, axis=3)
 
 
-def _resized(images: Tensor, preparation: Preparation) -> Tensor:
-    from torchvision.transforms import v2
-
-    images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)  # (n, channels, h, w)
-    size = [preparation.image_size, preparation.image_size]
-    images = v2.functional.resize(images.contiguous(), size, v2.InterpolationMode.BILINEAR, antialias=True)
+def _adjusted(images: NDArray[np.uint8], preparation: Preparation) -> NDArray[np.uint8]:
+    size = preparation.image_size
+    if images.ndim == 3:
+        made = resized(images, size)
+    else:
+        made = np.stack([resized(np.ascontiguousarray(images[..., channel]), size) for channel in range(3)], axis=-1)
     if preparation.contrast != 1:
-        images = v2.functional.adjust_contrast(images, preparation.contrast)
-    if preparation.sharpness != 1:
-        images = v2.functional.adjust_sharpness(images, preparation.sharpness)
-    return images.squeeze(1) if preparation.colour == "grey" else images.permute(0, 2, 3, 1).contiguous()
+        made = contrasted(made, preparation.contrast)
+    return made if preparation.sharpness == 1 else sharpened(made, preparation.sharpness)

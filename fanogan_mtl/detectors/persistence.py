@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -157,11 +159,10 @@ def _read_deep(description: dict[str, Any], folder: Path) -> DeepDetector:
 
 
 def _write_shallow(detector: Any, name: str, folder: Path) -> None:
-    from skops.io import dump, get_untrusted_types
-
+    skops = _skops()
     try:
-        dump(detector, folder / OBJECTS, compression=ZIP_DEFLATED)
-        others = set(get_untrusted_types(file=folder / OBJECTS)) - _trusted(type(detector))
+        skops.dump(detector, folder / OBJECTS, compression=ZIP_DEFLATED)
+        others = set(skops.get_untrusted_types(file=folder / OBJECTS)) - _trusted(type(detector))
     except OSError:
         raise
     except Exception as error:  # skops names no exception for what it can't hold
@@ -172,9 +173,23 @@ def _write_shallow(detector: Any, name: str, folder: Path) -> None:
 
 
 def _read_shallow(description: dict[str, Any], folder: Path) -> Any:
-    from skops.io import load
+    return _skops().load(folder / OBJECTS, trusted=sorted(_trusted(detector_class(description["detector"]))))
 
-    return load(folder / OBJECTS, trusted=sorted(_trusted(detector_class(description["detector"]))))
+
+def _skops() -> Any:
+    """Import skops, but not PyTorch with it.
+
+    It imports every module of scikit-learn, among them one that imports PyTorch where it is installed, and does without
+    where it isn't: a served model need not have it in memory.
+    """
+    absent = "torch" not in sys.modules
+    if absent:
+        sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        return import_module("skops.io")
+    finally:
+        if absent:
+            del sys.modules["torch"]
 
 
 def _trusted(cls: type[Any]) -> set[str]:

@@ -113,6 +113,13 @@ def named_settings(name: str) -> dict[str, dict[str, Any]]:
     return {setting: dict(module[setting.upper()]) for setting in ("tuned", "features") if setting.upper() in module}
 
 
+def needs_torch(name: str) -> bool:
+    """Tell whether a saved detector may need PyTorch to score; not known of PyOD's."""
+    from fanogan_mtl.detectors.deep import DeepDetector
+
+    return name.startswith(PYOD) or issubclass(detector_class(name), DeepDetector)
+
+
 def takes(name: str, parameter: str) -> bool:
     """Tell whether a detector has that parameter, as `random_state` or `device`."""
     return parameter in signature(detector_class(name))

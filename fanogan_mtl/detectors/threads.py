@@ -6,21 +6,29 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """While active, PyTorch and the linear algebra libraries compute on one thread."""
-    import torch
+def one_thread(with_torch: bool = True) -> Iterator[None]:
+    """While active, PyTorch and the linear algebra libraries compute on one thread.
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    Parameters
+    ----------
+    with_torch : bool
+        Import PyTorch for it, which takes a second; without, only where it was imported before.
+    """
+    torch: Any = import_module("torch") if with_torch else sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else 0
+    if torch:
+        torch.set_num_threads(1)
     try:
         with _libraries(len(sys.modules)).limit(limits=1):
             yield
     finally:
-        torch.set_num_threads(threads)
+        if torch:
+            torch.set_num_threads(threads)
 
 
 def stay_on_one_thread() -> None:

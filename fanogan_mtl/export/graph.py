@@ -18,8 +18,9 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.export.preparing import Preparing
 from fanogan_mtl.export.scoring import HeadScores, exportable
 from fanogan_mtl.extractors.base import Extractor
-from fanogan_mtl.extractors.feature_graph import export_graph
 from fanogan_mtl.extractors.frozen import FrozenNetwork
+from fanogan_mtl.extractors.graphs.feature_graph import GraphExtractor
+from fanogan_mtl.extractors.graphs.tracing import export_graph
 from fanogan_mtl.serving.heads import Head, Model
 from fanogan_mtl.serving.scoring import Input, input_of
 
@@ -98,8 +99,11 @@ def _of_input(model: Model, of: Input, detectors: Sequence[Any], prefix: str) ->
     return compose.add_prefix(graph, prefix)
 
 
-def _features(extractor: Extractor) -> onnx.ModelProto:
-    graph = extractor.graph_ or export_graph(extractor.network_.cpu(), extractor.seen_shape)
+def _features(extractor: Extractor | GraphExtractor) -> onnx.ModelProto:
+    graph = extractor.graph_
+    if graph is None:
+        assert isinstance(extractor, Extractor)
+        graph = export_graph(extractor.network_.cpu(), extractor.seen_shape)
     return onnx.load_from_string(graph.content)
 
 

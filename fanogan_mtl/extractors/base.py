@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -18,7 +18,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from fanogan_mtl.data.hashing import content_hashes
 from fanogan_mtl.data.joint import JointSampler, stratified_split
-from fanogan_mtl.extractors.feature_graph import FeatureGraph, export_graph
+from fanogan_mtl.extractors.graphs.feature_graph import FeatureGraph
+from fanogan_mtl.extractors.graphs.tracing import export_graph
+from fanogan_mtl.extractors.input_spec import InputSpec
 from fanogan_mtl.extractors.modules import Network, Pixels, Projection, to_tensor
 from fanogan_mtl.seeds import derived_seed
 
@@ -26,31 +28,6 @@ BATCH_IMAGES = 64  # networks round differently in batches of other sizes, so ev
 MOST_FOR_COMPONENTS = 20_000  # images that principal components are learned from
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """The images that an extractor takes.
-
-    Attributes
-    ----------
-    image_size : int
-        Height and width in pixels.
-    colour : {"grey", "rgb", "own"}
-        Arrays are (n, image_size, image_size), or with a last axis of 3. With `own` they are the data set's, in three
-        equal channels where it is grey, and small images are enlarged; see `EnlargedPreparation`.
-    original : bool
-        Resized from the original images; otherwise from the data set's own preparation (crop, contrast, sharpness).
-    """
-
-    image_size: int = 28
-    colour: Literal["grey", "rgb", "own"] = "grey"
-    original: bool = False
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one image."""
-        return (self.image_size, self.image_size, *(() if self.colour == "grey" else (3,)))
 
 
 @dataclass(frozen=True)
@@ -231,14 +208,7 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return False
 
     def _images(self, X: ArrayLike) -> Pixels:
-        images = np.asarray(X)
-        shape = self.input_spec.shape
-        if images.dtype != np.uint8 or images.shape[1:] != shape:
-            wanted = ", ".join(map(str, ("n", *shape)))
-            raise ValueError(
-                f"{type(self).__name__} takes uint8 images ({wanted}), not {images.dtype} of shape {images.shape}"
-            )
-        return images
+        return self.input_spec.checked(X, type(self).__name__)
 
     def _sample(self, images: Pixels, y: ArrayLike | None, domain: ArrayLike | None) -> Sample:
         number = len(images)

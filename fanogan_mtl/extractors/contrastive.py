@@ -28,7 +28,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from fanogan_mtl.extractors.base import InputSpec, Sample
+from fanogan_mtl.extractors.base import Sample
+from fanogan_mtl.extractors.input_spec import InputSpec
 from fanogan_mtl.extractors.modules import Network, Objective, Pixels
 from fanogan_mtl.extractors.networks import NetworkExtractor
 

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from fanogan_mtl.extractors.base import POSITIVE, Extractor, InputSpec, Sample
+from fanogan_mtl.extractors.base import POSITIVE, Extractor, Sample
 from fanogan_mtl.extractors.imagenet import LITE0, Architecture, architecture, imagenet_weights
+from fanogan_mtl.extractors.input_spec import InputSpec
 from fanogan_mtl.extractors.modules import Network, Pixels
 
 STEP = 32  # px from one position to the next of a network's deepest maps

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.extractors.base import Extractor
-from fanogan_mtl.extractors.feature_graph import FeatureGraph
+from fanogan_mtl.extractors.graphs.feature_graph import FeatureGraph, GraphExtractor
+from fanogan_mtl.extractors.input_spec import InputSpec
 from fanogan_mtl.extractors.registry import TIMM, make_extractor, registered_name
+
+if TYPE_CHECKING:
+    from fanogan_mtl.extractors.base import Extractor
 
 FORMAT = 1
 DESCRIPTION = "extractor.json"
@@ -52,6 +56,8 @@ def save_extractor(extractor: Extractor, folder: Path, facts: dict[str, Any] | N
         "history": extractor.history_,
         **(facts or {}),
     }
+    if extractor.graph_ is not None and extractor.seen_shape == extractor.input_spec.shape:  # it needs nothing else
+        description["graph"] = {"input_spec": asdict(extractor.input_spec), "positions": extractor.positions}
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, allow_nan=False), encoding="utf-8")
 
 
@@ -73,9 +79,25 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def needed_packages(folder: Path) -> tuple[str, ...]:
-    """Packages that a saved extractor needs to be loaded, beside those that all need."""
+    """Packages that a saved extractor's features need, beside those that all need."""
+    if runs_alone(folder):
+        return ()
     network = read_description(folder)["params"].get("network", "")
-    return (TIMM.rstrip(":"),) if network.startswith(TIMM) else ()
+    return ("torch", "torchvision", *([TIMM.rstrip(":")] if network.startswith(TIMM) else ()))
+
+
+def runs_alone(folder: Path) -> bool:
+    """Whether a saved extractor's features are made by its graph alone, without PyTorch."""
+    return "graph" in read_description(folder)
+
+
+def load_features(folder: Path) -> Extractor | GraphExtractor:
+    """Read a saved extractor for its features only: they have the bits of `load_extractor`'s on a processor."""
+    description = read_description(folder)
+    if not (about := description.get("graph")):
+        return load_extractor(folder)
+    graph = FeatureGraph((folder / GRAPH).read_bytes())
+    return GraphExtractor(graph, InputSpec(**about["input_spec"]), description["n_features_out"], about["positions"])
 
 
 def load_extractor(folder: Path, device: str = "auto") -> Extractor:

@@ -13,7 +13,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 from fanogan_mtl.detectors.threads import one_thread
-from fanogan_mtl.extractors.persistence import load_extractor
+from fanogan_mtl.extractors.persistence import load_features
 
 
 class ExtractorModel(PythonModel):
@@ -21,7 +21,7 @@ class ExtractorModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Load the extractor."""
-        self.extractor = load_extractor(Path(context.artifacts["extractor"]))
+        self.extractor = load_features(Path(context.artifacts["extractor"]))
 
     def predict(
         self,
@@ -30,7 +30,7 @@ class ExtractorModel(PythonModel):
         params: dict[str, Any] | None = None,
     ) -> np.ndarray:
         """Make the features of images."""
-        with one_thread():
+        with one_thread(with_torch=False):
             return self.extractor.transform(np.asarray(model_input, dtype=np.uint8))
 
 

@@ -7,11 +7,11 @@ on whose features heads score. No pickle anywhere.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,12 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.evaluation.conformal import conformal_threshold, p_values
 from fanogan_mtl.evaluation.metrics import ASKED
-from fanogan_mtl.extractors.base import Extractor
-from fanogan_mtl.extractors.persistence import load_extractor
+from fanogan_mtl.extractors.graphs.feature_graph import GraphExtractor
+from fanogan_mtl.extractors.persistence import load_features
 from fanogan_mtl.hybrid import load_scorer
+
+if TYPE_CHECKING:
+    from fanogan_mtl.extractors.base import Extractor
 
 FORMAT = 2
 DESCRIPTION = "model.json"
@@ -129,7 +132,7 @@ class Model:
     """
 
     heads: tuple[Head, ...]
-    extractors: dict[str, Extractor]
+    extractors: Mapping[str, Extractor | GraphExtractor]
 
     @property
     def takes_images(self) -> bool:
@@ -157,7 +160,7 @@ def read_model(folder: Path) -> Model:
     specs = [_spec(**head) for head in content["heads"]]
     heads = tuple(Head(spec, load_scorer(head_folder(folder, at))) for at, spec in enumerate(specs))
     keys = sorted({spec.extractor for spec in specs if spec.extractor})
-    return Model(heads, {key: load_extractor(bundled_extractor(folder, key)) for key in keys})
+    return Model(heads, {key: load_features(bundled_extractor(folder, key)) for key in keys})
 
 
 def head_folder(folder: Path, position: int) -> Path:

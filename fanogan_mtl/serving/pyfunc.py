@@ -24,7 +24,7 @@ class DetectorModel(PythonModel):
     def load_context(self, context: Any) -> None:
         """Load the heads, and score an image: what is imported and made on the way, no request has to wait for."""
         self.model = read_model(Path(context.artifacts["model"]))
-        with one_thread():
+        with one_thread(with_torch=False):
             warm_up(self.model)
         self.lock = Lock()  # the number of threads is the process's: two requests at once would change each other's
 
@@ -35,7 +35,7 @@ class DetectorModel(PythonModel):
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
         """Score images by the chosen heads."""
-        with self.lock, one_thread():
+        with self.lock, one_thread(with_torch=False):
             return answer(self.model, model_input, params or {})
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
-from threading import Thread
 from typing import Any
 
 import click
@@ -21,6 +19,7 @@ from fanogan_mtl.data.prepared import found_preparation
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.data.transforms import Preparation
 from fanogan_mtl.detectors.persistence import refuse_unservable
+from fanogan_mtl.detectors.registry import needs_torch
 from fanogan_mtl.errors import UserError, one_line
 from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.evaluation.metrics import METRICS
@@ -51,11 +50,6 @@ from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.logged_models import ModelFacts, ModelMetric, log_model
 from fanogan_mtl.tracking.outbox import is_away
 from fanogan_mtl.tracking.records import Record
-
-
-def prepare_models() -> None:
-    """Import, in a thread, what MLflow needs to try a model: a sweep has nothing else to do while its workers start."""
-    Thread(target=import_module, args=("torchvision",)).start()
 
 
 def log_models(
@@ -146,6 +140,8 @@ def make_model(
         write_model(folder, specs)
         bundled = [bundled_extractor(folder, key) for key in sorted(keys)]
         packages = {package for each in bundled for package in needed_packages(each)}
+        if any(needs_torch(head.cell.comparison.detector) for head in heads):
+            packages.add("torch")
         facts = replace(_facts(heads, setting, rates), packages=tuple(sorted(packages)))
         uri = log_model(tracking, run_id, folder, _example(heads[0], execution.data_dir), facts)
     records.write(tracking, run_id, Record(tags={schema.MODEL_KEY: model_key(heads, rates), schema.MODEL_URI: uri}))

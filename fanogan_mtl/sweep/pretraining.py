@@ -21,7 +21,8 @@ from fanogan_mtl.data.joint import learnable_rows, rows_digest
 from fanogan_mtl.data.specs import DatasetSpec, sources_of
 from fanogan_mtl.data.usage import claim
 from fanogan_mtl.detectors.threads import one_thread
-from fanogan_mtl.extractors.base import Extractor, InputSpec
+from fanogan_mtl.extractors.base import Extractor
+from fanogan_mtl.extractors.input_spec import InputSpec
 from fanogan_mtl.extractors.persistence import load_extractor, read_description, save_extractor
 from fanogan_mtl.extractors.registry import make_extractor
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 REQUIREMENTS = (
     "mlflow", "numpy", "onnxruntime", "pandas", "pillow", "pyod", "safetensors", "scikit-learn", "scipy", "skops",
-    "threadpoolctl", "torch", "torchvision",
+    "threadpoolctl",
 )  # fmt: skip
 
 LARGEST_EXAMPLE = 2**20  # values: MLflow writes them as JSON, by way of lists of numbers

@@ -16,7 +16,7 @@ from fanogan_mtl.recording.results import ComparisonResult, read_results
 from fanogan_mtl.recording.state import read_state
 from fanogan_mtl.recording.sweep import Sweep
 from fanogan_mtl.supply.exchange import Exchange, cell_task, opened_exchange
-from fanogan_mtl.supply.models import log_models, prepare_models
+from fanogan_mtl.supply.models import log_models
 from fanogan_mtl.supply.progress import CellProgress, duration, estimate_seconds
 from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking import records
@@ -74,8 +74,6 @@ def run_plan(
     """
     sweep = Sweep.begin(tracking, plan, {name: str(value) for name, value in asdict(options).items()}, entry)
     try:
-        if plan.execution.kept_models and sweep.pending:
-            prepare_models()
         with nullcontext(workers) if workers else plan.execution.open_workers() as workers:
             while True:
                 if prepare:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fanogan_mtl.data.transforms import Preparation, extractor_preparation, prepare
 from fanogan_mtl.export.preparing import Preparing
-from fanogan_mtl.extractors.base import InputSpec
+from fanogan_mtl.extractors.input_spec import InputSpec
 
 FACTORS = st.one_of(st.just(1.0), st.floats(0.05, 4))
 

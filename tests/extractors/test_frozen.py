@@ -149,18 +149,22 @@ def test_a_network_of_timm_is_frozen_as_one_of_torchvision_is(tmp_path: Path) ->
     np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_only_a_model_with_a_network_of_timm_needs_timm(tmp_path: Path, weights_file: Path) -> None:
+def test_only_a_network_that_has_no_graph_needs_torch_and_timm(tmp_path: Path, weights_file: Path) -> None:
     network = architecture("timm:resnet10t").make()
     torch.save(network.state_dict(), tmp_path / "resnet10t.pth")
     settings = {"layer": "layer2", "input_size": 64, "device": "cpu"}
     images = np.zeros((1, 64, 64, 3), np.uint8)
     for name, weights, needed in (
-        ("timm:resnet10t", tmp_path / "resnet10t.pth", ("timm",)),
-        ("resnet18", weights_file, ()),
+        ("timm:resnet10t", tmp_path / "resnet10t.pth", ("torch", "torchvision", "timm")),
+        ("resnet18", weights_file, ("torch", "torchvision")),
     ):
         folder = tmp_path / name
         folder.mkdir()
-        save_extractor(make_extractor("frozen", network=name, weights=str(weights), **settings).fit(images), folder)
+        extractor = make_extractor("frozen", network=name, weights=str(weights), **settings).fit(images)
+        save_extractor(extractor, folder)
+        assert needed_packages(folder) == ()
+        extractor.graph_ = None
+        save_extractor(extractor, folder)
         assert needed_packages(folder) == needed
 
 

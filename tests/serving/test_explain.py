@@ -20,7 +20,7 @@ from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, cropped_part, prepare
 from fanogan_mtl.detectors import make_detector
 from fanogan_mtl.extractors import make_extractor
-from fanogan_mtl.extractors.base import InputSpec
+from fanogan_mtl.extractors.input_spec import InputSpec
 from fanogan_mtl.hybrid import Hybrid
 from fanogan_mtl.serving.explain import SQUARES, Box, HeatMap, boxes_of, heat_maps
 from fanogan_mtl.serving.heads import Head, HeadSpec, Model

@@ -14,7 +14,7 @@ from served_heads import CALIBRATION, Array
 
 from fanogan_mtl.data.rows import pixel_rows
 from fanogan_mtl.data.transforms import Preparation, prepare
-from fanogan_mtl.extractors.base import InputSpec
+from fanogan_mtl.extractors.input_spec import InputSpec
 from fanogan_mtl.serving.heads import Head, HeadSpec, Model
 from fanogan_mtl.serving.scoring import CHUNK_IMAGES, named_heads, score_images
 

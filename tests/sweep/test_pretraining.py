@@ -18,7 +18,7 @@ from fanogan_mtl.data.prepared import load_raw, preparation_of
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets, parse_source
 from fanogan_mtl.data.transforms import EnlargedPreparation, Preparation, extractor_preparation
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.extractors.base import InputSpec
+from fanogan_mtl.extractors.input_spec import InputSpec
 from fanogan_mtl.extractors.persistence import load_extractor
 from fanogan_mtl.sweep import pretraining as module
 from fanogan_mtl.sweep.cell import Cell, Comparison, run_cell

@@ -24,7 +24,7 @@ from fanogan_mtl.data.specs import parse_datasets, parse_source
 from fanogan_mtl.data.splits import one_vs_rest
 from fanogan_mtl.data.transforms import EnlargedPreparation, Preparation, prepare
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.extractors.base import InputSpec
+from fanogan_mtl.extractors.input_spec import InputSpec
 
 PARTS = {"train/nut": 12, "train/bolt": 11, "train/cog": 10, "test/nut": 5, "test/bolt": 4, "test/cog": 3}
 

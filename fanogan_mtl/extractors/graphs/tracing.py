@@ -1,8 +1,4 @@
-"""A fitted network's features as an ONNX graph.
-
-On a processor ONNX Runtime makes features several times as fast as PyTorch, and gives an image the same bits in a batch
-of any size. Its last bits are others than PyTorch's, so features for training and for serving come from the same graph.
-"""
+"""Makes the ONNX graph of a fitted network's features."""
 
 from __future__ import annotations
 
@@ -10,42 +6,11 @@ import warnings
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fanogan_mtl.extractors.graphs.feature_graph import FeatureGraph
 from fanogan_mtl.extractors.modules import Network
-
-BATCH_IMAGES = 8  # at once: more of them no longer lie in a processor's cache
-
-
-class FeatureGraph:
-    """Maps images to features on one thread.
-
-    Parameters
-    ----------
-    content : bytes
-        An ONNX model with one input of images (n, height, width[, 3]), uint8, and one output of features (n, d).
-    """
-
-    def __init__(self, content: bytes) -> None:
-        import onnxruntime
-
-        self.content = content
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        self._input = self._session.get_inputs()[0].name
-
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Features (n, d) of at least one image; each image has the same bits in any company."""
-        batches = range(0, len(images), BATCH_IMAGES)
-        made = [self._session.run(None, {self._input: images[start : start + BATCH_IMAGES]})[0] for start in batches]
-        return np.concatenate(made)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return FeatureGraph, (self.content,)
 
 
 def export_graph(network: Network, shape: tuple[int, ...]) -> FeatureGraph:

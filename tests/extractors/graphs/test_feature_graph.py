@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from fanogan_mtl.extractors import make_extractor
-from fanogan_mtl.extractors.feature_graph import _Architecture, _blank_graph, export_graph
 from fanogan_mtl.extractors.frozen import GridPooling
+from fanogan_mtl.extractors.graphs.tracing import _Architecture, _blank_graph, export_graph
 from fanogan_mtl.extractors.modules import Network
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""A fitted network's features as an ONNX graph: how it is made, and how it is run without PyTorch."""

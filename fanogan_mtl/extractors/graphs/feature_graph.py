@@ -1,0 +1,69 @@
+"""Runs a network's features as an ONNX graph, by ONNX Runtime alone.
+
+On a processor ONNX Runtime makes features several times as fast as PyTorch, and gives an image the same bits in a batch
+of any size. Its last bits are others than PyTorch's, so features for training and for serving come from the same graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fanogan_mtl.extractors.input_spec import InputSpec
+
+BATCH_IMAGES = 8  # at once: more of them no longer lie in a processor's cache
+
+
+class FeatureGraph:
+    """Maps images to features on one thread.
+
+    Parameters
+    ----------
+    content : bytes
+        An ONNX model with one input of images (n, height, width[, 3]), uint8, and one output of features (n, d).
+    """
+
+    def __init__(self, content: bytes) -> None:
+        import onnxruntime
+
+        self.content = content
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features (n, d) of at least one image; each image has the same bits in any company."""
+        batches = range(0, len(images), BATCH_IMAGES)
+        made = [self._session.run(None, {self._input: images[start : start + BATCH_IMAGES]})[0] for start in batches]
+        return np.concatenate(made)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FeatureGraph, (self.content,)
+
+
+@dataclass(frozen=True)
+class GraphExtractor:
+    """What a saved extractor is to those that only want its features: its graph, and what it takes and gives.
+
+    Attributes
+    ----------
+    graph_ : FeatureGraph
+    input_spec : InputSpec
+    n_features_out_ : int
+    positions : int
+        Squares a side that the features are apart for.
+    """
+
+    graph_: FeatureGraph
+    input_spec: InputSpec
+    n_features_out_: int
+    positions: int
+
+    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Features (n, n_features_out_), float32, of images as `input_spec` says; the bits of `Extractor.transform`."""
+        images = self.input_spec.checked(X)
+        return self.graph_(images) if len(images) else np.zeros((0, self.n_features_out_), np.float32)
