@@ -17,6 +17,7 @@ SOURCES = (
 MOVED = {
     **{f"fanogan_mtl.data.{name}": f"fanogan_mtl.data.images.{name}" for name in IMAGES},
     **{f"fanogan_mtl.data.{name}": f"fanogan_mtl.data.sources.{name}" for name in SOURCES},
+    "fanogan_mtl.extractors.feature_graph": "fanogan_mtl.extractors.graphs.feature_graph",
     "fanogan_mtl.workflows.image_list": "fanogan_mtl.scores.images",
 }
 """Old address -> new one."""

@@ -21,10 +21,11 @@ def load_served(uri: str) -> Model:
     UserError
         If there is no such model, or if it is none of this project's.
     """
-    return fetch_served(uri)[0]
+    with TemporaryDirectory() as temporary:
+        return read_model(_fetched(uri, Path(temporary))[1])
 
 
-def fetch_served(uri: str) -> tuple[Model, list[Pixels]]:
+def load_with_example(uri: str) -> tuple[Model, list[Pixels]]:
     """Load a model as `load_served` does, and the images that are its example; none where it has vectors or no example.
 
     Raises
@@ -33,11 +34,8 @@ def fetch_served(uri: str) -> tuple[Model, list[Pixels]]:
         As `load_served`.
     """
     with TemporaryDirectory() as temporary:
-        folder = download_model(uri, Path(temporary))
-        descriptions = list(folder.glob(f"artifacts/*/{DESCRIPTION}"))
-        if not descriptions:
-            raise UserError(f"model {uri} has no heads: name one that benchmark, hybrid or register made")
-        return read_model(descriptions[0].parent), [decode_sent(image) for image in read_example(folder)]
+        logged, folder = _fetched(uri, Path(temporary))
+        return read_model(folder), [decode_sent(image) for image in read_example(logged)]
 
 
 def image_heads(model: Model, uri: str, names: str) -> tuple[Head, ...]:
@@ -54,3 +52,12 @@ def image_heads(model: Model, uri: str, names: str) -> tuple[Head, ...]:
         return named_heads(model, names)
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+def _fetched(uri: str, temporary: Path) -> tuple[Path, Path]:
+    """Fetch a logged model; its folder, and the one inside that has the heads."""
+    logged = download_model(uri, temporary)
+    descriptions = list(logged.glob(f"artifacts/*/{DESCRIPTION}"))
+    if not descriptions:
+        raise UserError(f"model {uri} has no heads: name one that benchmark, hybrid or register made")
+    return logged, descriptions[0].parent

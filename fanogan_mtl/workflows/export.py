@@ -19,7 +19,7 @@ from fanogan_mtl.plan.options import ExportOptions
 from fanogan_mtl.plan.words import parse_output
 from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.scores.images import list_images, read_image_file
-from fanogan_mtl.scores.served import fetch_served, image_heads
+from fanogan_mtl.scores.served import image_heads, load_with_example
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import connect
 from fanogan_mtl.tracking.records import Record, Value
@@ -43,7 +43,7 @@ def export(options: ExportOptions) -> int:
     files = {} if options.input == "none" else list_images(options.input)
     output = parse_output(options.output, (".onnx",))
     tracking = connect()
-    model, example = fetch_served(options.model)
+    model, example = load_with_example(options.model)
     heads = image_heads(model, options.model, options.heads)
     check_exportable(model, heads)
     with entry_run(tracking, "export", output.name, options) as run_id:
