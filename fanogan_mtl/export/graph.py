@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, compose, helper, numpy_helper
+from onnx import TensorProto, compose, helper, numpy_helper, version_converter
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -104,7 +104,10 @@ def _features(extractor: Extractor | GraphExtractor) -> onnx.ModelProto:
     if graph is None:
         assert isinstance(extractor, Extractor)
         graph = export_graph(extractor.network_.cpu(), extractor.seen_shape)
-    return onnx.load_from_string(graph.content)
+    loaded = onnx.load_from_string(graph.content)
+    if loaded.opset_import[0].version == OPSET:
+        return loaded
+    return version_converter.convert_version(loaded, OPSET)  # of one that another version of PyTorch made
 
 
 def _traced(module: nn.Module, example: Tensor, dynamic: dict[int, Any], output: str) -> onnx.ModelProto:
@@ -130,21 +133,13 @@ def _behind(first: onnx.ModelProto, second: onnx.ModelProto) -> onnx.ModelProto:
 
 def _joined(parts: Sequence[onnx.ModelProto]) -> onnx.ModelProto:
     """The parts beside each other, all on the same images."""
-    whole = onnx.ModelProto()
-    whole.CopyFrom(parts[0])
+    whole, own = parts[0], {part.graph.input[0].name for part in parts}
     for part in parts[1:]:
         whole = compose.merge_models(whole, part, [])
-    (images,) = {part.graph.input[0].name: part.graph.input[0] for part in parts[:1]}.values()
-    own = {part.graph.input[0].name for part in parts}
     for node in whole.graph.node:
-        for at, name in enumerate(node.input):
-            if name in own:
-                node.input[at] = IMAGES
-    kept = onnx.ValueInfoProto()
-    kept.CopyFrom(images)
-    kept.name = IMAGES
-    del whole.graph.input[:]
-    whole.graph.input.append(kept)
+        node.input[:] = [IMAGES if name in own else name for name in node.input]
+    del whole.graph.input[1:]
+    whole.graph.input[0].name = IMAGES
     return whole
 
 

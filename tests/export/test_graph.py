@@ -105,6 +105,16 @@ def test_one_head_alone(model: Model) -> None:
     assert (found.images, found.decisions) == (40, 0)
 
 
+def test_a_graph_of_another_version_is_brought_to_the_file_s(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph, "OPSET", 21)
+    (head,) = (head for head in model.heads if head.spec.name == "many/0")
+    content = onnx_file(model, [head])
+    assert onnx.load_from_string(content).opset_import[0].version == 21
+    with one_thread():
+        found = agreement(model, [head], content, TRAINING)
+    assert (found.images, found.decisions) == (40, 0)
+
+
 def test_what_can_not_be_exported_is_named(model: Model) -> None:
     forest = heads_of(None, None, [("iforest", {})], Preparation(28))
     with pytest.raises(UserError, match=r"^head None/0: its detector iforest can't be exported .*option heads$"):
