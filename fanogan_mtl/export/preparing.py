@@ -1,9 +1,8 @@
 """The preparation of images as a PyTorch module of operations that ONNX has.
 
-ONNX's own `Resize` works on floats and gives other pixels (measured: one in five is another level). PyTorch resizes
-8-bit images in whole numbers: weights of at most 15 bits, rounded to 8 bits after each of two passes (its
-`compute_index_ranges_int16_weights`). Products of matrices in double precision give the same whole numbers. Where
-torchvision raises contrast and sharpness, PyTorch rounds a product and a sum as one; double precision stands for that.
+ONNX's own `Resize` works on floats and gives other pixels (measured: one in five is another level). Here images are
+resized in whole numbers as `fanogan_mtl.data.images.resampling` says, with weights that the graph itself makes of the
+image's size, in products of matrices in double precision.
 """
 
 from __future__ import annotations
@@ -13,12 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fanogan_mtl.data.images.levels import GREY_WEIGHTS
+from fanogan_mtl.data.images.resampling import LUMA, MOST_BITS, WEIGHT_LIMIT
 from fanogan_mtl.data.transforms import EnlargedPreparation, Preparation
-
-MOST_BITS = 22
-WEIGHT_LIMIT = 2**15
-GREY = (19595, 38470, 7471)
-"""As in `fanogan_mtl.data.images.levels.grey_levels`, in 65536ths."""
 
 
 class Preparing(nn.Module):
@@ -59,7 +55,7 @@ def _contrasted(planes: Tensor, factor: float) -> Tensor:
     grey = planes.float()
     if planes.shape[1] == 3:
         red, green, blue = grey.unbind(dim=1)
-        grey = _sum(_sum(red * 0.2989, 0.587, green), 0.114, blue).floor()[:, None]
+        grey = _sum(_sum(red * LUMA[0], LUMA[1], green), LUMA[2], blue).floor()[:, None]
     mean = grey.mean(dim=(1, 2, 3), keepdim=True)
     return _sum(planes.float() * factor, 1 - factor, mean).clamp(0, 255).to(torch.uint8)
 
@@ -83,7 +79,7 @@ def _sum(first: Tensor, factor: float, second: Tensor) -> Tensor:
 
 
 def _grey(planes: Tensor) -> Tensor:
-    weights = torch.tensor(GREY, dtype=torch.int32)[:, None, None]
+    weights = torch.tensor(GREY_WEIGHTS, dtype=torch.int32)[:, None, None]
     weighted: Tensor = (planes.int() * weights).sum(dim=1, keepdim=True, dtype=torch.int32)
     return ((weighted + 2**15) // 2**16).to(torch.uint8)
 

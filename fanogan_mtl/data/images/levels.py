@@ -7,6 +7,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+GREY_WEIGHTS = (19595, 38470, 7471)
+"""ITU-R 601's, in 65536ths: they sum to one, so that grey is not changed."""
+
 Pixels = NDArray[np.uint8 | np.uint16]
 
 
@@ -38,10 +41,11 @@ def eight_bits(images: Pixels, depth: int | None = None) -> NDArray[np.uint8]:
 
 
 def grey_levels(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Make grey of RGB (..., 3) by ITU-R 601's weights, in 65536ths: they sum to one, so that grey is not changed."""
-    weighted = images[..., 0] * np.uint32(19595)
-    weighted += images[..., 1] * np.uint32(38470)
-    weighted += images[..., 2] * np.uint32(7471)
+    """Make grey of RGB (..., 3) by `GREY_WEIGHTS`."""
+    red, green, blue = map(np.uint32, GREY_WEIGHTS)
+    weighted = images[..., 0] * red
+    weighted += images[..., 1] * green
+    weighted += images[..., 2] * blue
     weighted += np.uint32(2**15)
     weighted >>= np.uint32(16)
     return weighted.astype(np.uint8)

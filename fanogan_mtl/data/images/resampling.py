@@ -16,7 +16,7 @@ MOST_BITS = 22
 WEIGHT_LIMIT = 2**15
 BAND = 16  # new pixels made at once, of the few old ones that count for them
 BLOCK_VALUES = 2**20  # held in double precision at once
-GREY_WEIGHTS = (0.2989, 0.587, 0.114)
+LUMA = (0.2989, 0.587, 0.114)  # by which torchvision weighs colours for the mean grey
 
 Bytes = NDArray[np.uint8]
 
@@ -32,7 +32,7 @@ def contrasted(images: Bytes, factor: float) -> Bytes:
     values = images.astype(np.float32)
     grey = values
     if images.ndim == 4:
-        red, green, blue = GREY_WEIGHTS
+        red, green, blue = LUMA
         grey = values[..., 0] * np.float32(red)
         grey = np.floor(_sum(_sum(grey, green, values[..., 1]), blue, values[..., 2]))
     mean = grey.reshape(len(grey), -1).mean(axis=1, dtype=np.float64).astype(np.float32)
