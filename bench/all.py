@@ -1,4 +1,4 @@
-"""What a user waits for, one after the other, in under ten minutes: `python -m bench.all [BASELINE]`.
+"""What a user waits for, in seven minutes, or against a BASELINE in twelve: `python -m bench.all [BASELINE]`.
 
 BASELINE is a checkout of another version, as `git worktree add BASELINE COMMIT` makes one, against which answers and
 folders are measured in the same run. Nothing else may run beside it.
