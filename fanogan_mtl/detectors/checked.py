@@ -101,9 +101,7 @@ class CheckedDetector(BaseDetector):  # type: ignore[misc]
         return self._rows(X, reset=False)
 
     def _rows(self, X: ArrayLike, **checks: Any) -> NDArray[np.float64]:
-        if not checks["reset"] and is_plain(
-            X, self.n_features_in_
-        ):  # all that is checked below, in a tenth of the time
+        if not checks["reset"] and is_plain(X, self.n_features_in_):  # what is checked below, in a tenth of the time
             return np.asarray(X, np.float64, order="C")
         rows: NDArray[np.float64] = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, **checks)
         refuse_non_finite(rows)

@@ -111,6 +111,7 @@ class KNN(CheckedDetector, PyODKNN):  # type: ignore[misc]
     def _fit_rows(self, X: NDArray[np.float64]) -> None:
         if len(X) <= self.n_neighbors:
             raise ValueError(f"KNN needs more rows than n_neighbors={self.n_neighbors}, X has {len(X)}")
+        self.__dict__.pop("_search", None)  # that of an earlier fit
         super()._fit_rows(X)
 
     @cached_property

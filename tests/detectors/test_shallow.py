@@ -39,6 +39,13 @@ def test_score_is_the_same_bits_alone_and_in_any_batch(name):
     np.testing.assert_array_equal(detector.decision_function(OTHER_ROWS[order]), scores[order])
 
 
+def test_a_second_fit_forgets_the_first(name):
+    detector = make_detector(name).fit(ROWS)
+    detector.decision_function(OTHER_ROWS)
+    again = detector.fit(OTHER_ROWS).decision_function(ROWS)
+    np.testing.assert_array_equal(again, make_detector(name).fit(OTHER_ROWS).decision_function(ROWS))
+
+
 def test_score_is_the_same_bits_for_float32_and_float64_of_the_same_values(name):
     single = ROWS.astype(np.float32)
     scores = make_detector(name).fit(single).decision_function(single)
