@@ -179,6 +179,18 @@ def under_two_classes(dataset: Dataset) -> tuple[int, tuple[str, ...]]:
     return int(doubled.sum()), tuple(dataset.classes[label] for label in np.unique(labels[doubled]))
 
 
+def copies_of_training_images(dataset: Dataset) -> int:
+    """Count the test images whose content is among the training images of their class."""
+    return sum(
+        int(
+            np.isin(
+                dataset.test.hashes[dataset.test.labels == label], dataset.train.hashes[dataset.train.labels == label]
+            ).sum()
+        )
+        for label in range(len(dataset.classes))
+    )
+
+
 def class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     """Count images: `{"train": {class: number, ...}, "test": {...}}`, every class in each, as ordered in `classes`."""
 

@@ -18,6 +18,7 @@ from fanogan_mtl.data.cache import key_of, published_folder, read_array, read_fa
 from fanogan_mtl.data.dataset import VECTOR_CLASSES, Images, Masks, RawDataset, RawVectors, class_order
 from fanogan_mtl.data.files import PreparedImages, prepare_set
 from fanogan_mtl.data.hashing import content_hashes
+from fanogan_mtl.data.images.levels import depth_of
 from fanogan_mtl.data.sheets import sheet_arrays
 from fanogan_mtl.data.sources.mask_arrays import pooled_masks, prepare_masks
 from fanogan_mtl.data.sources.registry import REGISTRY
@@ -225,5 +226,6 @@ def _warnings(name: str, train: PreparedImages, test: PreparedImages) -> Iterato
     if too_high := sum(value >= 2**depth for value in test.highest):
         yield (
             f"data set '{name}': {too_high:,} test images have values above {2**depth - 1:,}, where the "
-            f"{depth} bits of the training images end, and become white there; if that matters, set ?depth=16"
+            f"{depth} bits of the training images end, and become white there; if that matters, set "
+            f"?depth={depth_of(max(test.highest))}"
         )

@@ -32,6 +32,7 @@ UNCHANGED = 0.005  # difference in AUROC that training has made for nothing
 WORSE = 2.8  # standard errors below the untrained network: 1.96, of the difference of two
 SURE = 2.5  # standard errors above chance at which a ranking is no accident
 ALIKE = 0.02  # difference in AUROC within which two explain the same
+COARSE = 0.1  # standard error of an AUROC under chance at which even one near 1 may be an accident
 ALMOST_ALL = 0.95  # AUROC at which the size of an image, or its mean grey, leaves nothing to explain
 IMAGE_SIZE, FILE_SIZE, MEAN_GREY = "image size", "file size", "mean grey"
 _LEVEL = 0.025  # of being marked as worse than chance by accident, per comparison
@@ -129,11 +130,18 @@ def confounds(
     -------
     dict
         `image size` (of height, width and area whichever ranks best), `file size` (bytes), and `mean grey`; without
-        those in which all images are equal.
+        those in which all images are equal. Of sizes their distance from the median of the normal images counts as
+        well: anomalies may be smaller and larger.
     """
+    is_normal = ~np.asarray(anomaly, bool)
     height, width, size = np.asarray(sizes).T
     greys = [pixels.mean(axis=tuple(range(1, pixels.ndim)))] if pixels.ndim > 2 else []
-    columns = {IMAGE_SIZE: [height, width, height * width], FILE_SIZE: [size], MEAN_GREY: greys}
+    image_sizes = [height, width, height * width]
+    columns = {
+        IMAGE_SIZE: [*image_sizes, *(np.abs(each - np.median(each[is_normal])) for each in image_sizes)],
+        FILE_SIZE: [size, np.abs(size - np.median(size[is_normal]))],
+        MEAN_GREY: greys,
+    }
     areas = {name: [auroc(anomaly, each, weights) for each in own if np.ptp(each)] for name, own in columns.items()}
     return {name: max(max(area, 1 - area) for area in own) for name, own in areas.items() if own}
 
@@ -176,11 +184,13 @@ def marks(checks: Mapping[str, Checks]) -> dict[str, str]:
     return {mark: sentence for mark, sentence in found.items() if sentence}
 
 
-def few_tested(fewest: int) -> dict[str, str]:
-    """Mark figures that rest on fewer than `FEWEST` images, or rows, of a kind."""
-    if fewest >= FEWEST:
+def few_tested(counts: Mapping[str, int]) -> dict[str, str]:
+    """Mark figures that rest on fewer than `FEWEST` images, or rows, of a kind; given are the fewest of each class."""
+    if not counts or min(counts.values()) >= FEWEST:
         return {}
-    return {"few tested": f"only {fewest} of a kind were tested, fewer than {FEWEST}: the figures are coarse"}
+    name = min(counts, key=lambda each: counts[each])
+    few = f"only {counts[name]} of {name} {'were' if counts[name] != 1 else 'was'} tested, fewer than {FEWEST}"
+    return {"few tested": f"{few}: the figures are coarse"}
 
 
 def failed_cells(failures: Mapping[str, str], n_cells: int) -> dict[str, str]:
@@ -212,12 +222,17 @@ def _copies(checks: Mapping[str, Checks]) -> str:
     return f"{share:.1%} of the tested rows are copies of training rows: who learns them by heart is rewarded"
 
 
+def _error(checks: Mapping[str, Checks]) -> float:
+    """Standard error under chance of the mean AUROC of all cells."""
+    return math.sqrt(sum(each.error**2 for each in checks.values())) / len(checks)
+
+
 def _worse_than_chance(checks: Mapping[str, Checks]) -> str:
     """The mean of all cells, or a single one, is below 0.5 by more than its interval."""
     if not checks:
         return ""
     mean = fmean(each.validation_auroc for each in checks.values())
-    error = math.sqrt(sum(each.error**2 for each in checks.values())) / len(checks)
+    error = _error(checks)
     if mean < 0.5 - NormalDist().inv_cdf(1 - _LEVEL) * error:
         return f"the mean AUROC on validation data is {mean:.1%}, below chance by more than its interval: upside down?"
     away = NormalDist().inv_cdf(1 - _LEVEL / len(checks))
@@ -263,7 +278,7 @@ def _grey(checks: Mapping[str, Checks]) -> str:
     if not greys:
         return ""
     by_grey, own = fmean(greys), fmean(each.validation_auroc for each in checks.values())
-    if by_grey < max(ALMOST_ALL, own - ALIKE):
+    if by_grey < max(ALMOST_ALL, own - ALIKE) or _error(checks) > COARSE:
         return ""
     return (
         f"the mean grey of the images alone has an AUROC of {by_grey:.1%} on validation data, and the detector "

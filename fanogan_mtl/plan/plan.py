@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from fanogan_mtl.data.catalog import load_dataset
-from fanogan_mtl.data.dataset import Dataset, under_two_classes
+from fanogan_mtl.data.dataset import Dataset, copies_of_training_images, under_two_classes
 from fanogan_mtl.data.specs import DatasetSpec, parse_datasets
 from fanogan_mtl.data.splits import split_rows
 from fanogan_mtl.errors import UserError
@@ -22,6 +22,8 @@ from fanogan_mtl.sweep.cluster import Cluster
 from fanogan_mtl.sweep.parameters import cells_of, comparison_parameters
 from fanogan_mtl.sweep.processes import prepare_processes
 from fanogan_mtl.sweep.workers import Workers
+
+SOME_COPIES = 0.01  # of the test images: fewer are no news
 
 
 @dataclass(frozen=True)
@@ -162,13 +164,16 @@ def read_options(options: BenchmarkOptions, find_study: FindStudy | None = None)
     datasets = []
     for spec, dataset in [(spec, load_dataset(spec, execution.data_dir)) for spec in specs]:
         classes = read.parse_classes(options.classes, dataset.normal_classes, dataset.name)
-        _say_contradictions(dataset)
+        _say_copies(dataset)
         datasets.append((spec, dataset, _large_enough(dataset, classes, seeds[0], limit, options.classes == "all")))
     return Asked(tuple(datasets), detectors, budgets, seeds, limit, execution)
 
 
-def _say_contradictions(dataset: Dataset) -> None:
-    """Say which images lie under two classes: a split can't count them as anomalies of either."""
+def _say_copies(dataset: Dataset) -> None:
+    """Say which images are not tested although they are there: those under two classes, and copies of training images.
+
+    A split can't count the former as anomalies of either class.
+    """
     number, names = under_two_classes(dataset) if dataset.is_images else (0, ())
     if number:
         click.echo(
@@ -176,6 +181,9 @@ def _say_contradictions(dataset: Dataset) -> None:
             "where one of them is normal, its copies are no anomalies",
             err=True,
         )
+    copies = copies_of_training_images(dataset) if dataset.is_images else 0
+    if copies > SOME_COPIES * len(dataset.test.labels):
+        click.echo(f"{dataset.name}: {copies:,} test images are copies of training images, and not tested", err=True)
 
 
 def _large_enough(

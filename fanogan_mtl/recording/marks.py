@@ -17,7 +17,9 @@ Marks = Mapping[str, str]
 """A mark of a few words to the sentence that explains it."""
 
 
-def find_marks(detector: str, cells: Sequence[DoneCell], failures: Mapping[str, str], n_cells: int) -> dict[str, str]:
+def find_marks(
+    detector: str, cells: Sequence[DoneCell], classes: Sequence[str], failures: Mapping[str, str], n_cells: int
+) -> dict[str, str]:
     """Find the marks of a comparison.
 
     Parameters
@@ -26,6 +28,8 @@ def find_marks(detector: str, cells: Sequence[DoneCell], failures: Mapping[str, 
         Its name.
     cells : sequence of DoneCell
         The finished ones.
+    classes : sequence of str
+        Names of the data set's classes.
     failures : mapping
         Name of a failed cell to what went wrong.
     n_cells : int
@@ -35,8 +39,7 @@ def find_marks(detector: str, cells: Sequence[DoneCell], failures: Mapping[str, 
     found |= sanity.marks({cell_name(cell): cell.result.checks for cell in cells if cell.result.checks})
     if "transductive" in found:
         found.pop("depends on company", None)  # it says the same
-    if cells:
-        found |= sanity.few_tested(fewest_tested(cells))
+    found |= sanity.few_tested(fewest_tested(cells, classes))
     return found | sanity.failed_cells(failures, n_cells)
 
 

@@ -73,9 +73,13 @@ def lacks_metrics(run: ComparisonRun | CellRun) -> bool:
     return run.has_metric("auroc") and not all(map(run.has_metric, computed))
 
 
-def fewest_tested(cells: Sequence[DoneCell]) -> int:
-    """Smallest number of test rows of any class, normal or anomalous, that a figure of these cells rests on."""
-    return rows_tested(cells).n_class_min
+def fewest_tested(cells: Sequence[DoneCell], classes: Sequence[str]) -> dict[str, int]:
+    """For each class, normal or anomalous, the smallest number of test rows that a figure of these cells rests on."""
+    fewest: dict[str, int] = {}
+    for cell in cells:
+        for label, count in cell.result.counts.items():
+            fewest[classes[label]] = min(count, fewest.get(classes[label], count))
+    return fewest
 
 
 def validation_auroc(cells: Sequence[DoneCell]) -> float:

@@ -262,7 +262,9 @@ class Sweep:
         if self.lose(planned, finished.lost):
             return  # until they are trained again
         failures = {str(cell): self.failed[cell.key] for cell in planned.cells if cell.key in self.failed}
-        marks = find_marks(planned.comparison.detector, finished.cells, failures, len(planned.cells))
+        marks = find_marks(
+            planned.comparison.detector, finished.cells, planned.dataset.classes, failures, len(planned.cells)
+        )
         if cells := finished.cells:
             values = comparison_values(cells, planned.dataset.classes)
             with TemporaryDirectory() as folder:

@@ -142,8 +142,24 @@ def test_mean_grey_alone_ranks_images_of_one_or_three_channels_and_no_vectors() 
     assert confounds(anomaly, sizes, pixels.reshape(20, -1)) == {}
 
 
+def test_sizes_on_both_sides_of_the_normal_ones_explain_too() -> None:
+    anomaly = np.repeat([False, True, True], 20)
+    side = np.repeat([40, 44, 36], 20) + np.random.default_rng(0).integers(-1, 2, 60)
+    sizes = np.stack([side, side, side**2], axis=1)
+    pixels = np.zeros((60, 4, 4), np.uint8)
+    assert confounds(anomaly, sizes, pixels) == {"image size": 1.0, "file size": 1.0}
+
+
+def test_grey_that_explains_a_handful_of_images_is_an_accident() -> None:
+    seen = {"mean grey": 0.99}
+    few, many = (replace(SOUND, error=error, confounds=seen) for error in (0.18, 0.05))
+    assert "mean grey explains it" in marks({"a": many})
+    assert "mean grey explains it" not in marks({"a": few})
+    assert "mean grey explains it" in marks({str(number): few for number in range(10)})
+
+
 def test_few_tested_and_failed_cells() -> None:
-    assert few_tested(20) == {}
-    assert "only 1 of a kind" in few_tested(1)["few tested"]
+    assert few_tested({}) == few_tested({"good": 20, "bent": 31}) == {}
+    assert "only 1 of rare was tested" in few_tested({"good": 17, "rare": 1, "bent": 31})["few tested"]
     assert failed_cells({}, 10) == {}
     assert failed_cells({"a/0 pca seed 0": "3 scores are NaN"}, 10)["failed cells"].startswith("1 of 10 cells failed")

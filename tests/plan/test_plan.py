@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,17 @@ def test_a_class_too_small_to_be_normal_that_is_asked_for_is_refused(tmp_path: P
     spec = uneven(tmp_path / "set.npz")
     with pytest.raises(UserError, match="class '2' of data set 'set' has 2 different training images"):
         make_plan(BenchmarkOptions(dataset=spec, detectors="pca", classes="0,2", data_dir=str(tmp_path)))
+
+
+def test_test_images_that_training_has_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    random = np.random.default_rng(0)
+    images, tested = (random.integers(0, 255, (number, 8, 8)).astype(np.uint8) for number in (180, 60))
+    tested[:20] = images[:20]
+    labels, of_test = np.repeat([0, 1, 2], 60), np.repeat([0, 1, 2], 20)
+    np.savez(tmp_path / "set.npz", x_train=images, y_train=labels, x_test=tested, y_test=of_test)
+    options = BenchmarkOptions(dataset=f"npz:{tmp_path / 'set.npz'}", detectors="pca", classes="1,2")
+    make_plan(replace(options, data_dir=str(tmp_path)))
+    assert capsys.readouterr().err == "set: 20 test images are copies of training images, and not tested\n"
 
 
 def test_images_under_two_classes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ def test_how_many_rows_they_rest_on_is_among_the_metrics() -> None:
     assert {name: value for name, value in values.items() if name.startswith("n_")} == {
         "n_normal_min": 5, "n_normal_max": 5, "n_anomalies_min": 6, "n_anomalies_max": 7, "n_class_min": 2,
     }  # fmt: skip
-    assert fewest_tested(CELLS) == 2
+    assert fewest_tested(CELLS, ("b", "a", "rare")) == {"b": 5, "a": 4, "rare": 2}
     of_cell = {(value.name, value.step): value.value for value in cell_values(CELLS[0].result)}
     assert (of_cell["n_normal", 50], of_cell["n_anomalies", 50]) == (5, 7)
 

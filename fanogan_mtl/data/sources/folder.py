@@ -17,13 +17,14 @@ from fanogan_mtl.data.dataset import RawDataset, RawImages, class_order
 from fanogan_mtl.data.files import ImageFiles
 from fanogan_mtl.data.images.formats import READ
 from fanogan_mtl.data.sources.class_names import class_name
-from fanogan_mtl.data.sources.layout import is_normal, mask_folders, masks_are_classes, part_of, plain
+from fanogan_mtl.data.sources.layout import is_normal, like_parts, mask_folders, masks_are_classes, part_of, plain
 from fanogan_mtl.data.sources.left_out import BESIDE, MASKS, VALIDATION, counted, say_left_out
 from fanogan_mtl.data.sources.masks import masks_of
 from fanogan_mtl.data.sources.samples import package_versions, train_and_test_rows
 from fanogan_mtl.data.sources.tree import Tree, folders_in, images_beside, link_to_what_is_read, tree_below
 from fanogan_mtl.errors import UserError
 
+_MAYBE_TEST = ("validat", "eval", "dev", "holdout", "hold-out", "hold_out")  # where there is no test
 _CONTAINERS = ("image", "images", "img", "imgs", "data", "jpegimages")  # of class folders rather than a class
 
 
@@ -85,6 +86,7 @@ def list_folder(path: Path) -> FolderFiles:
         names, beside = _parts(path)
         parts = [_part(path, name) for name in names or ("",)]
         if not names:
+            _check_no_parts(path)
             _check_no_data_sets(path, parts[0].classes)
         labelled = [_labelled(path, part) for part in parts]
         _check_classes(path, parts, [[label for label, _ in part] for part in labelled])
@@ -128,8 +130,12 @@ def load(path: Path, data_dir: Path) -> RawDataset:
     if not len(train):
         raise UserError(f"{path} has too few images to train on; a class needs at least two, and rather hundreds")
     masks = masks_of(path, files).paths
-    of_test = tuple(masks[row] for row in test.tolist()) if masks else ()
-    return RawDataset(classes, RawImages(images[train], labels[train]), RawImages(images[test], labels[test], of_test))
+    of_train, of_test = (tuple(masks[row] for row in rows.tolist()) if masks else () for rows in (train, test))
+    return RawDataset(
+        classes,
+        RawImages(images[train], labels[train], of_train),
+        RawImages(images[test], labels[test], of_test),
+    )
 
 
 def fingerprint(path: Path, data_dir: Path) -> list[str]:
@@ -183,7 +189,7 @@ def _parts(root: Path) -> tuple[tuple[str, str] | None, list[tuple[str, str]]]:
     if not (train or test) or (others and images_beside(root / (train or test)[0])):
         return None, []  # in the second case trains, or tests, are a class among others
     there, absent = ((train or test)[0], "test" if train else "train")
-    similar = [name for name in others if plain(name).startswith(absent)] + validation
+    similar = [name for name in others if plain(name).startswith((absent, *_MAYBE_TEST))] + validation
     if similar:
         raise UserError(
             f"{root} has {there}/ but no {absent}/; add it, or rename to {absent}/ what is meant "
@@ -200,6 +206,9 @@ def _part(root: Path, name: str) -> _Part:
     folder = root / name
     folders = folders_in(folder)
     masks, faces = mask_folders(folders), masks_are_classes(folders)
+    if name and [part_of(each) for each in folders] == [part_of(name)]:
+        inner = folder / folders[0]
+        raise UserError(f"{folder} has nothing but {inner.name}/ in it; move what is in {inner} up to {folder}")
     if link := link_to_what_is_read(folder, [each for each in folders if each not in masks]):
         raise UserError(f"{link} is a link to {link.resolve()}, whose images are read anyway; take it out")
     below = f"{name}/" if name else ""
@@ -232,6 +241,15 @@ def _labelled(root: Path, part: _Part) -> list[tuple[str, Tree]]:
         (labels[name], part.classes[name])
         for name in sorted(labels, key=lambda name: (class_order(labels[name]), name))
     ]
+
+
+def _check_no_parts(root: Path) -> None:
+    """Refuse folders that are called nearly like parts: as classes they would tell training images from test images."""
+    if found := like_parts(folders_in(root)):
+        raise UserError(
+            f"{root} has {_listed(found)}: if these are parts, have the classes in them as train/CLASS/ and test/CLASS/"
+            "; if they are classes, rename them"
+        )
 
 
 def _check_no_data_sets(root: Path, classes: dict[str, Tree]) -> None:
@@ -313,8 +331,11 @@ def _what_else(parts: list[_Part]) -> str:
         hints += f"; left out beside it: {beside:,} image{'s' * (beside != 1)} that are in no class folder"
     inner = _inner(parts[0].folder / next(iter(parts[0].classes)))
     if len(inside := folders_in(inner)) > 1 and not images_beside(inner):
+        first = inner / min(inside, key=class_order)
         if {"train", "test"} <= set(map(part_of, inside)):
             hints += f"; for the data set inside name folder:{inner}"
+        elif {"train", "test"} <= set(map(part_of, folders_in(first))):
+            hints += f"; {_listed(inside)} in it are data sets; name folder:{first}"
         else:
             remedy = f"name folder:{inner}" if len(parts) == 1 else f"put them into {parts[0].folder}"
             hints += f"; if {_listed(inside)} are the classes, {remedy}"

@@ -12,15 +12,23 @@ _PARTS = {
     "test": re.compile(_PART.format("test|testing")),
     "validation": re.compile(_PART.format("val|valid|validation")),
 }
+_LIKE_PARTS = {
+    part: re.compile(rf"(.*[ _.-])?({words})([ab]|v?[0-9]+)?([ _.(-].*)?")
+    for part, words in {"train": "train|training", "test": "tests?|testing"}.items()
+}
 _MASKS = re.compile(
-    r"((binary|seg|segmentation|gt|ground[ _-]?truth|label|pixel|defect|anomaly)[ _-]?)?masks?"
-    r"|ground[ _-]?truths?|gts?|labels|annotations|segmentations?"
+    r"((binary|seg|segmentation|gt|ground[ _-]?truth|label|pixel|defect|anomaly)[ _-]?)?masks?([ _-]?(png|images?))?"
+    r"|ground[ _-]?truths?|gts?|labels|label[ _-]images?|pixel[ _-]gt|annotations|segs?"
+    r"|segmentations?(class|object)?|anomaly[ _-]?maps?"
 )
-_MASKS_OF = re.compile(r"(.+?)[ _.-]+(masks?|gts?|ground[ _-]?truths?|seg(mentation)?s?|labels?|annot(ation)?s?)")
+_MASKS_OF = re.compile(
+    r"(.+?)(?:(?=masks?$)|[ _.-]+)(masks?|gts?|ground[ _-]?truths?|seg(mentation)?s?|labels?|annot(ation)?s?)"
+)
 _MASK_WORDS = ("mask", "gt", "truth", "seg", "label", "annot")  # one of them is in the name of every mask
 _MASK_STEM = re.compile(
     r"(?:^|[ _.-]+)(?P<word>masks?|gts?|ground[ _-]?truth|seg(mentation)?|labels?|annot(ation)?s?)(?![^ _.-])"
 )
+_MASK_JOINED = re.compile("(.+)masks?")
 _LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
 _FACES = re.compile(r"(no|non|not|without|un|wrong|incorrect|improper)[ _-]?mask")  # classes of people
 _NORMAL = ("good", "ok", "normal", "regular", "nominal")
@@ -44,6 +52,17 @@ def is_rubbish(name: str) -> bool:
 def part_of(name: str) -> str | None:
     """Which part a folder is by its name: `train`, `test` or `validation`; None is none of them."""
     return next((part for part, names in _PARTS.items() if names.fullmatch(plain(name))), None)
+
+
+def like_parts(names: Iterable[str]) -> list[str]:
+    """Those of the folders that lie side by side that are called like parts, as `seg_train`, `seg_test` or `good_test`.
+
+    None where not both parts are among them: a class may be called like one.
+    """
+    by_part = {
+        part: [name for name in names if like.fullmatch(plain(name).strip())] for part, like in _LIKE_PARTS.items()
+    }
+    return sorted({name for own in by_part.values() for name in own}) if all(by_part.values()) else []
 
 
 def is_normal(name: str) -> bool:
@@ -77,7 +96,8 @@ def masked_stems(stem: str) -> list[str]:
     stem = plain(stem)
     found = _MASK_STEM.search(stem)
     if found is None:
-        return [stem]
+        joined = _MASK_JOINED.fullmatch(stem)
+        return [stem, joined[1]] if joined else [stem]
     before, after = stem[: found.start("word")], stem[found.end("word") :]
     others = [stem[: found.start()], (before + after).strip(" _.-"), f"{before}image{after}", f"{before}img{after}"]
     return [stem, *(other for other in others if other)]
@@ -108,7 +128,8 @@ def mask_files(names: Collection[str]) -> set[str]:
 def _is_mask(stem: str, suffix: str, known: set[str]) -> bool:
     found = _MASK_STEM.search(stem)
     if found is None:
-        return False
+        joined = _MASK_JOINED.fullmatch(stem)
+        return joined is not None and joined[1] in known
     if stem.endswith(("_mask", "_masks")) and f".{suffix}" in _LOSSLESS:
         return True
     before, after = stem[: found.start("word")], stem[found.end("word") :]

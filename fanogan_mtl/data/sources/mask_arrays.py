@@ -32,8 +32,10 @@ def prepare_masks(raw: RawDataset, test: PreparedImages, name: str) -> tuple[dic
     """
     images = raw.test
     given = [row for row, path in enumerate(images.masks) if path is not None]
+    of_train = sum(path is not None for path in raw.train.masks)
+    unused = f"{of_train:,} of training images {'are' if of_train != 1 else 'is'} not used" if of_train else ""
     if not given:
-        return {}, []
+        return {}, [f"data set '{name}': masks: {unused}"] if unused else []
     rows, packed = [], []
     for row in progress(given, len(given), f"preparing {name}, masks"):
         path = images.masks[row]
@@ -42,7 +44,7 @@ def prepare_masks(raw: RawDataset, test: PreparedImages, name: str) -> tuple[dic
         if small.any():
             rows.append(row)
             packed.append(np.packbits(small, axis=-1))
-    said = [f"data set '{name}': {_summary(raw, given, rows)}"]
+    said = [f"data set '{name}': {'; '.join(filter(None, (_summary(raw, given, rows), unused)))}"]
     if not rows:
         return {}, said
     preparation = Preparation(

@@ -250,6 +250,31 @@ OTHERWISE: dict[str, tuple[dict[str, int], str]] = {
         {"train/ok": 2, "test/o\u200ck": 1, "test/bad": 1},
         r"{root} has train/ok and 'test/o\\u200ck'; give one class one name",
     ),
+    "unpacked twice": (
+        {"train/train/good": 2, "test/test/good": 1, "test/test/bad": 1},
+        "{root}/train has nothing but train/ in it; move what is in {root}/train/train up to {root}/train",
+    ),
+    "Intel's scenes": (
+        {"seg_train/seg_train/sea": 2, "seg_test/seg_test/sea": 1, "seg_pred/seg_pred": 1},
+        "{root} has seg_test, seg_train: if these are parts, have the classes in them as train/CLASS/ and test/CLASS/",
+    ),
+    "parts in the names of classes": (
+        {"good_train": 2, "good_test": 1, "bad_test": 1},
+        "{root} has bad_test, good_test, good_train: if these are parts, have",
+    ),
+    "train and eval": (
+        {"train/good": 2, "eval/good": 1, "eval/bad": 1},
+        r"{root} has train/ but no test/; add it, or rename to test/ what is meant \(eval/\)",
+    ),
+    "two levels too high": (
+        {
+            "mvtec/bottle/train/good": 2,
+            "mvtec/bottle/test/bad": 1,
+            "mvtec/cable/train/good": 2,
+            "mvtec/cable/test/bad": 1,
+        },
+        r"{root} has one class only \(mvtec\); .*; bottle, cable in it are data sets; name folder:{root}/mvtec/bottle",
+    ),
     "no image": (
         {"a": 2, "b": 1, "c/d.txt": 1},
         r"{root}/c has no PNG.*image \(only 1 .txt\); add some or take the folder out",

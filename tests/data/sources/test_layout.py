@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fanogan_mtl.data.sources.layout import is_rubbish, mask_files, mask_folders, part_of
+from fanogan_mtl.data.sources.layout import is_rubbish, like_parts, mask_files, mask_folders, masked_folder, part_of
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,40 @@ def test_parts_are_told_by_their_names(names: tuple[str, ...], part: str | None)
 
 
 @pytest.mark.parametrize(
+    "names",
+    [
+        ("seg_pred", "seg_test", "seg_train"),
+        ("X_train", "X_test"),
+        ("01_train", "02_test"),
+        ("train_v2", "test_v2"),
+        ("trainA", "testA", "testB", "trainB"),
+        ("train (1)", "test (1)"),
+        ("train ", "test "),
+        ("bad_test", "good_test", "good_train"),
+        ("dataset_train", "dataset_test"),
+    ],
+)
+def test_names_like_parts_are_seen_where_both_parts_are_there(names: tuple[str, ...]):
+    alike = [name for name in names if name != "seg_pred"]
+    assert like_parts(names) == sorted(alike)
+    assert like_parts([name for name in names if "train" not in name]) == []
+
+
+@pytest.mark.parametrize("names", [("train", "bus"), ("contest", "trainer"), ("restrain", "latest"), ("good", "bad")])
+def test_names_of_classes_are_not_like_parts(names: tuple[str, ...]):
+    assert like_parts(names) == []
+
+
+def test_the_folder_of_masks_tells_that_of_their_images():
+    assert [masked_folder(name) for name in ("crackmask", "crack_gt", "crack", "seg")] == [
+        "crack",
+        "crack",
+        "crack",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
     ("names", "masks"),
     [
         ({"good", "mask", "Masks", "ground_truth", "Ground Truth", "GT", "labels", "crack"}, {"good", "crack"}),
@@ -26,6 +60,11 @@ def test_parts_are_told_by_their_names(names: tuple[str, ...], part: str | None)
         (
             {"crack", "crack_label", "crack-labels", "crack seg", "crack_segmentation", "crack_annotations", "a_label"},
             {"crack", "a_label"},
+        ),
+        ({"good", "SegmentationClass", "SegmentationObject", "seg", "masks_png", "mask_images"}, {"good"}),
+        (
+            {"good", "label_images", "pixel_gt", "anomaly_maps", "crack", "crackmask", "damask"},
+            {"good", "crack", "damask"},
         ),
         ({"mask", "without_mask"}, {"mask", "without_mask"}),
         ({"label", "unmasked", "masked", "segment"}, {"label", "unmasked", "masked", "segment"}),
@@ -43,6 +82,7 @@ def test_folders_of_masks_are_told_from_classes(names: set[str], masks: set[str]
         ({"image_1.png", "mask_1.png", "mask_2.png"}, {"image_1.png", "mask_2.png"}),
         ({"Part0.jpg", "Part0_label.bmp"}, {"Part0.jpg"}),
         ({"0_Mask.jpg", "1_mask.png", "damask.png", "segment_1.png"}, {"0_Mask.jpg", "damask.png", "segment_1.png"}),
+        ({"7.jpg", "7mask.png", "8mask.png", "da.jpg", "damask.png"}, {"7.jpg", "8mask.png", "da.jpg"}),
         ({"label_1.png", "label_2.png"}, {"label_1.png", "label_2.png"}),
     ],
 )
