@@ -1,5 +1,6 @@
 """What the entry points share: a command made of an entry's options, and one line for a mistake."""
 
+import signal
 import sys
 from dataclasses import fields
 from importlib import import_module
@@ -40,7 +41,8 @@ def command(options: type[Any], workflow: str, help: str) -> click.Command:
 
 
 def run(command: click.Command) -> None:
-    """Run a command: a person's mistake becomes one line and exit status 2, Ctrl-C says how to go on."""
+    """Run a command: a person's mistake becomes one line and exit status 2; Ctrl-C and SIGTERM say how to go on."""
+    signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a letter ends no run
@@ -50,8 +52,9 @@ def run(command: click.Command) -> None:
         _fail(error.format_message(), 2)
     except UserError as error:
         _fail(str(error), 2)
-    except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted; what is finished is recorded: start the same command again to go on", 130)
+    except (KeyboardInterrupt, click.Abort) as error:
+        number = signal.SIGTERM if isinstance(error.__cause__, Terminated) else signal.SIGINT
+        _fail("interrupted; what is finished is recorded: start the same command again to go on", 128 + number)
     except Exception as error:
         from_mlflow = _from_mlflow(error) if "mlflow" in sys.modules else ""
         if not from_mlflow:
@@ -62,6 +65,14 @@ def run(command: click.Command) -> None:
         _fail(f"{from_mlflow} ({one_line(error)}); nothing trained is lost: start the same command again", 1)
     else:
         sys.exit(status or 0)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came, as of `kill`, a stopped container or a batch system's end of time: the same as Ctrl-C."""
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
 
 
 def _from_mlflow(error: Exception) -> str:

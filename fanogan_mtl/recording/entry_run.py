@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from fanogan_mtl.data.cache import default_data_dir
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.environment import environment_tags
@@ -40,19 +41,20 @@ def entry_run(
     options : dataclass
         The options as typed: they become the run's parameters.
     data_dir : Path, optional
-        Where other processes see that this one is alive; the run of one that was killed is ended by the next process.
+        Where other processes see that this one is alive, by default the user's cache; the run of one that was killed is
+        ended by the next process.
 
     Yields
     ------
     str
         The run's id.
     """
-    if data_dir:
-        recover(tracking, data_dir, click.echo)
-    record = Record({name: str(value) for name, value in asdict(options).items()}, tags=environment_tags(device))
-    run_id = records.start_run(tracking, entry, f"{entry} {subject}", record)
-    alive: AbstractContextManager[Any] = own_journal(tracking, data_dir, run_id) if data_dir else nullcontext()
-    with alive:
+    data_dir = data_dir or default_data_dir()
+    recover(tracking, data_dir, click.echo)
+    with own_journal(tracking, data_dir) as mark:
+        typed = {name: str(value) for name, value in asdict(options).items()}
+        record = Record(typed, tags={**environment_tags(device), **mark})
+        run_id = records.start_run(tracking, entry, f"{entry} {subject}", record)
         try:
             yield run_id
         except BaseException as error:

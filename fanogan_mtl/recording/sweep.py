@@ -77,9 +77,9 @@ class Sweep:
         recover(tracking, data_dir, click.echo)
         state = read_state(tracking, plan)
         environment = environment_tags(plan.execution.device)
-        record = Record(parameters=options, tags={schema.ENTRY: entry, **environment})
+        journal = new_journal(journal_folder(tracking, data_dir), run_id or tracking.adopted_run_id or "")
+        record = Record(options, tags={schema.ENTRY: entry, schema.JOURNAL: journal.name, **environment})
         run_id = run_id or records.start_run(tracking, "sweep", f"{entry} {options['dataset']}", record)
-        journal = new_journal(journal_folder(tracking, data_dir), run_id)
         records.log_data(tracking, run_id, [data_input(*each) for each in plan.datasets])
         if state.lost:
             click.echo(f"{told_lost(state.lost)}: trained again")

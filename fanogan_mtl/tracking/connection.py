@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fanogan_mtl.errors import UserError, one_line, without_password
+from fanogan_mtl.tracking.database import prepare_database
 from fanogan_mtl.variables import variables_set
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def connect() -> Tracking:
     run_id = os.environ.pop("MLFLOW_RUN_ID", None)
     uri = mlflow.get_tracking_uri()
     try:
+        prepare_database(uri)
         with variables_set(IMPATIENT):  # MLflow's client's own patience is minutes
             client = mlflow.MlflowClient()
             experiment_id = client.get_run(run_id).info.experiment_id if run_id else _experiment_id(client)

@@ -54,15 +54,17 @@ class Journal:
 
     Attributes
     ----------
+    name : str
+        The runs that the process drives have it as a tag.
     run_id : str
-        The run that the process drives.
+        The run that it drives; empty if it had none when the journal began.
     waiting : dict
         Position in the file of each cell that is not sent yet, by key, the oldest first; the cells themselves stay on
         disk.
     """
 
     def __init__(self, path: Path, file: FileIO, run_id: str, waiting: dict[str, Line]) -> None:
-        self._path, self._file = path, file
+        self._path, self._file, self.name = path, file, path.stem
         self.run_id, self.waiting = run_id, waiting
         self._lock = Lock()  # one thread adds what another has sent
 
@@ -132,8 +134,8 @@ class Journal:
         return end, len(line)
 
 
-def new_journal(folder: Path, run_id: str) -> Journal:
-    """Open a new journal for this process.
+def new_journal(folder: Path, run_id: str = "") -> Journal:
+    """Open a new journal for this process, which may drive a run already.
 
     Raises
     ------

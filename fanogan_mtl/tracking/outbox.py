@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -232,11 +232,17 @@ def journal_folder(tracking: Tracking, data_dir: Path) -> Path:
 
 
 @contextmanager
-def own_journal(tracking: Tracking, data_dir: Path, run_id: str) -> Iterator[None]:
-    """While active, a journal tells others that this process drives a run; after an error they end a run left open."""
-    journal = new_journal(journal_folder(tracking, data_dir), run_id)
-    yield
-    journal.close()
+def own_journal(tracking: Tracking, data_dir: Path) -> Iterator[dict[str, str]]:
+    """While active, others can tell that this process lives; what it leaves open after an error they end.
+
+    Yields the tag by which they find its run, or nothing where the data folder can't be written.
+    """
+    journal = None
+    with suppress(UserError):
+        journal = new_journal(journal_folder(tracking, data_dir), tracking.adopted_run_id or "")
+    yield {schema.JOURNAL: journal.name} if journal else {}
+    if journal:
+        journal.close()
 
 
 def recover(tracking: Tracking, data_dir: Path, tell: Callable[[str], object]) -> None:
@@ -256,7 +262,7 @@ def recover(tracking: Tracking, data_dir: Path, tell: Callable[[str], object]) -
                 journal.sent(cell.key)
             for key in known:
                 tidy_comparison(tracking, key)
-            _end_dead(tracking, journal.run_id)
+            _end_dead(tracking, journal)
         finally:
             journal.close()
 
@@ -281,14 +287,17 @@ def _http_status(error: BaseException) -> int | None:
     return int(error.get_http_status_code()) if isinstance(error, MlflowException) else None  # type: ignore[no-untyped-call]
 
 
-def _end_dead(tracking: Tracking, run_id: str) -> None:
-    """End the run of a process that has died, and the comparisons that it had begun, unless somebody removed them."""
-    runs: list[schema.ReadRun] = [run for run in records.find_comparisons(tracking) if run.parent_id == run_id]
-    try:
-        runs.append(records.get_run(tracking, run_id))
-    except Exception as error:
-        if not is_refusal(error):
-            raise
+def _end_dead(tracking: Tracking, journal: Journal) -> None:
+    """End the runs of a process that has died, and the comparisons that it had begun, unless somebody removed them."""
+    runs = records.find_runs(tracking, **{schema.JOURNAL: journal.name})
+    if journal.run_id:
+        try:
+            runs.append(records.get_run(tracking, journal.run_id))
+        except Exception as error:
+            if not is_refusal(error):
+                raise
+    own = {run.run_id for run in runs}
+    runs += [run for run in records.find_comparisons(tracking) if run.parent_id in own]
     for run in runs:
         if run.status == "RUNNING":
             records.finish(tracking, run.run_id, "KILLED")

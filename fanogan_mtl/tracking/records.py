@@ -85,9 +85,9 @@ def now() -> int:
     return int(time.time() * 1000)
 
 
-def find_runs(tracking: Tracking, level: str, **tags: str) -> list[schema.ReadRun]:
-    """All runs of a level with those tags, the oldest first."""
-    conditions = [f"tags.{name} = '{value}'" for name, value in {schema.LEVEL: level, **tags}.items()]
+def find_runs(tracking: Tracking, **tags: str) -> list[schema.ReadRun]:
+    """All runs with those tags, the oldest first."""
+    conditions = [f"tags.{name} = '{value}'" for name, value in tags.items()]
     runs: list[Run] = []
     token = None
     while True:
@@ -107,27 +107,27 @@ def get_run(tracking: Tracking, run_id: str) -> schema.ReadRun:
 
 def find_sweeps(tracking: Tracking, **tags: str) -> list[schema.SweepRun]:
     """Sweeps with those tags, the oldest first."""
-    return [schema.SweepRun(each.run) for each in find_runs(tracking, "sweep", **tags)]
+    return [schema.SweepRun(each.run) for each in find_runs(tracking, level="sweep", **tags)]
 
 
 def find_comparisons(tracking: Tracking, **tags: str) -> list[schema.ComparisonRun]:
     """Comparisons with those tags, the oldest first."""
-    return [schema.ComparisonRun(each.run) for each in find_runs(tracking, "comparison", **tags)]
+    return [schema.ComparisonRun(each.run) for each in find_runs(tracking, level="comparison", **tags)]
 
 
 def find_cells(tracking: Tracking, **tags: str) -> list[schema.CellRun]:
     """Cells with those tags, the oldest first."""
-    return [schema.CellRun(each.run) for each in find_runs(tracking, "cell", **tags)]
+    return [schema.CellRun(each.run) for each in find_runs(tracking, level="cell", **tags)]
 
 
 def find_extractors(tracking: Tracking, **tags: str) -> list[schema.ExtractorRun]:
     """Extractors with those tags, the oldest first."""
-    return [schema.ExtractorRun(each.run) for each in find_runs(tracking, "extractor", **tags)]
+    return [schema.ExtractorRun(each.run) for each in find_runs(tracking, level="extractor", **tags)]
 
 
 def find_trials(tracking: Tracking, **tags: str) -> list[schema.TrialRun]:
     """Trials with those tags, the oldest first."""
-    return [schema.TrialRun(each.run) for each in find_runs(tracking, "trial", **tags)]
+    return [schema.TrialRun(each.run) for each in find_runs(tracking, level="trial", **tags)]
 
 
 def superseded(cells: Iterable[schema.CellRun]) -> list[schema.CellRun]:

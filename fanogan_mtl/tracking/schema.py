@@ -29,6 +29,7 @@ MODEL_KEY, MODEL_URI, REGISTERED_MODEL = "model_key", "model_uri", "registered_m
 REPORT_KEY, PREPROCESS_KEY = "report_key", "preprocess_key"
 STUDY_ID, STUDY_NAME, BEST_SETTING = "study_id", "study_name", "best_setting"  # of a search's sweep
 TRIAL, STATE = "trial", "state"
+JOURNAL = "journal"  # of an entry point's run: the journal whose lock says that its process lives
 
 # parameters
 NORMAL_CLASS, ANOMALOUS_CLASS, SEED = "normal_class", "anomalous_class", "seed"

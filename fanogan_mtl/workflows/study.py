@@ -100,7 +100,7 @@ def _steps(
 
 
 def _finished(tracking: Tracking, level: str, **tags: str) -> list[object]:
-    return [run for run in records.find_runs(tracking, level, **tags) if run.status == schema.DONE]
+    return [run for run in records.find_runs(tracking, level=level, **tags) if run.status == schema.DONE]
 
 
 def _is_done(tracking: Tracking, plan: Plan) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
@@ -27,6 +28,7 @@ from fanogan_mtl.text_table import text_table
 from fanogan_mtl.tracking import records, schema
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.environment import environment_tags
+from fanogan_mtl.tracking.outbox import own_journal, recover
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.tuning.outcome import compared, judged, metrics_reached
 from fanogan_mtl.tuning.page import CAPTION, write_tuning_page
@@ -70,7 +72,10 @@ def tune(options: TuneOptions) -> int:
     folder = execution.data_dir / "studies"
     with opened_study(tuning.name, tuning.storage, folder, objective_of(tuning), tuning.seed) as study:
         enqueue_default(study, tuning.default, tuning.space)
-        return run_study(tuning, study, tracking or connect(), options)
+        tracking = tracking or connect()
+        recover(tracking, execution.data_dir, click.echo)
+        with own_journal(tracking, execution.data_dir) as mark:
+            return run_study(tuning, study, tracking, options, mark)
 
 
 def print_tuning(tuning: Tuning) -> int:
@@ -82,13 +87,13 @@ def print_tuning(tuning: Tuning) -> int:
     return 0
 
 
-def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOptions) -> int:
-    """Run the trials that are missing, record them, and score the best setting; give the exit status."""
+def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOptions, mark: Mapping[str, str]) -> int:
+    """Run the missing trials, record them in a run with the tags `mark`, and score the best; give the exit status."""
     execution = tuning.plan.execution
     typed = {name: str(value) for name, value in asdict(options).items()} | {"study_name": study.study_name}
     typed["storage"] = without_password(typed["storage"])
-    record = Record(typed, tags={schema.ENTRY: "tune", **environment_tags(execution.device), **study_tags(study)})
-    run_id = records.start_run(tracking, "sweep", f"tune {options.dataset}", record)
+    tags = {schema.ENTRY: "tune", **environment_tags(execution.device), **study_tags(study), **mark}
+    run_id = records.start_run(tracking, "sweep", f"tune {options.dataset}", Record(typed, tags=tags))
     sweep: Sweep | None = None
     try:
         take_over(tracking, run_id, study)

@@ -223,12 +223,13 @@ def test_a_failing_cell_is_recorded_and_stops_no_other(tmp_path: Path) -> None:
     assert cells["pyod:MCD"].info.run_id not in ids
 
 
-def test_control_c_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_control_c_and_sigterm_say_how_to_go_on(how: signal.Signals, status: int, tmp_path: Path) -> None:
     options = {"dataset": "optdigits", "detectors": "fanogan", "epochs": "100"}
     process = start_script(tmp_path, "benchmark", *arguments(options))
     wait_for_line(process, "left, now")
-    output = kill_group(process, signal.SIGINT)
-    assert process.returncode == 130, output
+    output = kill_group(process, how)
+    assert process.returncode == status, output
     assert "start the same command again to go on" in output
     assert "Traceback" not in output
     assert {run.info.status for run in recorded(tmp_path).sweeps} == {"KILLED"}

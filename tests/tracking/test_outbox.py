@@ -108,14 +108,14 @@ def test_what_a_dead_process_left_is_sent_once_and_its_runs_are_ended(
     half = {"level": "cell", "cell_key": "key-1", "comparison_key": "c" * 32}
     records.create_run(tracking, known["c" * 32], "cell 1", half)
     recover(tracking, tmp_path, print)  # it is alive yet
-    assert len(records.find_runs(tracking, "cell")) == 2
+    assert len(records.find_runs(tracking, level="cell")) == 2
     journal._file.close()
     told: list[str] = []
     recover(tracking, tmp_path, told.append)
     assert told == ["3 results of a run that was cut short are sent to MLflow now"]
     check_once(tracking, [0, 1, 2])
-    assert {run.status for run in records.find_runs(tracking, "sweep")} == {"KILLED"}
-    assert {run.status for run in records.find_runs(tracking, "comparison")} == {"KILLED"}
+    assert {run.status for run in records.find_runs(tracking, level="sweep")} == {"KILLED"}
+    assert {run.status for run in records.find_runs(tracking, level="comparison")} == {"KILLED"}
     assert list(journal_folder(tracking, tmp_path).iterdir()) == []
 
 

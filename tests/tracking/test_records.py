@@ -85,9 +85,9 @@ def test_a_cell_is_finished_only_when_all_of_it_is_written(
         records.record_cell(tracking, sweep, "cell", Record({}, [], {"cell_key": "k2"}, [file], 1000))
     by_key = {run.key: run.status for run in records.find_cells(tracking)}
     assert by_key == {"k1": "FINISHED", "k2": "RUNNING"}
-    assert [run.run_id for run in records.find_runs(tracking, "cell", cell_key="k1")] == [run_id]
+    assert [run.run_id for run in records.find_runs(tracking, level="cell", cell_key="k1")] == [run_id]
     records.delete_run(tracking, run_id)
-    assert records.find_runs(tracking, "cell", cell_key="k1") == []
+    assert records.find_runs(tracking, level="cell", cell_key="k1") == []
 
 
 def test_a_later_sweep_joins_a_comparison(tracking: Tracking) -> None:

@@ -1,0 +1,163 @@
+"""What is done to a run that goes on: signals, a full disk, a second sweep, another clock, a server that goes away."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from random import Random
+from typing import Any, Protocol
+
+import psutil
+from points.sitecustomize import POINTS
+
+SIGNALS = {
+    "kill": (signal.SIGKILL, ("worker", "helper", "sweep", "group")),
+    "terminate": (signal.SIGTERM, ("worker", "sweep", "group")),
+    "interrupt twice": (signal.SIGINT, ("group",)),
+    "stop": (signal.SIGSTOP, ("worker", "sweep", "group")),
+}
+STOPPED = 90.0  # seconds at most
+AWAY = (5.0, 120.0)  # seconds that the network is cut at least and at most
+HOUR = 3600.0
+OF_SERVERS = ("server killed", "database stopped", "store killed", "connections reset", "connections silent")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One injection.
+
+    Attributes
+    ----------
+    what : str
+        `point`, a key of `SIGNALS`, `disk full`, `second sweep`, `clock`, or one of `OF_SERVERS`.
+    target : str
+        The point's name, or which process.
+    moment : float
+        Seconds after the command's start; of a point the number of passes.
+    lasts : float
+        Seconds until it is over, or by which the clock jumps.
+    """
+
+    what: str
+    target: str
+    moment: float
+    lasts: float
+
+
+class Servers(Protocol):
+    """The services behind a run, which can go away."""
+
+    def leave(self, what: str) -> None:
+        """Make one of `OF_SERVERS` happen."""
+
+    def come_back(self, what: str) -> None:
+        """End it."""
+
+
+def draw(random: Random, seconds: float, kinds: tuple[str, ...]) -> Fault:
+    """Draw a fault of a run that takes so many seconds."""
+    what = random.choice(kinds)
+    moment = random.uniform(0.0, seconds)
+    if what == "point":
+        passes = random.choice((1, 1, 1, 2, 3, 4, 6))
+        return Fault(what, random.choice(sorted(POINTS)), passes, 0.0)
+    if what in SIGNALS:
+        target = random.choice(SIGNALS[what][1])
+        return Fault(what, target, moment, random.choice((2.0, 10.0, STOPPED)) if what == "stop" else 0.0)
+    if what == "clock":
+        return Fault(what, "time.time", moment, random.choice((-HOUR, HOUR)))
+    if what in OF_SERVERS:
+        lasts = AWAY[0] * (AWAY[1] / AWAY[0]) ** random.random()
+        return Fault(what, "", moment, lasts)
+    return Fault(what, "", moment, 0.0)
+
+
+def variables(fault: Fault) -> dict[str, str]:
+    """The environment by which the process does the fault to itself."""
+    if fault.what == "point":
+        return {"CRASH_POINT": f"{fault.target}:{fault.moment:.0f}"}
+    if fault.what == "clock":
+        return {"CRASH_CLOCK": f"{fault.lasts}:{fault.moment}"}
+    return {}
+
+
+def inject(fault: Fault, process: subprocess.Popen[str], second: Callable[[], object], servers: Servers | None) -> bool:
+    """Do a fault at its moment to a process that has just started; tell, when it is over, whether the moment came."""
+    if fault.what == "point":
+        return process.wait() == -signal.SIGKILL
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(fault.moment)
+        return False
+    if fault.what == "clock":
+        return True
+    if fault.what in OF_SERVERS:
+        assert servers is not None
+        servers.leave(fault.what)
+        time.sleep(fault.lasts)
+        servers.come_back(fault.what)
+    elif fault.what == "disk full":
+        for each in family(process):
+            with suppress(psutil.Error, ProcessLookupError):
+                resource.prlimit(each.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    elif fault.what == "second sweep":
+        second()
+    else:
+        _signal(fault, process)
+    return True
+
+
+def _signal(fault: Fault, process: subprocess.Popen[str]) -> None:
+    number, _ = SIGNALS[fault.what]
+    chosen = targets(fault.target, process)
+    for each in chosen:
+        with suppress(psutil.Error):
+            each.send_signal(number)
+    if fault.what == "interrupt twice":
+        time.sleep(0.3)
+        for each in targets(fault.target, process):
+            with suppress(psutil.Error):
+                each.send_signal(number)
+    if fault.what == "stop":
+        time.sleep(fault.lasts)
+        for each in chosen:
+            with suppress(psutil.Error):
+                each.send_signal(signal.SIGCONT)
+
+
+def targets(which: str, process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes that a fault is done to; where there is no such process yet, the command's own."""
+    everyone = family(process)
+    helpers = [each for each in everyone[1:] if "forkserver" in _words(each) and each.ppid() == process.pid]
+    workers = [each for each in everyone[1:] if helpers and each.ppid() == helpers[0].pid]
+    return {
+        "group": everyone,
+        "sweep": everyone[:1],
+        "helper": helpers[:1] or everyone[:1],
+        "worker": workers[:1] or everyone[:1],
+    }[which]
+
+
+def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """A process and all that it has started."""
+    try:
+        own = psutil.Process(process.pid)
+        return [own, *own.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _words(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def described(fault: Fault) -> dict[str, Any]:
+    """A fault as a line of the log has it."""
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(fault).items()}
