@@ -13,7 +13,6 @@ from random import Random
 from typing import Any, Protocol
 
 import psutil
-from points.sitecustomize import POINTS
 
 SIGNALS = {
     "kill": (signal.SIGKILL, ("worker", "helper", "sweep", "group")),
@@ -59,13 +58,13 @@ class Servers(Protocol):
         """End it."""
 
 
-def draw(random: Random, seconds: float, kinds: tuple[str, ...]) -> Fault:
-    """Draw a fault of a run that takes so many seconds."""
+def draw(random: Random, seconds: float, passes: dict[str, int], kinds: tuple[str, ...]) -> Fault:
+    """Draw a fault of a run that takes so many seconds, and passes so often through the points."""
     what = random.choice(kinds)
     moment = random.uniform(0.0, seconds)
     if what == "point":
-        passes = random.choice((1, 1, 1, 2, 3, 4, 6))
-        return Fault(what, random.choice(sorted(POINTS)), passes, 0.0)
+        point = random.choice(sorted(passes))
+        return Fault(what, point, random.randint(1, passes[point]), 0.0)
     if what in SIGNALS:
         target = random.choice(SIGNALS[what][1])
         return Fault(what, target, moment, random.choice((2.0, 10.0, STOPPED)) if what == "stop" else 0.0)

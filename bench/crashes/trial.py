@@ -82,10 +82,12 @@ def template(name: str, store: str, folder: Path) -> Path:
         shutil.rmtree(quiet, ignore_errors=True)
         copy_template(made, quiet)
         with served(store, quiet) as server:
-            ended = follow(launch(name, quiet, environment(quiet, f"quiet {made.name}", server)))
+            there = environment(quiet, f"quiet {made.name}", server)
+            ended = follow(launch(name, quiet, {**there, "CRASH_COUNT": str(made.with_suffix(".passes"))}))
         assert ended.status == 0, ended.text
         left = sorted(path.name for path in (quiet / "tmp").iterdir())
-        known = {"seconds": ended.seconds, "temporary": left, "after": look(quiet)}
+        passes = json.loads(made.with_suffix(".passes").read_text())
+        known = {"seconds": ended.seconds, "passes": passes, "temporary": left, "after": look(quiet)}
         made.with_suffix(".json").write_text(json.dumps(known))
     return made
 
@@ -138,7 +140,7 @@ def run_trial(seed: int, store: str, folder: Path) -> dict[str, Any]:
     name = random.choice(sorted(SCENARIOS) if store == "sqlite" else sorted(SCENARIOS.keys() - {"first start"}))
     made = template(name, store, folder)
     quiet = json.loads(made.with_suffix(".json").read_text())
-    fault = faults.draw(random, quiet["seconds"], KINDS[store])
+    fault = faults.draw(random, quiet["seconds"], quiet["passes"], KINDS[store])
     own, marker = folder / f"trial-{store}-{seed}", f"{os.getpid()}-{store}-{seed}"
     shutil.rmtree(own, ignore_errors=True)
     copy_template(made, own)

@@ -1,18 +1,25 @@
 """Dies at a named point of a process: Python imports this at its start where `bench.crashes` puts it on the path.
 
-`CRASH_POINT=NAME:PASSES` kills the process at the end of so many passes through a point; `CRASH_CLOCK=SECONDS:AFTER`
-sets its clock forward by so many seconds after so many. A process takes both out of its environment: its children live.
+`CRASH_POINT=NAME:PASSES` kills the process at the so-manieth pass through a point; `CRASH_COUNT=FILE` has it write how
+often it passed through each; `CRASH_CLOCK=SECONDS:AFTER` sets its clock forward by so many seconds after so many. A
+process takes them out of its environment: its children live.
 """
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
 import signal
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable, Iterable
 from functools import wraps
 from importlib.abc import MetaPathFinder
 from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
 
 POINTS = {
     "after fsync": ("os", "fsync", "after"),
@@ -41,33 +48,32 @@ POINTS = {
 """Name to module, attribute, and on which side of its call the process dies."""
 
 
-def die_at(module: object, attribute: str, side: str, passes: int) -> None:
-    """Make a module's function or method kill the process at its so-manieth call."""
-    *owners, name = attribute.split(".")
+def patch(module: object, name: str, pass_through: Callable[[str], None]) -> None:
+    """Call a function at every pass through a point of a module that has been imported."""
+    _, attribute, side = POINTS[name]
+    *owners, last = attribute.split(".")
     owner = module
     for each in owners:
         owner = getattr(owner, each)
-    function, left = getattr(owner, name), passes
+    function = getattr(owner, last)
 
     @wraps(function)
-    def deadly(*arguments: object, **options: object) -> object:
-        nonlocal left
-        left -= 1
-        if side == "before" and left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def patched(*arguments: object, **options: object) -> object:
+        if side == "before":
+            pass_through(name)
         result = function(*arguments, **options)
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if side == "after":
+            pass_through(name)
         return result
 
-    setattr(owner, name, deadly)
+    setattr(owner, last, patched)
 
 
 class Patching(MetaPathFinder):
     """Patches a module when it is imported."""
 
-    def __init__(self, module: str, attribute: str, side: str, passes: int) -> None:
-        self.module, self.how = module, (attribute, side, passes)
+    def __init__(self, module: str, names: list[str], pass_through: Callable[[str], None]) -> None:
+        self.module, self.names, self.pass_through = module, names, pass_through
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> object:
         """Find the module as without this, and patch it once it is executed."""
@@ -81,19 +87,45 @@ class Patching(MetaPathFinder):
 
         def execute_and_patch(module: object) -> None:
             execute(module)  # type: ignore[arg-type]
-            die_at(module, *self.how)
+            for each in self.names:
+                patch(module, each, self.pass_through)
 
         spec.loader.exec_module = execute_and_patch  # type: ignore[method-assign]
         return spec
 
 
+def watch(names: Iterable[str], pass_through: Callable[[str], None]) -> None:
+    """Call a function at every pass through these points, also of modules that are imported later."""
+    by_module: dict[str, list[str]] = {}
+    for name in names:
+        by_module.setdefault(POINTS[name][0], []).append(name)
+    for module, own in by_module.items():
+        if module in sys.modules:
+            for name in own:
+                patch(sys.modules[module], name, pass_through)
+        else:
+            sys.meta_path.insert(0, Patching(module, own, pass_through))
+
+
+def die_after(passes: int) -> Callable[[str], None]:
+    """Kill the process at the so-manieth pass."""
+    passed = count(1)
+
+    def pass_through(_: str) -> None:
+        if next(passed) == passes:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return pass_through
+
+
 if point := os.environ.pop("CRASH_POINT", ""):
     name, _, passes = point.rpartition(":")
-    module, attribute, side = POINTS[name]
-    if module in sys.modules:
-        die_at(sys.modules[module], attribute, side, int(passes))
-    else:
-        sys.meta_path.insert(0, Patching(module, attribute, side, int(passes)))
+    watch([name], die_after(int(passes)))
+
+if file := os.environ.pop("CRASH_COUNT", ""):
+    counts = Counter[str]()
+    watch(POINTS, lambda name: counts.update([name]))
+    atexit.register(lambda: Path(file).write_text(json.dumps(counts)))
 
 if jump := os.environ.pop("CRASH_CLOCK", ""):
     seconds, after = map(float, jump.split(":"))
