@@ -27,6 +27,7 @@ from fanogan_mtl.data.transforms import Preparation
 from fanogan_mtl.errors import UserError
 
 _RECIPE = 2  # raise it when the same source and preparation give other arrays
+_MOST = 0.97  # of the pixels
 _LEAST_RANGE = 0.1  # of all grey levels, below which there is a warning
 
 Arrays = dict[str, NDArray[Any]]
@@ -223,9 +224,23 @@ def _warnings(name: str, train: PreparedImages, test: PreparedImages) -> Iterato
             f"and {high:.0f} of 255; stretch the images to the range they use"
             + (f", or set ?depth= if they have fewer than {depth} bits" if train.highest and depth > 8 else "")
         )
+    elif train.highest and (fewer := _bits_of_most(pixels, depth)) < depth:
+        yield (
+            f"data set '{name}': nearly all pixels of its training images have under a tenth of the grey levels there "
+            f"are; if the brighter ones are marks or faults, set ?depth={fewer}"
+        )
     if too_high := sum(value >= 2**depth for value in test.highest):
         yield (
             f"data set '{name}': {too_high:,} test images have values above {2**depth - 1:,}, where the "
             f"{depth} bits of the training images end, and become white there; if that matters, set "
             f"?depth={depth_of(max(test.highest))}"
         )
+
+
+def _bits_of_most(pixels: NDArray[np.uint8], depth: int) -> int:
+    """The depth that 97 % of the pixels need, if those have few grey levels; else the depth that there is."""
+    counts = np.bincount(pixels.ravel(), minlength=256)
+    common = np.argsort(-counts, kind="stable")
+    levels = common[: np.searchsorted(counts[common].cumsum(), _MOST * pixels.size) + 1]
+    few = len(levels) < _LEAST_RANGE * 256
+    return max(8, depth - 8 + int(levels.max()).bit_length()) if few else depth

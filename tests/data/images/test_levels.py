@@ -100,7 +100,9 @@ def test_the_depth_is_found_in_training_images(tmp_path: Path, capsys: pytest.Ca
     assert len(np.unique(sets[0].train.pixels)) == 256
     preparation = found_preparation(parse_source(plain), tmp_path / "data")
     assert preparation == Preparation(depth=12)
-    assert "'plain': 1 test images have values above 4,095" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "'plain': 1 test images have values above 4,095" in told
+    assert "if that matters, set ?depth=14\n" in told  # 9,000
     served = decode_sent((tmp_path / "plain/test/good/0.png").read_bytes())
     assert prepare(served[None], preparation)[0].tolist() in sets[0].test.pixels.tolist()
 
@@ -137,6 +139,19 @@ def test_a_range_that_is_hardly_used_is_warned_of(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("data set 'dark' uses ")
     assert line.endswith(f"stretch the images to the range they use{advice}")
+
+
+def test_marks_that_are_burnt_in_hide_no_loss_of_levels(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    random = np.random.default_rng(0)
+    twelve_bits = random.integers(100, 4096, (20, 64, 64)).astype(np.uint16)
+    marked = twelve_bits.copy()
+    marked[:, :5, :5] = 65535
+    for name, arrays in (("plain", twelve_bits), ("marked", marked)):
+        pictures = {f"{name}/{at}.png": each for at, each in enumerate(arrays) for name in "ab"[at % 2]}
+        load_dataset(parse_datasets(folder_of(tmp_path / name, pictures))[0], tmp_path / "data")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("data set 'marked': nearly all pixels of its training images have under a tenth of the grey")
+    assert line.endswith("set ?depth=12")
 
 
 def test_sizes_are_those_of_the_raw_images(tmp_path: Path):
