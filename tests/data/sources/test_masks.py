@@ -110,6 +110,14 @@ def test_masks_say_where_and_what_is_missing_is_said(tmp_path: Path, capsys: pyt
     assert capsys.readouterr().err == ""  # once
 
 
+def test_masks_of_training_images_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"{name}/{number}" for name in ("good", "crack") for number in range(10)]
+    files = {f"{name}.jpg": picture(number, SIZE) for number, name in enumerate(names)}
+    write(tmp_path / "set", files | {f"{name}_mask.png": mask(2, 2) for name in names if name.startswith("crack")})
+    load_dataset(parse_datasets(f"folder:{tmp_path / 'set'}")[0], tmp_path / "data")
+    assert "2 masks say where anomalies are (crack); 8 of training images are not used" in capsys.readouterr().err
+
+
 def test_masks_are_cropped_with_their_images(tmp_path: Path) -> None:
     given = {**images(*MVTEC, *CRACKED), "ground_truth/crack/0_mask.png": mask(0, 0, 15, (40, 40))}
     given["test/crack/0.png"] = picture(0, (40, 40))
