@@ -64,7 +64,8 @@ def _by_run(query: Query, table: str) -> dict[str, dict[str, str]]:
 
 def _files(folder: Path) -> dict[str, Any]:
     data = folder / "cache" / "fanogan-mtl"
-    kept = {str(path.relative_to(data)) for path in data.rglob("*") if path.is_file() and ".running" not in path.parts}
+    paths = [path.relative_to(data) for path in data.rglob("*") if path.is_file()]
+    kept = {str(path) for path in paths if not any(part[0] == "." for part in path.parts[:-1])}  # halves have a dot
     scores = folder / "scores.csv"
     return {
         "data": sorted(kept - {".lock"}),

@@ -7,8 +7,10 @@ starts itself; this one is started here, with it, and the workers inherit it.
 from __future__ import annotations
 
 import multiprocessing
+import tempfile
 from multiprocessing import forkserver
 
+from fanogan_mtl.errors import UserError
 from fanogan_mtl.variables import variables_set
 
 ENVIRONMENT = {
@@ -39,7 +41,13 @@ IMPORTED = [
 
 
 def prepare_processes() -> None:
-    """Start the process that imports, unless it runs already; it imports while the caller goes on."""
+    """Start the process that imports, unless it runs already; it imports while the caller goes on.
+
+    Raises
+    ------
+    UserError
+        Where the name of the folder of temporary files is too long for a socket in it.
+    """
     import dask
     from distributed.utils import get_mp_context
 
@@ -47,4 +55,12 @@ def prepare_processes() -> None:
         get_mp_context()  # names Dask's own choice of imports, once
     multiprocessing.set_forkserver_preload(IMPORTED)
     with variables_set(ENVIRONMENT):
-        forkserver.ensure_running()
+        try:
+            forkserver.ensure_running()
+        except OSError as error:
+            if "too long" not in str(error):
+                raise
+            raise UserError(
+                f"the name of the folder of temporary files, {tempfile.gettempdir()}, is too long for worker processes "
+                "to meet in; set TMPDIR to one of at most 60 letters, as /tmp"
+            ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -84,8 +85,10 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(AssertionError):  # Dask's, where a worker is just being restarted; all workers end with us anyway
+        try:
             self._stack.close()
+        except AssertionError:  # Dask's, where a worker is just being restarted
+            _abandon_workers()
 
     def run(
         self, function: Callable[[Item], Result], items: Iterable[Item], ahead: bool = True
@@ -127,10 +130,26 @@ class Workers:
             return self._stack.enter_context(connected(self._cluster.address))
         prepare_processes()
         self._stack.enter_context(dask.config.set(DASK_SETTINGS))
-        cluster = LocalCluster(n_workers=self.count, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
-        client = Client(self._stack.enter_context(cluster))
+        try:
+            cluster = LocalCluster(n_workers=self.count, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
+            client = Client(self._stack.enter_context(cluster))
+        except BaseException:
+            _abandon_workers()
+            raise
         self._stack.callback(client.close)  # its own `with` would have to end in the thread that it began in
         return client
+
+
+def _abandon_workers() -> None:
+    """End this process' workers at once; Dask's own farewell fails, at length, on those that have not started yet."""
+    import psutil
+    from distributed.deploy.spec import close_clusters
+
+    atexit.unregister(close_clusters)
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if "forkserver" in " ".join(child.cmdline()):  # the others keep account of what is to be cleaned up
+                child.kill()
 
 
 def run_tasks(

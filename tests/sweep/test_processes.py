@@ -52,3 +52,14 @@ print(len(asked))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=800)
     assert done.stdout == "0\n", done.stderr  # CUDA that is begun before a fork can't be used after it
+
+
+def test_a_folder_of_temporary_files_with_too_long_a_name_is_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    code = "from fanogan_mtl.sweep.processes import prepare_processes; prepare_processes()"
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith("fanogan_mtl.errors.UserError: the name of the folder of temp")
+    assert str(folder) in ended.stderr

@@ -2,9 +2,14 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from threading import Thread
+
+import psutil
+import pytest
 
 from fanogan_mtl.sweep.workers import Workers
 
@@ -91,3 +96,37 @@ def test_no_items_start_no_process() -> None:
     with Workers(2) as workers:
         assert list(workers.run(square, [])) == []
         assert workers._client is None
+
+
+STARTS_WORKERS = """
+import sys, os, signal, threading, time
+from fanogan_mtl.sweep.workers import Workers
+def main():
+    with Workers(2) as workers:
+        threading.Timer(float(sys.argv[1]), os.kill, (os.getpid(), signal.SIGINT)).start()
+        next(workers.run(time.sleep, range(60)))
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.4, 1.0, 2.0, 4.0])
+def test_ctrl_c_while_workers_start_is_quiet_and_leaves_none(seconds: float, tmp_path: Path) -> None:
+    (tmp_path / "starts.py").write_text(STARTS_WORKERS)
+    environment = {**os.environ, "STARTED_BY": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run(
+        [sys.executable, tmp_path / "starts.py", str(seconds)], env=environment, capture_output=True, text=True
+    )
+    assert ended.returncode == -signal.SIGINT
+    assert ended.stderr.count("Traceback") == 1, ended.stderr  # of the interruption itself
+    assert ended.stderr.rstrip().endswith("KeyboardInterrupt")
+    left = [each for each in psutil.process_iter() if _started_by(each) == str(tmp_path)]
+    psutil.wait_procs(left, timeout=10)
+    assert [each for each in left if each.is_running()] == []
+
+
+def _started_by(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get("STARTED_BY")
+    except psutil.Error:
+        return None
