@@ -1,4 +1,4 @@
-"""Sixty injections of `bench.crashes`: nothing is lost, doubled or changed."""
+"""A dozen injections of `bench.crashes`: nothing is lost, doubled or changed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ pytestmark = pytest.mark.faults
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("store", "seeds"), [("sqlite", "0-51"), ("server", "0-7")])
-def test_whatever_dies_the_same_command_ends_as_a_quiet_run(store: str, seeds: str) -> None:
+def test_whatever_dies_the_same_command_ends_as_a_quiet_run() -> None:
     with TemporaryDirectory() as folder:  # pytest's own has a name that is too long for sockets
-        ended = CliRunner().invoke(main, [folder, "--store", store, "--seeds", seeds])
+        ended = CliRunner().invoke(main, [folder, "--seeds", "4-15"])
         assert ended.exit_code == 0, ended.output
         lines = read_log(Path(folder) / LOG)
     assert [json.dumps(line) for line in lines if line["verdict"] == "failed"] == []
