@@ -53,11 +53,8 @@ def run(command: click.Command) -> None:
     except UserError as error:
         _fail(str(error), 2)
     except (KeyboardInterrupt, click.Abort) as error:
-        for each in (
-            signal.SIGINT,
-            signal.SIGTERM,
-        ):  # again, it ends at once: Python's farewell would print a traceback
-            signal.signal(each, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the next ends it at once, without Python's traceback
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         number = signal.SIGTERM if isinstance(error.__cause__, Terminated) else signal.SIGINT
         _fail("interrupted; what is finished is recorded: start the same command again to go on", 128 + number)
     except Exception as error:

@@ -181,14 +181,11 @@ def under_two_classes(dataset: Dataset) -> tuple[int, tuple[str, ...]]:
 
 def copies_of_training_images(dataset: Dataset) -> int:
     """Count the test images whose content is among the training images of their class."""
-    return sum(
-        int(
-            np.isin(
-                dataset.test.hashes[dataset.test.labels == label], dataset.train.hashes[dataset.train.labels == label]
-            ).sum()
-        )
-        for label in range(len(dataset.classes))
-    )
+    number = 0
+    for label in range(len(dataset.classes)):
+        tested, trained = (part.hashes[part.labels == label] for part in (dataset.test, dataset.train))
+        number += int(np.isin(tested, trained).sum())
+    return number
 
 
 def class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:

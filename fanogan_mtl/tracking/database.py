@@ -2,7 +2,8 @@
 
 MLflow does both statement by statement, and what a kill leaves of that it never opens again: tables without the number
 of their revision. So a new database is made under another name and then renamed, and before an older one is upgraded
-it is copied; a copy that is still there was left by somebody who was killed, and is put back.
+it is copied; a copy that is still there was left by somebody who was killed, and is put back, unless all was done but
+its removal.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def prepare_database(uri: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path.parent):
         _remove(making)
-        if copy.exists():
+        if copy.exists() and _is_of_this_version(path):  # and may have been used since
+            copy.unlink()
+        elif copy.exists():
             _remove(path)
             copy.rename(path)
         if not path.exists():
@@ -61,6 +64,19 @@ def _has_all_tables(path: Path) -> bool:
     with closing(sqlite3.connect(path)) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     return set(Base.metadata.tables) <= tables
+
+
+def _is_of_this_version(path: Path) -> bool:
+    """Whether an upgrade has come to its end: all tables, and the number of the newest revision."""
+    import mlflow
+    from alembic.script import ScriptDirectory
+
+    if not path.exists() or not _has_all_tables(path):
+        return False
+    scripts = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
+    with closing(sqlite3.connect(path)) as database:
+        (found,) = database.execute("SELECT version_num FROM alembic_version").fetchone() or (None,)
+    return bool(found == scripts.get_current_head())
 
 
 def _make(path: Path, making: Path) -> None:

@@ -88,6 +88,17 @@ def test_an_older_database_is_upgraded_or_as_it_was(
     assert run.info.run_name == "of the older one"
 
 
+def test_a_copy_beside_an_upgrade_that_is_done_does_not_come_back(older: Path, tmp_path: Path) -> None:
+    path, copy = tmp_path / "mlflow.db", tmp_path / "mlflow.db.before-upgrade"
+    shutil.copy(older, path)
+    prepare_database(uri(path))
+    run = mlflow.MlflowClient(uri(path)).create_run("0")
+    shutil.copy(older, copy)  # who upgraded was killed before the last step, and somebody has used it since
+    prepare_database(uri(path))
+    assert not copy.exists()
+    assert mlflow.MlflowClient(uri(path)).get_run(run.info.run_id).info.status == "RUNNING"
+
+
 def test_an_upgrade_that_fails_leaves_the_database_as_it_was(older: Path, tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     shutil.copy(older, path)
