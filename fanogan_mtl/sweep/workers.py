@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import math
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -146,6 +147,7 @@ def _abandon_workers() -> None:
     from distributed.deploy.spec import close_clusters
 
     atexit.unregister(close_clusters)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)  # it would print that workers failed to start
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             if "forkserver" in " ".join(child.cmdline()):  # the others keep account of what is to be cleaned up
