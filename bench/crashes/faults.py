@@ -10,9 +10,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 import psutil
+from servers import OwnServer
 
 SIGNALS = {
     "kill": (signal.SIGKILL, ("worker", "helper", "sweep", "group")),
@@ -23,7 +24,7 @@ SIGNALS = {
 STOPPED = 90.0  # seconds at most
 AWAY = (5.0, 120.0)  # seconds that the network is cut at least and at most
 HOUR = 3600.0
-OF_SERVERS = ("server killed", "database stopped", "store killed", "connections reset", "connections silent")
+OF_SERVERS = ("server killed", "connections reset", "connections silent")
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,6 @@ class Fault:
     target: str
     moment: float
     lasts: float
-
-
-class Servers(Protocol):
-    """The services behind a run, which can go away."""
-
-    def leave(self, what: str) -> None:
-        """Make one of `OF_SERVERS` happen."""
-
-    def come_back(self, what: str) -> None:
-        """End it."""
 
 
 def draw(random: Random, seconds: float, passes: dict[str, int], kinds: tuple[str, ...]) -> Fault:
@@ -85,7 +76,9 @@ def variables(fault: Fault) -> dict[str, str]:
     return {}
 
 
-def inject(fault: Fault, process: subprocess.Popen[str], second: Callable[[], object], servers: Servers | None) -> bool:
+def inject(
+    fault: Fault, process: subprocess.Popen[str], second: Callable[[], object], server: OwnServer | None
+) -> bool:
     """Do a fault at its moment to a process that has just started; tell, when it is over, whether the moment came."""
     if fault.what == "point":
         return process.wait() == -signal.SIGKILL
@@ -95,10 +88,10 @@ def inject(fault: Fault, process: subprocess.Popen[str], second: Callable[[], ob
     if fault.what == "clock":
         return True
     if fault.what in OF_SERVERS:
-        assert servers is not None
-        servers.leave(fault.what)
+        assert server is not None
+        server.leave(fault.what)
         time.sleep(fault.lasts)
-        servers.come_back(fault.what)
+        server.come_back(fault.what)
     elif fault.what == "disk full":
         for each in family(process):
             with suppress(psutil.Error, ProcessLookupError):
