@@ -8,13 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mlflow
 import pytest
-from project_runs import ROOT, environment, furnish, uri
+from project_runs import ROOT
 
 from fanogan_mtl.plan.options import ScoreOptions
 from fanogan_mtl.recording.entry_run import entry_run
-from fanogan_mtl.tracking.connection import Tracking, connect
+from fanogan_mtl.tracking.connection import Tracking
 
 DIES = """
 import os, signal
@@ -24,15 +23,6 @@ from fanogan_mtl.tracking.connection import connect
 with entry_run(connect(), "score", "parts", ScoreOptions()):
     os.kill(os.getpid(), signal.SIGKILL)
 """
-
-
-@pytest.fixture
-def tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tracking:
-    furnish(tmp_path)
-    for name, value in environment(tmp_path).items():
-        monkeypatch.setenv(name, value)
-    mlflow.set_tracking_uri(uri(tmp_path))
-    return connect()
 
 
 def statuses(tracking: Tracking) -> list[str]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import mlflow
 import pytest
-from project_runs import environment, furnish, uri
 
 from fanogan_mtl.plan.options import BenchmarkOptions
 from fanogan_mtl.plan.plan import Plan, make_plan
@@ -20,18 +19,9 @@ from fanogan_mtl.sweep.cell import run_cell
 from fanogan_mtl.sweep.result import CellResult
 from fanogan_mtl.sweep.workers import Failure
 from fanogan_mtl.tracking import records
-from fanogan_mtl.tracking.connection import Tracking, connect
+from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.tracking.schema import ComparisonRun
-
-
-@pytest.fixture
-def tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tracking:
-    furnish(tmp_path)
-    for name, value in environment(tmp_path).items():
-        monkeypatch.setenv(name, value)
-    mlflow.set_tracking_uri(uri(tmp_path))
-    return connect()
 
 
 def planned(tmp_path: Path, **more: str) -> tuple[BenchmarkOptions, Plan]:

@@ -3,27 +3,14 @@
 from dataclasses import asdict
 from pathlib import Path
 
-import mlflow
-import pytest
-from project_runs import environment, furnish, uri
-
 from fanogan_mtl.plan.options import BenchmarkOptions
 from fanogan_mtl.plan.plan import make_plan
 from fanogan_mtl.recording.state import read_state
 from fanogan_mtl.recording.sweep import Sweep
 from fanogan_mtl.sweep.workers import Failure
 from fanogan_mtl.tracking import records
-from fanogan_mtl.tracking.connection import Tracking, connect
+from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.outbox import tidy_comparison
-
-
-@pytest.fixture
-def tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tracking:
-    furnish(tmp_path)
-    for name, value in environment(tmp_path).items():
-        monkeypatch.setenv(name, value)
-    mlflow.set_tracking_uri(uri(tmp_path))
-    return connect()
 
 
 def begin(tracking: Tracking, key: str) -> str:
