@@ -11,6 +11,7 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -47,7 +48,7 @@ def main(folder: Path, seeds: str, store: str, jobs: int) -> None:
     click.echo(f"The log is {folder / LOG}")
 
 
-def read_log(path: Path) -> list[dict]:
+def read_log(path: Path) -> list[dict[str, Any]]:
     """The lines of a log, if there is one."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
