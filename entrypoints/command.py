@@ -1,5 +1,7 @@
 """What the entry points share: a command made of an entry's options, and one line for a mistake."""
 
+import atexit
+import gc
 import signal
 import sys
 from dataclasses import fields
@@ -43,6 +45,7 @@ def command(options: type[Any], workflow: str, help: str) -> click.Command:
 def run(command: click.Command) -> None:
     """Run a command: a person's mistake becomes one line and exit status 2; Ctrl-C and SIGTERM say how to go on."""
     signal.signal(signal.SIGTERM, _terminate)
+    atexit.register(gc.freeze)  # else Python looks through all that was imported for garbage as it ends: two seconds
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a letter ends no run
@@ -79,7 +82,7 @@ def _terminate(*_: object) -> None:
 
 def _from_mlflow(error: Exception) -> str:
     """Say whether it is MLflow that failed or refused."""
-    from fanogan_mtl.tracking.outbox import is_away, is_refusal
+    from fanogan_mtl.tracking.sender import is_away, is_refusal
 
     if is_away(error):
         return "MLflow or its store failed"

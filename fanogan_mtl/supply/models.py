@@ -48,8 +48,8 @@ from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking import records, schema
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.logged_models import ModelFacts, ModelMetric, log_model
-from fanogan_mtl.tracking.outbox import is_away
 from fanogan_mtl.tracking.records import Record
+from fanogan_mtl.tracking.sender import is_away
 
 
 def log_models(

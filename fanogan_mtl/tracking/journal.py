@@ -23,6 +23,8 @@ from uuid import uuid4
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.tracking.records import DataInput, Record, Value
 
+BEGUN = ".begun"  # ending of a journal that is not locked yet
+
 Line = tuple[int, int]  # of a journal: where it starts, and its length, in bytes
 
 
@@ -85,8 +87,7 @@ class Journal:
             folder = self._folder(cell.key)
             folder.mkdir(parents=True, exist_ok=True)
             files = [Path(shutil.move(file, folder / file.name)) for file in cell.record.files]
-            for file in (*files, folder, folder.parent):
-                _sync(file)
+            sync(*files, folder, folder.parent)
             kept = replace(cell, record=replace(cell.record, files=files))
             line = self._append({"cell": _to_json(kept)})
             os.fsync(self._file.fileno())
@@ -121,17 +122,21 @@ class Journal:
         return self._path.with_suffix("") / key
 
     def _append(self, entry: dict[str, Any]) -> Line:
-        """Add a line, whole or not at all."""
-        line, descriptor = json.dumps(entry, default=_plain).encode() + b"\n", self._file.fileno()
-        with self._lock:
-            end, rest = os.fstat(descriptor).st_size, line
-            try:
-                while rest:
-                    rest = rest[os.write(descriptor, rest) :]
-            except OSError:
-                os.ftruncate(descriptor, end)
-                raise
-        return end, len(line)
+        return append(self._file.fileno(), entry, self._lock)
+
+
+def append(descriptor: int, entry: dict[str, Any], lock: Lock) -> Line:
+    """Add a line of JSON to a file, whole or not at all; give its place."""
+    line = json.dumps(entry, default=_plain).encode() + b"\n"
+    with lock:
+        end, rest = os.fstat(descriptor).st_size, line
+        try:
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        except OSError:
+            os.ftruncate(descriptor, end)
+            raise
+    return end, len(line)
 
 
 def new_journal(folder: Path, run_id: str = "") -> Journal:
@@ -143,17 +148,15 @@ def new_journal(folder: Path, run_id: str = "") -> Journal:
         Where it can't be written.
     """
     path = folder / f"{uuid4().hex}.jsonl"
-    begun = path.with_suffix(".begun")  # nobody takes it over before it is locked
+    begun = path.with_suffix(BEGUN)  # nobody takes it over before it is locked
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = begun.open("a+b", buffering=0)
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file = _locked(begun)
         journal = Journal(path, file, run_id, {})
         journal.begin()
         begun.rename(path)
         path.with_suffix("").mkdir()
-        for each in (folder, *folder.parents[:2]):  # a power cut may not take the names either
-            _sync(each)
+        sync(folder, *folder.parents[:2])  # a power cut may not take the names either
     except OSError as error:
         for each in (begun, path):
             with suppress(OSError):
@@ -162,8 +165,25 @@ def new_journal(folder: Path, run_id: str = "") -> Journal:
     return journal
 
 
+def _locked(path: Path) -> FileIO:
+    """Make a file that is locked, also where `abandoned_journals` has just removed it as one that nobody holds."""
+    while True:
+        file = path.open("a+b", buffering=0)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if path.exists():
+            return file
+        file.close()
+
+
 def abandoned_journals(folder: Path) -> Iterator[Journal]:
-    """Take over the journals of processes that have died, one after the other; the taker closes each."""
+    """Take over the journals of processes that have died, one after the other; the taker closes each.
+
+    Those that were only begun are removed.
+    """
+    for begun in folder.glob(f"*{BEGUN}"):
+        with suppress(FileNotFoundError, BlockingIOError), begun.open("rb") as left:
+            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            begun.unlink()
     for path in sorted(folder.glob("*.jsonl")):
         with suppress(FileNotFoundError):
             file = FileIO(path, "r+", opener=lambda name, flags: os.open(name, flags | os.O_APPEND))
@@ -220,9 +240,11 @@ def _plain(number: Any) -> Any:
     return number.item()
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def sync(*paths: Path) -> None:
+    """Have files and folders on the disk itself."""
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Sends cells to MLflow from a thread of its own, in order, and tries again while the server is away.
+"""Sends cells to MLflow, and what dead processes have left.
 
 Two processes may record the same cell or begin the same comparison. MLflow can't refuse the second, so whoever
 completes a comparison deletes the duplicates by a fixed rule: the oldest run of a comparison is kept, and the run of a
@@ -7,14 +7,10 @@ cell that ended first. All processes thus keep the same ones.
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Condition, Event, Thread
 
 from fanogan_mtl.data.cache import key_of
 from fanogan_mtl.errors import UserError, one_line
@@ -22,22 +18,10 @@ from fanogan_mtl.tracking import records, schema
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.journal import CellRecord, ComparisonRecord, Journal, abandoned_journals, new_journal
 from fanogan_mtl.tracking.records import Record
-
-PAUSES = (1, 2, 4, 8, 15)  # seconds between attempts; the last again and again
-REFUSALS = 4  # attempts at what the server refuses: a run may just have been deleted by another sweep
-PATIENCE = 600.0  # seconds without success, after which nobody waits for the server any more
-GOODBYE = 10.0  # seconds that an interrupted process gives its last records
-
-STORES = {"requests", "urllib3", "botocore", "boto3", "sqlalchemy", "psycopg", "psycopg2"}  # whose errors mean away
-
-Job = Callable[[], None]
+from fanogan_mtl.tracking.sender import Sender, is_refusal
 
 
-class ServerAway(UserError):
-    """The tracking server has not answered for long."""
-
-
-class Outbox:
+class Outbox(Sender):
     """Sends cells, and then runs the jobs that wait for them.
 
     Parameters
@@ -50,26 +34,16 @@ class Outbox:
 
     def __init__(self, tracking: Tracking, journal: Journal, comparison_runs: dict[str, str]) -> None:
         self._tracking, self._journal, self.comparison_runs = tracking, journal, comparison_runs
-        self._jobs: SimpleQueue[Job] = SimpleQueue()
-        self._undone = 0
         self._tried: set[str] = set()
-        self._changed = Condition()
-        self._closed = Event()
-        self._error: BaseException | None = None
-        self._last_failure = ""
-        self._silent_since: float | None = None
-        self._thread = Thread(target=self._follow, daemon=True)  # a server that is away keeps no process alive
-        self._thread.start()
+        super().__init__(
+            tracking.shown,
+            lambda: f"{self.waiting} results wait in the journal, and are sent when the same command is started again",
+        )
 
     @property
     def waiting(self) -> int:
         """How many cells are not in MLflow yet."""
         return len(self._journal.waiting)
-
-    @property
-    def away_for(self) -> float:
-        """For how many seconds the server has not answered."""
-        return time.monotonic() - self._silent_since if self._silent_since is not None else 0.0
 
     def put(self, cell: CellRecord) -> None:
         """Take a cell: it is on disk when this returns, and in MLflow some time later.
@@ -83,93 +57,6 @@ class Outbox:
         """
         self._journal.add(cell)
         self.then(partial(self._send, cell.key))
-
-    def then(self, job: Job) -> None:
-        """Run a job when everything before it is done; if the server goes away meanwhile, it begins again.
-
-        Raises
-        ------
-        Exception
-            That ended the sender.
-        """
-        self._check()
-        with self._changed:
-            self._undone += 1
-        self._jobs.put(job)
-
-    def wait(self, seconds: float = math.inf) -> bool:
-        """Wait until everything is done; tell whether it is.
-
-        Raises
-        ------
-        ServerAway
-            If the server has been away for `PATIENCE`.
-        Exception
-            That ended the sender.
-        """
-        end = time.monotonic() + seconds
-        while True:
-            self._check()
-            with self._changed:
-                if self._changed.wait_for(lambda: not self._undone or self._error, timeout=0.2):
-                    break
-            if self.away_for > PATIENCE:
-                raise ServerAway(
-                    f"the tracking server {self._tracking.shown} is away ({self._last_failure}): {self.waiting} "
-                    "results wait in the journal, and are sent when the same command is started again"
-                )
-            if time.monotonic() > end:
-                return False
-        self._check()
-        return True
-
-    def close(self) -> bool:
-        """Stop the sender; tell whether everything was done."""
-        try:
-            done = self.wait(GOODBYE)
-        except Exception:  # told before
-            done = False
-        self._closed.set()
-        self._jobs.put(lambda: None)
-        if done:
-            self._thread.join()
-        return done
-
-    def _check(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-    def _follow(self) -> None:
-        while not self._closed.is_set():
-            job = self._jobs.get()
-            try:
-                self._insist(job)
-            except BaseException as error:  # told to the process at its next call
-                self._error = error
-                self._closed.set()
-            with self._changed:
-                self._undone -= 1
-                self._changed.notify_all()
-
-    def _insist(self, job: Job) -> None:
-        """Do a job, again while the server is away."""
-        refusals = attempts = 0
-        while not self._closed.is_set():
-            try:
-                job()
-            except Exception as error:
-                self._last_failure = one_line(error)
-                if is_away(error):
-                    self._silent_since = self._silent_since or time.monotonic()
-                else:
-                    refusals += 1
-                    if refusals >= REFUSALS or not is_refusal(error):
-                        raise
-                self._closed.wait(PAUSES[min(attempts, len(PAUSES) - 1)])
-                attempts += 1
-            else:
-                self._silent_since = None
-                return
 
     def _send(self, key: str) -> None:
         cell = self._journal.read(key)
@@ -265,26 +152,6 @@ def recover(tracking: Tracking, data_dir: Path, tell: Callable[[str], object]) -
             _end_dead(tracking, journal)
         finally:
             journal.close()
-
-
-def is_away(error: BaseException) -> bool:
-    """Whether an error is a failure of the server or its store, and not of the request."""
-    status = _http_status(error)
-    if status is not None:
-        return status >= 500 or status == 429
-    return type(error).__module__.split(".")[0] in STORES
-
-
-def is_refusal(error: BaseException) -> bool:
-    """Whether an error is the server's refusal of the request."""
-    status = _http_status(error)
-    return status is not None and status < 500
-
-
-def _http_status(error: BaseException) -> int | None:
-    from mlflow.exceptions import MlflowException
-
-    return int(error.get_http_status_code()) if isinstance(error, MlflowException) else None  # type: ignore[no-untyped-call]
 
 
 def _end_dead(tracking: Tracking, journal: Journal) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mlflow import MlflowClient
 from pages import blocks
 from project_runs import ROOT, environment, furnish, one_core
 
@@ -33,6 +34,19 @@ def test_the_python_api_page_runs(tmp_path: Path) -> None:
     )
     assert output.returncode == 0, output.stderr
     assert "Mean AUROC in percent at 5 epochs" in output.stdout
+
+
+def test_the_page_of_durable_runs_runs(tmp_path: Path) -> None:
+    (tmp_path / "page.py").write_text("\n".join(blocks(ROOT / "docs" / "outbox.md", "python")))
+    env = environment(tmp_path) | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run([sys.executable, "page.py"], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    client = MlflowClient(env["MLFLOW_TRACKING_URI"])
+    experiment = client.get_experiment_by_name("my script")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert (run.info.run_name, run.info.status, run.data.metrics) == ("first", "FINISHED", {"loss": 1 / 1000})
+    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["weights.txt"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

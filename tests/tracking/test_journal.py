@@ -1,7 +1,9 @@
 """The journal on disk: whole lines count, torn ones don't, and only a dead process' journal is taken over."""
 
+import fcntl
 import math
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,6 +111,25 @@ def test_a_journal_in_which_nothing_waits_is_removed(tmp_path: Path) -> None:
     journal.close()
     (found,) = taken_over(tmp_path / "journal")
     assert list(found.waiting) == ["1"]
+
+
+def test_one_that_was_only_begun_is_removed_unless_its_process_lives(tmp_path: Path) -> None:
+    (tmp_path / "dead.begun").touch()
+    with (tmp_path / "living.begun").open("a+b") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert taken_over(tmp_path) == []
+        assert [each.name for each in tmp_path.iterdir()] == ["living.begun"]
+
+
+def test_journals_can_be_begun_while_others_look_for_abandoned_ones(tmp_path: Path) -> None:
+    def begin(_: int) -> Journal:
+        return new_journal(tmp_path, "run")
+
+    with ThreadPoolExecutor(2) as others:
+        looking = [others.submit(lambda: [taken_over(tmp_path) for _ in range(200)]) for _ in range(2)]
+        made = list(map(begin, range(100)))
+        assert [found for each in looking for found in each.result() if found] == []
+    assert len(list(tmp_path.glob("*.jsonl"))) == len(made) == 100
 
 
 def test_cut_at_any_byte_it_holds_what_was_written_whole(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from dask_cluster import PATIENCE, wait_for
 from mlflow.entities import Run
 from mlflow_server import IMPATIENT, Server, started_server
 
-from fanogan_mtl.tracking import outbox as outbox_module
-from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking import records, sender
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.journal import CellRecord, ComparisonRecord, new_journal
-from fanogan_mtl.tracking.outbox import Outbox, ServerAway, journal_folder, recover, send
+from fanogan_mtl.tracking.outbox import Outbox, journal_folder, recover, send, tidy_comparison
 from fanogan_mtl.tracking.records import DataInput, Record, Value
+from fanogan_mtl.tracking.sender import ServerAway
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def tracking(server: Server, request: pytest.FixtureRequest, monkeypatch: pytest
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", request.node.name)
-    monkeypatch.setattr(outbox_module, "PAUSES", (0.2,))
+    monkeypatch.setattr(sender, "PAUSES", (0.2,))
     return connect()
 
 
@@ -157,7 +157,7 @@ def test_two_that_record_the_same_cells_at_once_leave_each_once(
 
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(send_all, range(2)))
-    outbox_module.tidy_comparison(tracking, "c" * 32)  # as each does when its comparison is complete
+    tidy_comparison(tracking, "c" * 32)  # as each does when its comparison is complete
     check_once(tracking, [0, 1, 2, 3])
     (comparison,) = records.find_comparisons(tracking)
     sweeps = {run.run_id for run in records.find_sweeps(tracking)}
@@ -172,7 +172,7 @@ def test_a_cell_put_under_a_comparison_that_has_just_gone_comes_under_the_one_th
     gone = records.create_run(tracking, cell.comparison.parent_id, "the same comparison", {})
     records.delete_run(tracking, gone)
     send(tracking, make(1), {cell.comparison.key: gone}, again=False)  # as by who has not seen yet that it went
-    outbox_module.tidy_comparison(tracking, cell.comparison.key)
+    tidy_comparison(tracking, cell.comparison.key)
     check_once(tracking, [0, 1])
 
 
@@ -206,8 +206,8 @@ def test_a_server_that_stays_away_is_given_up_and_the_results_stay(
     server: Server, tracking: Tracking, make: Callable[[int], CellRecord], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(outbox_module, "PATIENCE", 1.0)
-    monkeypatch.setattr(outbox_module, "GOODBYE", 0.1)
+    monkeypatch.setattr(sender, "PATIENCE", 1.0)
+    monkeypatch.setattr(sender, "GOODBYE", 0.1)
     journal = new_journal(journal_folder(tracking, tmp_path), "run")
     outbox = Outbox(tracking, journal, {})
     cell = make(0)
