@@ -28,6 +28,7 @@ DASK_SETTINGS = {
     "distributed.worker.profile.enabled": False,  # it interrupts the training every 10 ms
     "distributed.admin.tick.interval": "1s",  # its 20 ms, in each of these processes, are 4 % of a core
     "distributed.admin.system-monitor.interval": "10s",
+    "distributed.deploy.lost-worker-timeout": "1h",  # one that takes 15 s to be started again is given up for ever
 }
 """Dask's settings for workers of this machine."""
 

@@ -20,12 +20,13 @@ from fanogan_mtl.sweep.cluster import Checked, Cluster, WrongWorker, connected, 
 from fanogan_mtl.sweep.processes import DASK_SETTINGS, prepare_processes
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MESSAGE = 2000  # letters of what a task failed by
+STARTS = 3  # of this machine's workers, where one of their processes dies before it is ready
 GONE = "the Dask scheduler is gone: start the same command again to go on"
 
 
@@ -125,20 +126,37 @@ class Workers:
 
     def _start(self) -> Client:
         import dask
-        from distributed import Client, LocalCluster
+        from distributed import Client
 
         if self._cluster is not None:
             return self._stack.enter_context(connected(self._cluster.address))
-        prepare_processes()
         self._stack.enter_context(dask.config.set(DASK_SETTINGS))
+        cluster = self._stack.enter_context(_started_cluster(self.count))
         try:
-            cluster = LocalCluster(n_workers=self.count, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
-            client = Client(self._stack.enter_context(cluster))
+            client = Client(cluster)
         except BaseException:
             _abandon_workers()
             raise
         self._stack.callback(client.close)  # its own `with` would have to end in the thread that it began in
         return client
+
+
+def _started_cluster(count: int) -> LocalCluster:
+    """Start workers of this machine; once more where one of their processes dies before it is ready."""
+    from distributed import LocalCluster
+
+    failures = 0
+    while True:
+        prepare_processes()
+        try:
+            return LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
+        except BaseException as error:
+            _abandon_workers()
+            if not isinstance(error, RuntimeError):  # Dask's, for any process that it waits for in vain
+                raise
+            failures += 1
+            if failures == STARTS:
+                raise UserError(f"worker processes can't be started: {one_line(error)}") from None
 
 
 def _abandon_workers() -> None:

@@ -10,6 +10,7 @@ from threading import Thread
 
 import psutil
 import pytest
+from dask_cluster import wait_for
 
 from fanogan_mtl.sweep.workers import Workers
 
@@ -68,6 +69,45 @@ def test_a_killed_workers_task_runs_elsewhere(tmp_path: Path) -> None:
     with Workers(1) as workers:
         outcomes = list(workers.run(die_once, [tmp_path / "died"]))
     assert [outcome.result for outcome in outcomes] == ["survived"]
+
+
+def forked_from() -> list[psutil.Process]:
+    """The process of this one that its workers are forked from."""
+    return [each for each in psutil.Process().children() if "forkserver" in " ".join(each.cmdline())]
+
+
+def test_a_process_that_dies_while_workers_start_is_started_again() -> None:
+    dead = []
+
+    def kill_one() -> None:
+        wait_for(forked_from)
+        (dying,) = forked_from()
+        wait_for(lambda: dying.children() or dying.cpu_times().user > 1)  # it imports
+        dying.kill()
+        dead.append(dying)
+
+    killer = Thread(target=kill_one)
+    killer.start()
+    with Workers(1) as workers:
+        outcomes = list(workers.run(square, [2]))
+    killer.join()
+    assert [outcome.result for outcome in outcomes] == [4]
+    assert len(dead) == 1
+
+
+@pytest.mark.faults
+def test_a_worker_that_is_long_in_coming_back_is_waited_for() -> None:
+    with Workers(1) as workers:
+        outcomes = workers.run(time.sleep, [0.0, 3.0, 0.0])
+        assert next(outcomes).failure is None
+        (dying,) = forked_from()
+        dying.kill()
+        wait_for(lambda: [each for each in forked_from() if each.pid != dying.pid])
+        (slow,) = (each for each in forked_from() if each.pid != dying.pid)
+        slow.suspend()
+        time.sleep(17.0)  # after 15 s Dask would give the worker up, and the tasks would wait for ever
+        slow.resume()
+        assert [outcome.failure for outcome in outcomes] == [None, None]
 
 
 def test_a_task_that_kills_every_worker_fails_and_the_others_end() -> None:
