@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
@@ -42,7 +41,9 @@ class State:
     lost : list of CellRun
         Finished cells whose result is gone, where that was looked for: see `retry`.
     leftovers : list of str
-        Ids of cell runs that a crash cut short, or that are to be tried again.
+        Ids of cell runs that have a double, or that are to be tried again.
+    unfinished : list of str
+        Ids of cell runs that a crash cut short, or that another process writes just now.
     """
 
     comparisons: dict[str, ComparisonRun]
@@ -50,6 +51,7 @@ class State:
     failed: dict[str, str] = field(default_factory=dict)
     lost: list[CellRun] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
 
 
 def read_state(tracking: Tracking, plan: Plan) -> State:
@@ -74,8 +76,10 @@ def read_state(tracking: Tracking, plan: Plan) -> State:
                 finished.append(run)
             elif run.status == "FAILED" and not plan.execution.retry:
                 state.failed[run.key] = run.failure
-            else:
+            elif run.status == "FAILED":
                 state.leftovers.append(run.run_id)
+            else:
+                state.unfinished.append(run.run_id)
     state.lost = _without_result(tracking, finished) if plan.execution.retry else []
     state.leftovers += [run.run_id for run in state.lost]
     state.done = {run.key for run in finished} - {run.key for run in state.lost}
@@ -133,7 +137,7 @@ def _without_result(tracking: Tracking, runs: Sequence[CellRun]) -> list[CellRun
 
 
 def _read_result(tracking: Tracking, run: CellRun) -> CellResult | None:
-    with TemporaryDirectory() as folder:
+    with records.fetching_folder() as folder:
         file = records.find_file(tracking, run, RESULT_FILE, Path(folder))
         try:
             return CellResult.load(file) if file else None

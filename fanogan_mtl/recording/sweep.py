@@ -85,6 +85,9 @@ class Sweep:
             click.echo(f"{told_lost(state.lost)}: trained again")
         for leftover in state.leftovers:
             records.delete_run(tracking, leftover)
+        for unfinished in state.unfinished:
+            if records.get_run(tracking, unfinished).status not in schema.ENDED:  # else another process has ended it
+                records.delete_run(tracking, unfinished)
         sweep = cls(tracking, plan, run_id, environment, state, journal)
         for key, run in state.comparisons.items():
             sweep._join(key, run)
@@ -107,6 +110,7 @@ class Sweep:
         self._outbox = Outbox(tracking, journal, self.comparison_runs)
         self._planned = {each.comparison.key: each for each in plan.comparisons}
         self._lost: dict[str, CellRun] = {}
+        self._removed: dict[str, Cell] = {}  # by another sweep, or a person, after this one had recorded it
         self._taken_up: set[str] = set()
         self._missing = Counter(cell.comparison.key for cell in self.pending)
 
@@ -155,7 +159,7 @@ class Sweep:
         return bool(lost)
 
     def take_up_lost(self) -> bool:
-        """Plan again what `lose` noted; tell whether there is any.
+        """Plan again what `lose` noted, and cells whose runs were removed; tell whether there are any.
 
         Raises
         ------
@@ -163,13 +167,17 @@ class Sweep:
             If a result is lost that this process has just written.
         """
         lost, self._lost = self._lost, {}
-        if not lost:
+        removed, self._removed = self._removed, {}
+        if not lost and not removed:
             return False
         if written := [lost[key] for key in lost.keys() & self._taken_up]:
             raise UserError(f"{told_lost(written)}, just after it was written: see to the artifact store")
         self._taken_up |= lost.keys()
-        click.echo(f"{told_lost(list(lost.values()))}: trained again")
-        self.pending = [cell for cell in self.plan.cells if cell.key in lost]
+        if lost:
+            click.echo(f"{told_lost(list(lost.values()))}: trained again")
+        if removed:
+            click.echo(f"{', '.join(map(str, removed.values()))}: the run was removed meanwhile; trained again")
+        self.pending = [cell for cell in self.plan.cells if cell.key in lost.keys() | removed.keys()]
         for run in lost.values():
             records.delete_run(self.tracking, run.run_id)
         for cell in self.pending:
@@ -259,7 +267,10 @@ class Sweep:
         self.comparison_runs.pop(planned.comparison.key, None)  # it may have been merged into another sweep's
         run_id = comparison_run(self.tracking, self._comparison_record(planned), self.comparison_runs)
         finished = finished_cells(self.tracking, planned.comparison)
-        if self.lose(planned, finished.lost):
+        there = {done.cell.key for done in finished.cells} | {run.key for run in finished.lost} | self.failed.keys()
+        removed = {cell.key: cell for cell in planned.cells if cell.key not in there}
+        self._removed |= removed
+        if self.lose(planned, finished.lost) or removed:
             return  # until they are trained again
         failures = {str(cell): self.failed[cell.key] for cell in planned.cells if cell.key in self.failed}
         marks = find_marks(

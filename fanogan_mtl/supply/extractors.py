@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ from fanogan_mtl.tracking import records, schema
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.logged_models import log_extractor
+from fanogan_mtl.tracking.outbox import journal_folder
 from fanogan_mtl.tracking.records import Record, Value
 
 
@@ -70,16 +72,13 @@ def obtain_extractors(
     """
     data_dir = execution.data_dir
     runs = recorded_extractors(tracking)
-    for run in records.find_extractors(tracking):
-        if run.key in pretrainings and run.status != schema.DONE:  # a crash cut its recording short
-            records.delete_run(tracking, run.run_id)
     fetch_extractors(tracking, pretrainings, data_dir)
     missing = [each for key, each in pretrainings.items() if not in_use(extractor_folder(data_dir, key))]
     found = len(pretrainings) - len(missing)
     click.echo(f"{len(pretrainings)} extractor{'s' * (len(pretrainings) != 1)}, {found} of them trained before")
     for key, each in pretrainings.items():
         if key not in runs and in_use(extractor_folder(data_dir, key)):
-            runs[key] = _record(tracking, parent_id, each, execution)
+            runs[key] = _recorded(tracking, parent_id, each, execution)
     train = partial(run_pretraining, data_dir=data_dir, device=execution.device)
     failures = []
     with TaskProgress("extractors", len(missing), partial(_epochs_done, missing, data_dir)) as progress:
@@ -88,7 +87,7 @@ def obtain_extractors(
             if outcome.failure:
                 failures.append(f"{outcome.item}: {outcome.failure.message[:300]}")
             else:
-                runs[outcome.item.key] = _record(tracking, parent_id, outcome.item, execution)
+                runs[outcome.item.key] = _recorded(tracking, parent_id, outcome.item, execution)
     if failures:
         raise UserError(f"{len(failures)} extractors could not be trained: {'; '.join(failures)}")
     return {key: runs[key] for key in pretrainings}
@@ -139,7 +138,7 @@ def fetch_extractors(tracking: Tracking, keys: Iterable[str], data_dir: Path) ->
             continue
         for run in records.find_extractors(tracking, extractor_key=key):
             if run.status == schema.DONE and not in_use(extractor_folder(data_dir, key)):
-                with TemporaryDirectory() as temporary:
+                with records.fetching_folder() as temporary:
                     uri = f"runs:/{run.run_id}/{run.extractor}"
                     try:
                         keep_extractor(fetch_extractor(uri, Path(temporary)), data_dir, key)
@@ -196,6 +195,19 @@ def _epochs_done(pretrainings: Sequence[Pretraining], data_dir: Path) -> str:
         )
         texts.append(f"{each}: epoch {len(state['history'])} of at most {state['epochs']}, validation {measured}")
     return "; ".join(texts)
+
+
+def _recorded(tracking: Tracking, parent_id: str, pretraining: Pretraining, execution: Execution) -> str:
+    """Record a trained extractor, unless another process with the same data folder has done so; give its run."""
+    folder = journal_folder(tracking, execution.data_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "extractors.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for run in records.find_extractors(tracking, extractor_key=pretraining.key):
+            if run.status == schema.DONE:
+                return run.run_id
+            records.delete_run(tracking, run.run_id)  # a crash cut its recording short
+        return _record(tracking, parent_id, pretraining, execution)
 
 
 def _record(tracking: Tracking, parent_id: str, pretraining: Pretraining, execution: Execution) -> str:

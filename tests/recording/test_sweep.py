@@ -2,11 +2,17 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
 
 from fanogan_mtl.plan.options import BenchmarkOptions
 from fanogan_mtl.plan.plan import make_plan
-from fanogan_mtl.recording.state import read_state
+from fanogan_mtl.recording import sweep as sweep_module
+from fanogan_mtl.recording.state import State, read_state
 from fanogan_mtl.recording.sweep import Sweep
+from fanogan_mtl.sweep.cell import run_cell
 from fanogan_mtl.sweep.workers import Failure
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
@@ -47,3 +53,56 @@ def test_of_a_comparison_that_was_begun_twice_the_run_that_will_stay_is_taken(
         begin(tracking, key)
     taken = read_state(tracking, plan).comparisons[key]
     assert taken.run_id == tidy_comparison(tracking, key).run_id
+
+
+def begun(tracking: Tracking, folder: Path) -> Sweep:
+    options = BenchmarkOptions(dataset="optdigits", detectors="knn", classes="0,1", limit="60", data_dir=str(folder))
+    typed = {name: str(value) for name, value in asdict(options).items()}
+    return Sweep.begin(tracking, make_plan(options), typed, "benchmark")
+
+
+def test_no_comparison_is_made_of_fewer_cells_because_another_sweep_removed_one(
+    tracking: Tracking, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = begun(tracking, tmp_path / "data")
+    first, second = sweep.pending
+    results = {cell: run_cell(cell, tmp_path / "data") for cell in (first, second)}
+    sweep.record(first, results[first], None)
+    sweep.settle()
+    (removed,) = records.find_cells(tracking)
+    records.delete_run(tracking, removed.run_id)
+    sweep.record(second, results[second], None)
+    sweep.settle()
+    (comparison,) = records.find_comparisons(tracking)
+    assert (comparison.status, comparison.run.data.metrics) == ("RUNNING", {})
+    assert sweep.take_up_lost()
+    assert "optdigits/0 knn seed 0: the run was removed meanwhile; trained again" in capsys.readouterr().out
+    assert sweep.pending == [first]
+    sweep.record(first, results[first], None)
+    sweep.settle()
+    assert not sweep.take_up_lost()
+    (comparison,) = records.find_comparisons(tracking)
+    assert comparison.status == "FINISHED"
+    of_cells = [run.metric("auroc") for run in records.find_cells(tracking)]
+    assert len(of_cells) == 2
+    assert comparison.metric("auroc") == pytest.approx(fmean(of_cells))
+
+
+def test_a_cell_that_another_process_ends_as_this_one_begins_stays(
+    tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = begun(tracking, tmp_path / "data")
+    key = other.pending[0].key
+    comparison = begin(tracking, other.pending[0].comparison.key)
+    tags = {"level": "cell", "cell_key": key, "comparison_key": other.pending[0].comparison.key}
+    ended, left = (records.create_run(tracking, comparison, "cell", tags) for _ in range(2))
+
+    def read(*given: Any) -> State:
+        state = read_state(*given)
+        records.finish(tracking, ended)
+        return state
+
+    monkeypatch.setattr(sweep_module, "read_state", read)
+    begun(tracking, tmp_path / "data")
+    assert [run.run_id for run in records.find_cells(tracking)] == [ended]
+    assert left != ended
