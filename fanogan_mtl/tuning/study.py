@@ -31,6 +31,7 @@ from fanogan_mtl.tuning.space import SearchSpace
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
+    from optuna.samplers import TPESampler
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
@@ -39,7 +40,7 @@ STARTUP_TRIALS = 3  # are never pruned: a median needs some
 
 
 @contextmanager
-def opened_study(name: str, storage: str, folder: Path, objective: Mapping[str, Any], seed: int) -> Iterator[Study]:
+def opened_study(name: str, storage: str, folder: Path, objective: Mapping[str, Any]) -> Iterator[Study]:
     """Open a study, made if need be, for this process alone, and repair what another left when it died.
 
     Parameters
@@ -51,8 +52,6 @@ def opened_study(name: str, storage: str, folder: Path, objective: Mapping[str, 
         For the journal, and the lock that keeps other processes out.
     objective : mapping of plain data
         All that the values of trials depend on, by option.
-    seed : int
-        Of the sampler.
 
     Raises
     ------
@@ -61,7 +60,6 @@ def opened_study(name: str, storage: str, folder: Path, objective: Mapping[str, 
     """
     import optuna
     from optuna.pruners import MedianPruner
-    from optuna.samplers import TPESampler
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with _only_process(name, folder):
@@ -76,9 +74,6 @@ def opened_study(name: str, storage: str, folder: Path, objective: Mapping[str, 
                     load_if_exists=True,
                     pruner=MedianPruner(STARTUP_TRIALS),
                 )
-                number = len(study.get_trials(deepcopy=False))
-                seed = derived_seed(seed, f"sampler {number}") % 2**32  # the same seed again would repeat its points
-                study.sampler = TPESampler(seed=seed, constant_liar=True, warn_independent_sampling=False)
         except Exception as error:  # each kind of storage fails in ways of its own
             raise UserError(f"storage {without_password(storage)} can't be used ({one_line(error)})") from None
         _check_objective(study, objective)
@@ -93,21 +88,42 @@ def enqueue_default(study: Study, setting: Mapping[str, Any], space: SearchSpace
         study.enqueue_trial(known, user_attrs={"is_default": True})
 
 
-def ask_trial(study: Study, setting: Mapping[str, Any], space: SearchSpace) -> Trial:
+def ask_trial(study: Study, setting: Mapping[str, Any], space: SearchSpace, seed: int) -> Trial:
     """Begin the next trial; its `parameters` say what it tries.
 
     Parameters
     ----------
     setting : mapping
         The default setting.
+    seed : int
+        Of the sampler. A trial draws by its place in the search: one that was cut short goes on as if it hadn't been,
+        where trials run one at a time.
     """
     trial = study.ask()
+    study.sampler = _sampler(seed, _place(study, trial.number))
     outside = [name for name, values in space.items() if not _holds(values, setting, name)]
     kept = outside if trial.user_attrs.get("is_default") else []
     parameters = {name: values.draw(trial, name) for name, values in space.items() if name not in kept}
     parameters |= {name: setting[name] for name in kept if name in setting}
     trial.set_user_attr("parameters", parameters)
     return trial
+
+
+def _sampler(seed: int, place: int) -> TPESampler:
+    from optuna.samplers import TPESampler
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # parts of Optuna are experimental for years
+        seed = derived_seed(seed, f"sampler {place}") % 2**32
+        return TPESampler(seed=seed, constant_liar=True, warn_independent_sampling=False)
+
+
+def _place(study: Study, number: int) -> int:
+    """How many trials were begun before this one, or before the one that it repeats; repetitions don't count."""
+    instead_of = {trial.number: trial.user_attrs.get("instead_of") for trial in study.get_trials(deepcopy=False)}
+    while (before := instead_of[number]) is not None:
+        number = before
+    return sum(each < number and repeated is None for each, repeated in instead_of.items())
 
 
 def finished(study: Study) -> list[FrozenTrial]:

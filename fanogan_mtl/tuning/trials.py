@@ -32,6 +32,8 @@ class Trials:
     cells_of : callable
         Gives a setting's cells.
     total : int
+    seed : int
+        See `ask_trial`.
         Trials that the search shall have in the end, complete or pruned.
     timeout : float or None
         Seconds after which no trial is begun.
@@ -50,10 +52,11 @@ class Trials:
         space: SearchSpace,
         cells_of: Callable[[Mapping[str, Any]], Sequence[Cell]],
         total: int,
+        seed: int,
         timeout: float | None = None,
     ) -> None:
         self._study, self._setting, self._space, self._cells_of = study, setting, space, cells_of
-        self._total = total
+        self._total, self._seed = total, seed
         self._end = time.monotonic() + (math.inf if timeout is None else timeout)
         self._running: dict[int, tuple[optuna.Trial, tuple[Cell, ...]]] = {}
         self._decided: dict[tuple[int, int], bool] = {}
@@ -70,7 +73,7 @@ class Trials:
     def begin(self) -> Iterator[Trial]:
         """Begin one trial after the other; each knows what has ended before it."""
         while self.missing:
-            begun = ask_trial(self._study, self._setting, self._space)
+            begun = ask_trial(self._study, self._setting, self._space, self._seed)
             cells = tuple(self._cells_of(begun.user_attrs["parameters"]))
             self._running[begun.number] = begun, cells
             yield Trial(begun.number, cells)

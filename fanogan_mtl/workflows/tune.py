@@ -70,7 +70,7 @@ def tune(options: TuneOptions) -> int:
     if execution.dry_run:
         return print_tuning(tuning)
     folder = execution.data_dir / "studies"
-    with opened_study(tuning.name, tuning.storage, folder, objective_of(tuning), tuning.seed) as study:
+    with opened_study(tuning.name, tuning.storage, folder, objective_of(tuning)) as study:
         enqueue_default(study, tuning.default, tuning.space)
         tracking = tracking or connect()
         recover(tracking, execution.data_dir, click.echo)
@@ -140,7 +140,7 @@ def run_trials(
 ) -> Trials:
     """Run the trials that are missing; each is recorded as it ends."""
     execution = tuning.plan.execution
-    trials = Trials(study, tuning.default, tuning.space, tuning.cells, tuning.trials, tuning.timeout)
+    trials = Trials(study, tuning.default, tuning.space, tuning.cells, tuning.trials, tuning.seed, tuning.timeout)
     if not trials.missing:
         return trials
     done = len(finished(study))
