@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from fanogan_mtl.sweep.pretraining import (
     learned_from,
 )
 from fanogan_mtl.tracking.logged_models import download_model
+from fanogan_mtl.tracking.records import fetching_folder
 
 LOGGED = ("runs:/", "models:/")
 EXAMPLE = '{"resnet18": {"n_components": 32}}'
@@ -116,7 +116,7 @@ def parse_extractors(
 
 def _logged(uri: str, data_dir: Path) -> ExtractorChoice:
     """Fetch a logged extractor into the data folder."""
-    with TemporaryDirectory() as temporary:
+    with fetching_folder() as temporary:
         folder = fetch_extractor(uri, Path(temporary))
         description = read_description(folder)
         key = str(description["key"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +58,7 @@ def entry_run(
         try:
             yield run_id
         except BaseException as error:
-            records.finish(tracking, run_id, records.status_after(error))
+            with suppress(Exception):  # what happened is told, and the next process ends the run
+                records.finish(tracking, run_id, records.status_after(error))
             raise
         records.finish(tracking, run_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from fanogan_mtl.data.images.levels import Pixels
 from fanogan_mtl.errors import UserError
@@ -11,6 +10,7 @@ from fanogan_mtl.serving.heads import DESCRIPTION, Head, Model, read_model
 from fanogan_mtl.serving.requests import decode_sent
 from fanogan_mtl.serving.scoring import named_heads
 from fanogan_mtl.tracking.logged_models import download_model, read_example
+from fanogan_mtl.tracking.records import fetching_folder
 
 
 def load_served(uri: str) -> Model:
@@ -21,7 +21,7 @@ def load_served(uri: str) -> Model:
     UserError
         If there is no such model, or if it is none of this project's.
     """
-    with TemporaryDirectory() as temporary:
+    with fetching_folder() as temporary:
         return read_model(_fetched(uri, Path(temporary))[1])
 
 
@@ -33,7 +33,7 @@ def load_with_example(uri: str) -> tuple[Model, list[Pixels]]:
     UserError
         As `load_served`.
     """
-    with TemporaryDirectory() as temporary:
+    with fetching_folder() as temporary:
         logged, folder = _fetched(uri, Path(temporary))
         return read_model(folder), [decode_sent(image) for image in read_example(logged)]
 

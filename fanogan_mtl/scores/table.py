@@ -193,8 +193,8 @@ def _encoded(rows: Iterable[Iterable[Any]]) -> bytes:
 
 def _write(journal: UnfinishedTable, content: bytes) -> None:
     try:
-        journal.file.write(content)
-        journal.file.flush()
+        while content:  # past Python's buffer, which would try again when the file is closed
+            content = content[os.write(journal.file.fileno(), content) :]
     except OSError as error:
         raise _no_room(journal.path, error) from None
 

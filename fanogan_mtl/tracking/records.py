@@ -168,7 +168,7 @@ def options_of(tracking: Tracking, read: schema.ReadRun) -> dict[str, str]:
     """The options of an entry point's run as typed, also those that were too long for a parameter."""
     options: dict[str, str] = dict(read.run.data.params)
     if any(value.endswith("…") or len(value) == names.PARAMETER for value in options.values()):
-        with suppress(Exception), TemporaryDirectory() as folder:  # what was cut is better than nothing
+        with suppress(Exception), fetching_folder() as folder:  # what was cut is better than nothing
             options |= json.loads(read_file(tracking, read, WHOLE, Path(folder)).read_text())
     return options
 
@@ -260,6 +260,11 @@ def log_data(tracking: Tracking, run_id: str, data: Iterable[DataInput]) -> None
         except MlflowException as error:  # another process may just have added one of them, which is found now
             if error.error_code != "BAD_REQUEST" or not others:
                 raise
+
+
+def fetching_folder() -> TemporaryDirectory[str]:
+    """Make a temporary folder to fetch into; after Ctrl-C MLflow's threads may still write into it as it is removed."""
+    return TemporaryDirectory(ignore_cleanup_errors=True)
 
 
 def find_file(tracking: Tracking, read: schema.ReadRun, name: str, folder: Path) -> Path | None:

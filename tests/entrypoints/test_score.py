@@ -16,6 +16,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from full_disk import files_of_at_most
 from PIL import Image
 from project_runs import mlflow_run, recorded, run_inside, script, start_script, uri
 from scipy.stats import false_discovery_control
@@ -474,6 +475,25 @@ def test_a_torn_journal_is_whole_chunks_again(tmp_path: Path, finished: list[lis
         file.truncate(journal.path.stat().st_size - cut)
     with open_journal(output, FACTS, "ab") as journal:
         assert sorted(journal.done) == [f"{at:03}" for at in range(CHUNK_IMAGES)]
+        append(journal, whole(finished[CHUNK_IMAGES:]))
+        complete(journal, read_rows(journal.path), output)
+    assert list(read_rows(output)) == list(whole(finished))
+
+
+def test_without_room_it_is_one_line_and_what_was_written_stays(
+    tmp_path: Path, finished: list[list[ScoredRow]]
+) -> None:
+    output = tmp_path / "t.csv"
+    with open_journal(output, FACTS, "ab") as journal:
+        append(journal, whole(finished[:CHUNK_IMAGES]))
+    with (
+        pytest.raises(UserError, match=r"t\.partial\.csv can't be written \(File too large\): mend that"),
+        files_of_at_most(journal.path.stat().st_size + 10),
+        open_journal(output, FACTS, "ab") as again,
+    ):
+        append(again, whole(finished[CHUNK_IMAGES : CHUNK_IMAGES + 2]))
+    with open_journal(output, FACTS, "ab") as journal:
+        assert len(journal.done) == CHUNK_IMAGES
         append(journal, whole(finished[CHUNK_IMAGES:]))
         complete(journal, read_rows(journal.path), output)
     assert list(read_rows(output)) == list(whole(finished))

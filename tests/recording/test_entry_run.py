@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from project_runs import ROOT
 
 from fanogan_mtl.plan.options import ScoreOptions
 from fanogan_mtl.recording.entry_run import entry_run
+from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
 
 DIES = """
@@ -47,6 +49,22 @@ def test_a_run_says_how_it_ended(tracking: Tracking, error: type[BaseException],
     with pytest.raises(error), entry_run(tracking, "score", "parts", ScoreOptions()):
         raise error
     assert statuses(tracking) == [status]
+
+
+def test_a_run_that_can_not_be_ended_hides_no_error_and_is_ended_by_the_next(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as away:
+        away.setattr(records, "finish", refuse)
+        with pytest.raises(ValueError, match="own"), entry_run(tracking, "score", "parts", ScoreOptions()):
+            raise ValueError("own")
+    assert statuses(tracking) == ["RUNNING"]
+    gc.collect()  # as the end of the process lets the journal go
+    with entry_run(tracking, "score", "parts", ScoreOptions()):
+        assert statuses(tracking) == ["KILLED", "RUNNING"]
 
 
 def test_a_data_folder_that_can_not_be_written_stops_nobody(tracking: Tracking, tmp_path: Path) -> None:

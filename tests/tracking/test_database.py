@@ -14,6 +14,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.store.db.base_sql_model import Base
 from project_runs import ROOT
 
@@ -125,6 +126,19 @@ def test_processes_that_make_it_at_once_make_one(tmp_path: Path, monkeypatch: py
     with ThreadPoolExecutor(3) as threads:
         assert set(threads.map(lambda _: killed_at(NOWHERE, uri(path)), range(3))) == {0}
     check_opens(path, monkeypatch)
+
+
+def test_what_mlflow_raises_of_its_database_it_does_not_print_as_well(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mlflow.set_tracking_uri(uri(tmp_path / "mlflow.db"))
+    tracking = connect()
+    run = tracking.client.create_run(tracking.experiment_id)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
+        database.execute("DROP TABLE tags")
+    with pytest.raises(MlflowException, match="no such table: tags"):
+        tracking.client.set_tag(run.info.run_id, "name", "value")
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,15 @@
 """Runs on a real MLflow server: complete or absent, found again, and equal when sent twice."""
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
+from uuid import uuid4
 
 import mlflow
 import pytest
@@ -184,3 +189,28 @@ def test_a_file_that_is_gone_is_told_from_a_store_that_fails(
     monkeypatch.setattr(records, "read_file", fail)
     with pytest.raises(OSError, match="the store is away"):
         records.find_file(tracking, run, "cell.npz", folder)
+
+
+def test_ctrl_c_is_not_hidden_by_threads_that_still_fetch() -> None:
+    ended, folders = Event(), []
+
+    def fetch() -> None:
+        while not ended.is_set():
+            with suppress(OSError):
+                (folders[0] / "model" / uuid4().hex).mkdir(parents=True)
+
+    def interrupted(threads: ThreadPoolExecutor) -> None:
+        with records.fetching_folder() as folder:
+            folders.append(Path(folder))
+            threads.submit(fetch)
+            while not any(folders[0].iterdir()):
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(1) as threads:
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                interrupted(threads)
+        finally:
+            ended.set()
+    shutil.rmtree(folders[0], ignore_errors=True)
