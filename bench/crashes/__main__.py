@@ -2,14 +2,16 @@
 
 Each seed draws a scenario, a fault and its moment; the same command is then started again until it ends, and what it
 leaves is held against a quiet run's: runs, metrics to the last bit, files, processes. A line of JSON a trial goes to
-FOLDER/crashes.jsonl; seeds that it has are not tried again. A trial that failed keeps its folder.
+FOLDER/crashes.jsonl; seeds that it has are not tried again. A trial that failed keeps its folder. Commands are forked
+from a process that has imported what they import.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,9 @@ import click
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests")]  # the tests have the servers
 
+from starting import Forks, launch_cold  # noqa: E402
 from summary import summarise  # noqa: E402
-from trial import KINDS, commit, run_trial  # noqa: E402
+from trial import KINDS, Place, commit, environment, run_trial  # noqa: E402
 
 LOG = "crashes.jsonl"
 
@@ -29,15 +32,25 @@ LOG = "crashes.jsonl"
 @click.option("--seeds", default="0-99", show_default=True, help="As 7 or 0-99.")
 @click.option("--store", type=click.Choice(sorted(KINDS)), default="sqlite", show_default=True)
 @click.option("--jobs", default=2, show_default=True, help="Trials at a time.")
-def main(folder: Path, seeds: str, store: str, jobs: int) -> None:
+@click.option("--cold", is_flag=True, help="Start each command as a person does, imports included: ten times as slow.")
+def main(folder: Path, seeds: str, store: str, jobs: int, cold: bool) -> None:
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     first, _, last = seeds.partition("-")
-    lines = read_log(folder / LOG)
-    done = {(line["store"], line["seed"]) for line in lines if line["commit"] == commit()}
-    todo = [seed for seed in range(int(first), int(last or first) + 1) if (store, seed) not in done]
-    with ThreadPoolExecutor(jobs) as trials, (folder / LOG).open("a") as log:
-        for number, line in enumerate(trials.map(lambda seed: run_trial(seed, store, folder), todo), 1):
+    kind = (commit(), store, cold)
+    done = {line["seed"] for line in read_log(folder / LOG) if (line["commit"], line["store"], line["cold"]) == kind}
+    todo = [seed for seed in range(int(first), int(last or first) + 1) if seed not in done]
+    with ExitStack() as stack:
+        launch = launch_cold
+        if not cold:
+            forks = Forks(folder, environment(folder))
+            stack.callback(forks.close)
+            launch = forks.launch
+        place = Place(folder, store, launch, cold)
+        trials = stack.enter_context(ThreadPoolExecutor(jobs))
+        log = stack.enter_context((folder / LOG).open("a"))
+        for number, ended in enumerate(as_completed(trials.submit(run_trial, seed, place) for seed in todo), 1):
+            line = ended.result()
             log.write(json.dumps(line) + "\n")
             log.flush()
             told = f"{line['scenario']}: {line['what']} {line['target']} at {line['moment']}".replace("  ", " ")

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 from servers import OwnServer
+from starting import Started
 
 SIGNALS = {
     "kill": (signal.SIGKILL, ("worker", "helper", "sweep", "group")),
@@ -22,6 +23,7 @@ SIGNALS = {
     "stop": (signal.SIGSTOP, ("worker", "sweep", "group")),
 }
 STOPPED = 90.0  # seconds at most
+FULL = (1.0, 30.0)  # seconds that the disk is full at least and at most
 AWAY = (5.0, 120.0)  # seconds that the network is cut at least and at most
 HOUR = 3600.0
 OF_SERVERS = ("server killed", "connections reset", "connections silent")
@@ -62,9 +64,14 @@ def draw(random: Random, seconds: float, passes: dict[str, int], kinds: tuple[st
     if what == "clock":
         return Fault(what, "time.time", moment, random.choice((-HOUR, HOUR)))
     if what in OF_SERVERS:
-        lasts = AWAY[0] * (AWAY[1] / AWAY[0]) ** random.random()
-        return Fault(what, "", moment, lasts)
+        return Fault(what, "", moment, _log_uniform(random, *AWAY))
+    if what == "disk full":
+        return Fault(what, "", moment, _log_uniform(random, *FULL))
     return Fault(what, "", moment, 0.0)
+
+
+def _log_uniform(random: Random, lowest: float, highest: float) -> float:
+    return lowest * (highest / lowest) ** random.random()
 
 
 def variables(fault: Fault) -> dict[str, str]:
@@ -72,13 +79,11 @@ def variables(fault: Fault) -> dict[str, str]:
     if fault.what == "point":
         return {"CRASH_POINT": f"{fault.target}:{fault.moment:.0f}"}
     if fault.what == "clock":
-        return {"CRASH_CLOCK": f"{fault.lasts}:{fault.moment}"}
+        return {"CRASH_CLOCK": f"{fault.lasts}:{time.monotonic() + fault.moment}"}
     return {}
 
 
-def inject(
-    fault: Fault, process: subprocess.Popen[str], second: Callable[[], object], server: OwnServer | None
-) -> bool:
+def inject(fault: Fault, process: Started, second: Callable[[], object], server: OwnServer | None) -> bool:
     """Do a fault at its moment to a process that has just started; tell, when it is over, whether the moment came."""
     if fault.what == "point":
         return process.wait() == -signal.SIGKILL
@@ -93,9 +98,9 @@ def inject(
         time.sleep(fault.lasts)
         server.come_back(fault.what)
     elif fault.what == "disk full":
-        for each in family(process):
-            with suppress(psutil.Error, ProcessLookupError):
-                resource.prlimit(each.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        _limit_files(process, 0)
+        time.sleep(fault.lasts)
+        _limit_files(process, resource.RLIM_INFINITY)
     elif fault.what == "second sweep":
         second()
     else:
@@ -103,7 +108,13 @@ def inject(
     return True
 
 
-def _signal(fault: Fault, process: subprocess.Popen[str]) -> None:
+def _limit_files(process: Started, size: int) -> None:
+    for each in family(process):
+        with suppress(psutil.Error, ProcessLookupError):
+            resource.prlimit(each.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def _signal(fault: Fault, process: Started) -> None:
     number, _ = SIGNALS[fault.what]
     chosen = targets(fault.target, process)
     for each in chosen:
@@ -121,7 +132,7 @@ def _signal(fault: Fault, process: subprocess.Popen[str]) -> None:
                 each.send_signal(signal.SIGCONT)
 
 
-def targets(which: str, process: subprocess.Popen[str]) -> list[psutil.Process]:
+def targets(which: str, process: Started) -> list[psutil.Process]:
     """The processes that a fault is done to; where there is no such process yet, the command's own."""
     everyone = family(process)
     helpers = [each for each in everyone[1:] if "forkserver" in _words(each) and each.ppid() == process.pid]
@@ -134,7 +145,7 @@ def targets(which: str, process: subprocess.Popen[str]) -> list[psutil.Process]:
     }[which]
 
 
-def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+def family(process: Started) -> list[psutil.Process]:
     """A process and all that it has started."""
     try:
         own = psutil.Process(process.pid)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import subprocess
-import sys
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,17 +65,16 @@ SCENARIOS = {
 
 
 def command(scenario: Scenario, folder: Path) -> list[str]:
-    """The scenario's command line in a folder."""
+    """Module and arguments of the scenario's command in a folder."""
     return _command(scenario.entry, scenario.options, folder)
 
 
 def _command(entry: str, options: tuple[str, ...], folder: Path) -> list[str]:
     sweep = (folder / "sweep").read_text() if (folder / "sweep").exists() else ""
-    words = [sweep if word == "{sweep}" else word for word in options]
-    return [sys.executable, "-m", f"entrypoints.{entry}", *words]
+    return [f"entrypoints.{entry}", *(sweep if word == "{sweep}" else word for word in options)]
 
 
-def make_template(scenario: Scenario, folder: Path, environment: dict[str, str]) -> None:
+def make_template(scenario: Scenario, folder: Path, run: Callable[[list[str]], None]) -> None:
     """Run what comes before a scenario's command, in a folder."""
     (folder / "tmp").mkdir()
     (folder / "pictures").mkdir()
@@ -84,11 +82,9 @@ def make_template(scenario: Scenario, folder: Path, environment: dict[str, str])
     for number in range(12):
         Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)).save(folder / "pictures" / f"{number}.png")
     for entry, options in scenario.before if scenario.furnished else ():
-        subprocess.run(
-            _command(entry, options, folder), cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL
-        )
+        run(_command(entry, options, folder))
         sweeps = rows(folder, "SELECT run_uuid FROM tags WHERE key = 'level' AND value = 'sweep'")
-        (folder / "sweep").write_text("".join(run for (run,) in sweeps))
+        (folder / "sweep").write_text("".join(own for (own,) in sweeps))
 
 
 def copy_template(template: Path, folder: Path) -> None:

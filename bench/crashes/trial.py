@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,11 +22,13 @@ import faults
 from faults import Fault
 from scenarios import ROOT, SCENARIOS, command, copy_template, make_template, rows
 from servers import OwnServer, own_server
-from verdict import problems, processes, snapshot, strays
+from starting import Launch, Started
+from verdict import problems, processes, snapshot, strays, temporary
 
 HERE = Path(__file__).parent
 STARTS = 4  # of a command, until it is given up
 PATIENCE = 900.0  # seconds that a command may take
+UNRAISABLE = re.compile(r"Exception ignored in.*\nTraceback")  # Python's word for Ctrl-C while an object is deleted
 TEMPLATES = Lock()
 LOCAL = (*["point"] * 4, *["kill"] * 3, "terminate", "interrupt twice", "stop", "disk full", "clock", "second sweep")
 KINDS = {
@@ -35,12 +38,38 @@ KINDS = {
 """Store to the kinds of faults that are drawn there."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where trials are made, and how.
+
+    Attributes
+    ----------
+    folder : Path
+    store : str
+        Key of `KINDS`.
+    launch : Launch
+    cold : bool
+        Whether each command starts as a person starts it.
+    """
+
+    folder: Path
+    store: str
+    launch: Launch
+    cold: bool
+
+    @property
+    def name(self) -> str:
+        """A part of names in the folder."""
+        return f"{self.store}-cold" if self.cold else self.store
+
+
 @dataclass
 class Start:
-    """One start of a command: when it printed what."""
+    """One start of a command: its session, and when it printed what."""
 
-    status: int
-    seconds: float
+    session: int
+    status: int = 0
+    seconds: float = 0.0
     lines: list[tuple[float, str]] = field(default_factory=list)
 
     @property
@@ -54,7 +83,7 @@ class Start:
         return next((after for after, line in self.lines if "done before" in line), self.seconds)
 
 
-def environment(folder: Path, marker: str, server: OwnServer | None = None) -> dict[str, str]:
+def environment(folder: Path, server: OwnServer | None = None) -> dict[str, str]:
     """The environment of a command in a folder, with a database, a cache and temporary files of its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     return {
@@ -63,33 +92,42 @@ def environment(folder: Path, marker: str, server: OwnServer | None = None) -> d
         "XDG_CACHE_HOME": str(folder / "cache"),
         "TMPDIR": str(folder / "tmp"),
         "PYTHONPATH": os.pathsep.join([str(HERE / "points"), str(ROOT)]),
-        "CRASH_TRIAL": marker,
         "GIT_PYTHON_REFRESH": "quiet",
     }
 
 
-def template(name: str, store: str, folder: Path) -> Path:
+def template(name: str, place: Place) -> Path:
     """The folder that a scenario's trials begin with, and beside it what a quiet run made of it."""
-    made = folder / "templates" / f"{name} {store}".replace(" ", "-")
+    made = place.folder / "templates" / f"{name} {place.name}".replace(" ", "-")
     with TEMPLATES:
         if made.with_suffix(".json").exists():
             return made
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
-        with served(store, made) as server:
-            make_template(SCENARIOS[name], made, environment(made, f"template {made.name}", server))
+        with served(place.store, made) as server:
+            make_template(SCENARIOS[name], made, lambda words: _run(place, words, made, environment(made, server)))
         quiet = made.with_name(f"{made.name}.quiet")
         shutil.rmtree(quiet, ignore_errors=True)
         copy_template(made, quiet)
-        with served(store, quiet) as server:
-            there = environment(quiet, f"quiet {made.name}", server)
-            ended = follow(launch(name, quiet, {**there, "CRASH_COUNT": str(made.with_suffix(".passes"))}))
-        assert ended.status == 0, ended.text
-        left = sorted(path.name for path in (quiet / "tmp").iterdir())
-        passes = json.loads(made.with_suffix(".passes").read_text())
-        known = {"seconds": ended.seconds, "passes": passes, "temporary": left, "after": look(quiet)}
+        passes = made.with_suffix(".passes")
+        with served(place.store, quiet) as server:
+            counting = {**environment(quiet, server), "CRASH_COUNT": str(passes)}
+            ended = _run(place, command(SCENARIOS[name], quiet), quiet, counting)
+        known = {
+            "seconds": ended.seconds,
+            "passes": json.loads(passes.read_text()),
+            "temporary": temporary(quiet),
+            "after": look(quiet),
+        }
         made.with_suffix(".json").write_text(json.dumps(known))
     return made
+
+
+def _run(place: Place, words: list[str], folder: Path, environment: dict[str, str]) -> Start:
+    ended = follow(place.launch(words, folder, environment))
+    if ended.status:
+        raise RuntimeError(f"{' '.join(words)} ended with status {ended.status} without a fault:\n{ended.text}")
+    return ended
 
 
 def served(store: str, folder: Path) -> AbstractContextManager[OwnServer | None]:
@@ -103,18 +141,9 @@ def look(folder: Path) -> dict[str, Any]:
     return found
 
 
-def launch(name: str, folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
-    """Start a scenario's command in a process group of its own."""
-    return subprocess.Popen(
-        command(SCENARIOS[name], folder), cwd=folder, env=environment,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
-
-
-def follow(process: subprocess.Popen[str]) -> Start:
+def follow(process: Started) -> Start:
     """Read what a command prints, to its end."""
-    began, start = time.monotonic(), Start(0, 0.0)
+    began, start = time.monotonic(), Start(process.pid)
 
     def read() -> None:
         assert process.stdout is not None
@@ -134,19 +163,19 @@ def follow(process: subprocess.Popen[str]) -> Start:
     return start
 
 
-def run_trial(seed: int, store: str, folder: Path) -> dict[str, Any]:
+def run_trial(seed: int, place: Place) -> dict[str, Any]:
     """Run the trial of a seed; give its line of the log."""
     random = Random(seed)
-    name = random.choice(sorted(SCENARIOS) if store == "sqlite" else sorted(SCENARIOS.keys() - {"first start"}))
-    made = template(name, store, folder)
+    name = random.choice(sorted(SCENARIOS) if place.store == "sqlite" else sorted(SCENARIOS.keys() - {"first start"}))
+    made = template(name, place)
     quiet = json.loads(made.with_suffix(".json").read_text())
-    fault = faults.draw(random, quiet["seconds"], quiet["passes"], KINDS[store])
-    own, marker = folder / f"trial-{store}-{seed}", f"{os.getpid()}-{store}-{seed}"
+    fault = faults.draw(random, quiet["seconds"], quiet["passes"], KINDS[place.store])
+    own = place.folder / f"trial-{place.name}-{seed}"
     shutil.rmtree(own, ignore_errors=True)
     copy_template(made, own)
-    with served(store, own) as server:
-        starts, hit = play(name, own, environment(own, marker, server), fault, server)
-    found = _found(own, marker, starts, quiet)
+    with served(place.store, own) as server:
+        starts, hit = play(name, own, place.launch, environment(own, server), fault, server)
+    found = _found(own, starts, quiet)
     if found:
         told = "\n".join(f"== exit status {each.status}\n{each.text}" for each in starts)
         (own / "printed.txt").write_text(told)
@@ -154,7 +183,8 @@ def run_trial(seed: int, store: str, folder: Path) -> dict[str, Any]:
         shutil.rmtree(own)
     return {
         "commit": commit(),
-        "store": store,
+        "store": place.store,
+        "cold": place.cold,
         "seed": seed,
         "scenario": name,
         **faults.described(fault),
@@ -167,42 +197,44 @@ def run_trial(seed: int, store: str, folder: Path) -> dict[str, Any]:
 
 
 def play(
-    name: str, own: Path, there: dict[str, str], fault: Fault, server: OwnServer | None
+    name: str, own: Path, launch: Launch, there: dict[str, str], fault: Fault, server: OwnServer | None
 ) -> tuple[list[Start], bool]:
     """Start a scenario's command with a fault, and again until it ends well; tell whether the fault came in time."""
-    beside: list[subprocess.Popen[str]] = []
+    beside: list[Started] = []
+    words = command(SCENARIOS[name], own)
     with ThreadPoolExecutor(1) as injecting:
-        process = launch(name, own, {**there, **faults.variables(fault)})
+        process = launch(words, own, {**there, **faults.variables(fault)})
         injected = injecting.submit(
-            faults.inject, fault, process, lambda: beside.append(launch(name, own, there)), server
+            faults.inject, fault, process, lambda: beside.append(launch(words, own, there)), server
         )
         starts = [follow(process)]
         hit = injected.result()
     starts += map(follow, beside)
     while starts[-1].status and len(starts) < STARTS:
-        starts.append(follow(launch(name, own, there)))
+        starts.append(follow(launch(words, own, there)))
     return starts, hit
 
 
-def _found(own: Path, marker: str, starts: list[Start], quiet: dict[str, Any]) -> list[str]:
+def _found(own: Path, starts: list[Start], quiet: dict[str, Any]) -> list[str]:
     """What is not as after a quiet run; nothing of the trial runs on afterwards."""
     found = [f"exit status {starts[-1].status}"] if starts[-1].status else []
-    found += ["a traceback is printed"] * any("Traceback" in each.text for each in starts)
-    found += [f"{left} is left" for left in strays(marker)]
-    for left in processes(marker):
+    found += ["a traceback is printed"] * any("Traceback" in UNRAISABLE.sub("", each.text) for each in starts)
+    sessions = {each.session for each in starts}
+    found += [f"{left} is left" for left in strays(sessions)]
+    for left in processes(sessions):
         with suppress(Exception):
             left.kill()
-    return found + _unlike(own, quiet, killed=any(each.status < 0 for each in starts))
+    return found + _unlike(own, quiet, ended=all(each.status in (0, 1, 2) for each in starts))
 
 
-def _unlike(own: Path, quiet: dict[str, Any], killed: bool) -> list[str]:
+def _unlike(own: Path, quiet: dict[str, Any], ended: bool) -> list[str]:
     try:
         after = look(own)
     except Exception as error:
         return [f"the database can't be read: {error}"]
     found = problems(after, quiet["after"])
-    left = sorted(path.name for path in (own / "tmp").iterdir())
-    if not killed and set(left) > set(quiet["temporary"]):  # those of a killed process the system removes
+    left = temporary(own)
+    if ended and set(left) > set(quiet["temporary"]):  # those of an interrupted process the system removes
         found.append(f"temporary files: {left}")
     return found
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ KEYS = {
 """Levels of runs of which there is one for each value of a tag; all others are runs of entry points."""
 
 TIMES = ("seconds", "per_second")
+OF_TORCH = "torchinductor_"  # its cache in the folder of temporary files, by whichever process comes first
 LEAVE = 30.0  # seconds that the processes of a killed run may take to end
 
 Query = Callable[[str], list[tuple[Any, ...]]]
@@ -48,11 +51,21 @@ def snapshot(query: Query, experiment: str, folder: Path) -> dict[str, Any]:
             continue
         key = f"{level} {tags[run][KEYS[level]]}"
         runs.setdefault(key, []).append({**of, "parameters": parameters.get(run, {})})
+    _number_trials(runs)
     versions = query(
         "SELECT v.name, v.version, v.description, (SELECT count(*) FROM registered_model_aliases a "
         "WHERE a.name = v.name AND a.version = v.version) FROM model_versions v"
     )
     return {"runs": runs, "entries": entries, "versions": sorted(versions), "files": _files(folder)}
+
+
+def _number_trials(runs: dict[str, Any]) -> None:
+    """Number trials without gaps: one that was cut short keeps its number at Optuna's, its repetition gets another."""
+    numbers = sorted(int(key.split()[1]) for key in runs if key.startswith("trial "))
+    for place, number in enumerate(numbers):
+        runs[f"trial {place}"] = runs.pop(f"trial {number}")
+        for run in runs[f"trial {place}"]:
+            run["parameters"].pop(schema.TRIAL, None)
 
 
 def _by_run(query: Query, table: str) -> dict[str, dict[str, str]]:
@@ -68,7 +81,7 @@ def _files(folder: Path) -> dict[str, Any]:
     kept = {str(path) for path in paths if not any(part[0] == "." for part in path.parts[:-1])}  # halves have a dot
     scores = folder / "scores.csv"
     return {
-        "data": sorted(kept - {".lock"}),
+        "data": sorted(name for name in kept if not name.endswith(".lock")),
         "scores": scores.read_text() if scores.exists() else "",
         "here": sorted(path.name for path in folder.iterdir() if path.name != "tmp"),
     }
@@ -102,25 +115,23 @@ def problems(after: dict[str, Any], quiet: dict[str, Any]) -> list[str]:
     return found
 
 
-def strays(marker: str) -> list[str]:
+def strays(sessions: set[int]) -> list[str]:
     """Processes of a trial that go on although its command has ended."""
     end = time.monotonic() + LEAVE
-    while alive := [_shown(process) for process in processes(marker)]:
+    while alive := [_shown(process) for process in processes(sessions)]:
         if time.monotonic() > end:
             return alive
-        time.sleep(0.2)
+        time.sleep(0.1)
     return []
 
 
-def processes(marker: str) -> list[psutil.Process]:
-    """Processes with this value of `CRASH_TRIAL` in their environment."""
+def processes(sessions: set[int]) -> list[psutil.Process]:
+    """Processes of these sessions."""
     found = []
     for process in psutil.process_iter():
-        try:
-            if process.environ().get("CRASH_TRIAL") == marker and process.status() != psutil.STATUS_ZOMBIE:
+        with suppress(psutil.Error, OSError):
+            if os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
-        except psutil.Error:
-            continue
     return found
 
 
@@ -129,3 +140,8 @@ def _shown(process: psutil.Process) -> str:
         return f"{process.pid} {' '.join(process.cmdline())[:80]}"
     except psutil.Error:
         return str(process.pid)
+
+
+def temporary(folder: Path) -> list[str]:
+    """What lies in a trial's folder of temporary files."""
+    return sorted(path.name for path in (folder / "tmp").iterdir() if not path.name.startswith(OF_TORCH))

@@ -1,8 +1,8 @@
 """Dies at a named point of a process: Python imports this at its start where `bench.crashes` puts it on the path.
 
 `CRASH_POINT=NAME:PASSES` kills the process at the so-manieth pass through a point; `CRASH_COUNT=FILE` has it write how
-often it passed through each; `CRASH_CLOCK=SECONDS:AFTER` sets its clock forward by so many seconds after so many. A
-process takes them out of its environment: its children live.
+often it passed through each; it takes both out of its environment: its children live. `CRASH_CLOCK=SECONDS:MOMENT` sets
+its clock and those of its children forward by so many seconds at a moment of the monotonic clock, which all share.
 """
 
 from __future__ import annotations
@@ -118,16 +118,30 @@ def die_after(passes: int) -> Callable[[str], None]:
     return pass_through
 
 
-if point := os.environ.pop("CRASH_POINT", ""):
-    name, _, passes = point.rpartition(":")
-    watch([name], die_after(int(passes)))
+def arm() -> None:
+    """Do what the environment says."""
+    if point := os.environ.pop("CRASH_POINT", ""):
+        name, _, passes = point.rpartition(":")
+        watch([name], die_after(int(passes)))
+    if file := os.environ.pop("CRASH_COUNT", ""):
+        counts = Counter[str]()
+        watch(POINTS, lambda name: counts.update([name]))
+        atexit.register(lambda: Path(file).write_text(json.dumps(counts)))
+    if jump := os.environ.get("CRASH_CLOCK", ""):
+        Clock.forward, Clock.moment = map(float, jump.split(":"))
 
-if file := os.environ.pop("CRASH_COUNT", ""):
-    counts = Counter[str]()
-    watch(POINTS, lambda name: counts.update([name]))
-    atexit.register(lambda: Path(file).write_text(json.dumps(counts)))
 
-if jump := os.environ.pop("CRASH_CLOCK", ""):
-    seconds, after = map(float, jump.split(":"))
-    real, jumps_at = time.time, time.monotonic() + after
-    time.time = lambda: real() + (seconds if time.monotonic() > jumps_at else 0.0)
+class Clock:
+    """`time.time`, which may be set forward, also for modules that have imported the function already."""
+
+    forward, moment, real = 0.0, float("inf"), time.time
+
+    @classmethod
+    def time(cls) -> float:
+        """Seconds since 1970."""
+        return cls.real() + (cls.forward if time.monotonic() > cls.moment else 0.0)
+
+
+time.time = Clock.time
+
+arm()
