@@ -155,8 +155,9 @@ def test_ctrl_c_while_workers_start_is_quiet_and_leaves_none(seconds: float, tmp
     (tmp_path / "starts.py").write_text(STARTS_WORKERS)
     environment = {**os.environ, "STARTED_BY": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
     ended = subprocess.run(
-        [sys.executable, tmp_path / "starts.py", str(seconds)], env=environment, capture_output=True, text=True
-    )
+        [sys.executable, tmp_path / "starts.py", str(seconds)], env=environment, capture_output=True, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )  # fmt: skip
     assert ended.returncode == -signal.SIGINT
     assert ended.stderr.count("Traceback") == 1, ended.stderr  # of the interruption itself
     assert ended.stderr.rstrip().endswith("KeyboardInterrupt")
