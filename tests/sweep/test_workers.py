@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -73,7 +74,12 @@ def test_a_killed_workers_task_runs_elsewhere(tmp_path: Path) -> None:
 
 def forked_from() -> list[psutil.Process]:
     """The process of this one that its workers are forked from."""
-    return [each for each in psutil.Process().children() if "forkserver" in " ".join(each.cmdline())]
+    found = []
+    for each in psutil.Process().children():
+        with suppress(psutil.Error):  # as of one that has just died
+            if "forkserver" in " ".join(each.cmdline()):
+                found.append(each)
+    return found
 
 
 def test_a_process_that_dies_while_workers_start_is_started_again() -> None:
