@@ -32,9 +32,9 @@ class Trials:
     cells_of : callable
         Gives a setting's cells.
     total : int
+        Trials that the search shall have in the end, complete or pruned.
     seed : int
         See `ask_trial`.
-        Trials that the search shall have in the end, complete or pruned.
     timeout : float or None
         Seconds after which no trial is begun.
 
