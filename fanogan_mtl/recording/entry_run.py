@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,6 @@ def entry_run(
         try:
             yield run_id
         except BaseException as error:
-            with suppress(Exception):  # what happened is told, and the next process ends the run
-                records.finish(tracking, run_id, records.status_after(error))
+            records.finish_after(error, partial(records.finish, tracking, run_id))
             raise
         records.finish(tracking, run_id)

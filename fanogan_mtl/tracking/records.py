@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -312,9 +312,10 @@ def finish(tracking: Tracking, run_id: str, status: str = "FINISHED") -> None:
     tracking.client.set_terminated(run_id, status)
 
 
-def status_after(error: BaseException) -> str:
-    """Give the status of a run that an error ends: KILLED after Ctrl-C, else FAILED."""
-    return "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+def finish_after(error: BaseException, finish: Callable[[str], object]) -> None:
+    """End what an error ends as KILLED after Ctrl-C, else as FAILED; where that fails too, the next process ends it."""
+    with suppress(Exception):  # it would hide the error
+        finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
 
 
 def delete_run(tracking: Tracking, run_id: str) -> None:

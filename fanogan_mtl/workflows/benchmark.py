@@ -84,7 +84,7 @@ def run_plan(
                     break
         sweep.add_overview(list(results.values()))
     except BaseException as error:
-        sweep.close(records.status_after(error))
+        records.finish_after(error, sweep.close)
         raise
     sweep.close("FAILED" if sweep.failed else "FINISHED")
     print_results(list(results.values()))

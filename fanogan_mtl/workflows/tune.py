@@ -123,8 +123,7 @@ def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOpt
             files = write_tuning_page(study, rows, sentence, Path(temporary))
             records.write(tracking, run_id, Record(files=files))
     except BaseException as error:
-        status = records.status_after(error)
-        sweep.close(status) if sweep else records.finish(tracking, run_id, status)
+        records.finish_after(error, sweep.close if sweep else partial(records.finish, tracking, run_id))
         raise
     sweep.close("FAILED" if sweep.failed else "FINISHED")
     click.echo(f"\n{CAPTION.removesuffix('.')}:\n\n{text_table(rows)}")
