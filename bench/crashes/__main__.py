@@ -32,7 +32,7 @@ LOG = "crashes.jsonl"
 @click.option("--seeds", default="0-99", show_default=True, help="As 7 or 0-99.")
 @click.option("--store", type=click.Choice(sorted(KINDS)), default="sqlite", show_default=True)
 @click.option("--jobs", default=2, show_default=True, help="Trials at a time.")
-@click.option("--cold", is_flag=True, help="Start each command as a person does, imports included: ten times as slow.")
+@click.option("--cold", is_flag=True, help="Start each command as a person does, which takes three times as long.")
 def main(folder: Path, seeds: str, store: str, jobs: int, cold: bool) -> None:
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
