@@ -1,4 +1,4 @@
-"""Starts commands: as a person does, or forked from a process that has imported what they import, in a third of the time."""
+"""Starts commands: as a person does, or forked from a process that has made their imports, in a third of the time."""
 
 from __future__ import annotations
 
