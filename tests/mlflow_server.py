@@ -36,8 +36,9 @@ class Server:
         command += ["--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"]
         command += ["--artifacts-destination", str(self.folder / "artifacts")]
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        own = {"PATH": path, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # eight processes more
         self.process = subprocess.Popen(
-            command, cwd=self.folder, env={**os.environ, "PATH": path}, stdout=subprocess.DEVNULL,
+            command, cwd=self.folder, env={**os.environ, **own}, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         deadline = time.monotonic() + PATIENCE

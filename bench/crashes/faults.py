@@ -6,7 +6,7 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from random import Random
@@ -27,6 +27,27 @@ FULL = (1.0, 30.0)  # seconds that the disk is full at least and at most
 AWAY = (5.0, 120.0)  # seconds that the network is cut at least and at most
 HOUR = 3600.0
 OF_SERVERS = ("server killed", "connections reset", "connections silent")
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """What is known of a scenario's quiet run.
+
+    Attributes
+    ----------
+    seconds : float
+    passes : dict
+        Name of a point to how often the run passed it.
+    temporary : list of str
+        Temporary files that it left.
+    after : dict
+        The snapshot of its folder.
+    """
+
+    seconds: float
+    passes: dict[str, int]
+    temporary: list[str]
+    after: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -51,23 +72,23 @@ class Fault:
     lasts: float
 
 
-def draw(random: Random, seconds: float, passes: dict[str, int], kinds: tuple[str, ...]) -> Fault:
-    """Draw a fault of a run that takes so many seconds, and passes so often through the points."""
+def draw(random: Random, kinds: tuple[str, ...], quiet: Mapping[str, Quiet]) -> tuple[str, Fault]:
+    """Draw a scenario, by the quiet run of each, and a fault of it; points as often as each other."""
     what = random.choice(kinds)
-    moment = random.uniform(0.0, seconds)
     if what == "point":
-        point = random.choice(sorted(passes))
-        return Fault(what, point, random.randint(1, passes[point]), 0.0)
-    if what in SIGNALS:
-        target = random.choice(SIGNALS[what][1])
-        return Fault(what, target, moment, random.choice((2.0, 10.0, STOPPED)) if what == "stop" else 0.0)
-    if what == "clock":
-        return Fault(what, "time.time", moment, random.choice((-HOUR, HOUR)))
-    if what in OF_SERVERS:
-        return Fault(what, "", moment, _log_uniform(random, *AWAY))
-    if what == "disk full":
-        return Fault(what, "", moment, _log_uniform(random, *FULL))
-    return Fault(what, "", moment, 0.0)
+        point = random.choice(sorted({point for each in quiet.values() for point in each.passes}))
+        scenario = random.choice([name for name, each in quiet.items() if point in each.passes])
+        return scenario, Fault(what, point, random.randint(1, quiet[scenario].passes[point]), 0.0)
+    scenario = random.choice(list(quiet))
+    moment = random.uniform(0.0, quiet[scenario].seconds)
+    target = random.choice(SIGNALS[what][1]) if what in SIGNALS else "time.time" if what == "clock" else ""
+    lasts = {
+        "stop": lambda: random.choice((2.0, 10.0, STOPPED)),
+        "clock": lambda: random.choice((-HOUR, HOUR)),
+        "disk full": lambda: _log_uniform(random, *FULL),
+        **dict.fromkeys(OF_SERVERS, lambda: _log_uniform(random, *AWAY)),
+    }
+    return scenario, Fault(what, target, moment, lasts.get(what, lambda: 0.0)())
 
 
 def _log_uniform(random: Random, lowest: float, highest: float) -> float:

@@ -11,7 +11,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -19,7 +19,7 @@ from threading import Lock, Thread
 from typing import Any
 
 import faults
-from faults import Fault
+from faults import Fault, Quiet
 from scenarios import ROOT, SCENARIOS, command, copy_template, make_template, rows
 from servers import OwnServer, own_server
 from starting import Launch, Started
@@ -96,12 +96,12 @@ def environment(folder: Path, server: OwnServer | None = None) -> dict[str, str]
     }
 
 
-def template(name: str, place: Place) -> Path:
-    """The folder that a scenario's trials begin with, and beside it what a quiet run made of it."""
+def template(name: str, place: Place) -> tuple[Path, Quiet]:
+    """The folder that a scenario's trials begin with, and what a quiet run made of it."""
     made = place.folder / "templates" / f"{name} {place.name}".replace(" ", "-")
     with TEMPLATES:
         if made.with_suffix(".json").exists():
-            return made
+            return made, Quiet(**json.loads(made.with_suffix(".json").read_text()))
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
         with served(place.store, made) as server:
@@ -113,14 +113,9 @@ def template(name: str, place: Place) -> Path:
         with served(place.store, quiet) as server:
             counting = {**environment(quiet, server), "CRASH_COUNT": str(passes)}
             ended = _run(place, command(SCENARIOS[name], quiet), quiet, counting)
-        known = {
-            "seconds": ended.seconds,
-            "passes": json.loads(passes.read_text()),
-            "temporary": temporary(quiet),
-            "after": look(quiet),
-        }
-        made.with_suffix(".json").write_text(json.dumps(known))
-    return made
+        known = Quiet(ended.seconds, json.loads(passes.read_text()), temporary(quiet), look(quiet))
+        made.with_suffix(".json").write_text(json.dumps(asdict(known)))
+    return made, known
 
 
 def _run(place: Place, words: list[str], folder: Path, environment: dict[str, str]) -> Start:
@@ -165,11 +160,10 @@ def follow(process: Started) -> Start:
 
 def run_trial(seed: int, place: Place) -> dict[str, Any]:
     """Run the trial of a seed; give its line of the log."""
-    random = Random(seed)
-    name = random.choice(sorted(SCENARIOS) if place.store == "sqlite" else sorted(SCENARIOS.keys() - {"first start"}))
-    made = template(name, place)
-    quiet = json.loads(made.with_suffix(".json").read_text())
-    fault = faults.draw(random, quiet["seconds"], quiet["passes"], KINDS[place.store])
+    names = sorted(SCENARIOS if place.store == "sqlite" else SCENARIOS.keys() - {"first start"})
+    known = {name: template(name, place) for name in names}
+    name, fault = faults.draw(Random(seed), KINDS[place.store], {name: quiet for name, (_, quiet) in known.items()})
+    made, quiet = known[name]
     own = place.folder / f"trial-{place.name}-{seed}"
     shutil.rmtree(own, ignore_errors=True)
     copy_template(made, own)
@@ -215,7 +209,7 @@ def play(
     return starts, hit
 
 
-def _found(own: Path, starts: list[Start], quiet: dict[str, Any]) -> list[str]:
+def _found(own: Path, starts: list[Start], quiet: Quiet) -> list[str]:
     """What is not as after a quiet run; nothing of the trial runs on afterwards."""
     found = [f"exit status {starts[-1].status}"] if starts[-1].status else []
     found += ["a traceback is printed"] * any("Traceback" in UNRAISABLE.sub("", each.text) for each in starts)
@@ -227,14 +221,14 @@ def _found(own: Path, starts: list[Start], quiet: dict[str, Any]) -> list[str]:
     return found + _unlike(own, quiet, ended=all(each.status in (0, 1, 2) for each in starts))
 
 
-def _unlike(own: Path, quiet: dict[str, Any], ended: bool) -> list[str]:
+def _unlike(own: Path, quiet: Quiet, ended: bool) -> list[str]:
     try:
         after = look(own)
     except Exception as error:
         return [f"the database can't be read: {error}"]
-    found = problems(after, quiet["after"])
+    found = problems(after, quiet.after)
     left = temporary(own)
-    if ended and set(left) > set(quiet["temporary"]):  # those of an interrupted process the system removes
+    if ended and set(left) > set(quiet.temporary):  # those of an interrupted process the system removes
         found.append(f"temporary files: {left}")
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from fanogan_mtl.sweep.result import CellResult, DoneCell
 from fanogan_mtl.tracking import names, records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.records import DataInput
-from fanogan_mtl.tracking.schema import DONE, SPEC, CellRun, ComparisonRun
+from fanogan_mtl.tracking.schema import DONE, FINISHED_CELLS, SPEC, CellRun, ComparisonRun
 
 RESULT_FILE = "cell.npz"
 READERS = 8  # results read at a time
@@ -57,17 +57,22 @@ class State:
 def read_state(tracking: Tracking, plan: Plan) -> State:
     """Find the plan's comparisons and cells among the experiment's runs.
 
-    A cell counts as finished if its run says so: reading ten thousand results would take minutes. A result that is gone
-    is noticed where it is needed, or with `retry`, which reads them all.
+    A cell counts as finished if its run says so, as reading ten thousand results would take minutes. Where a comparison
+    is complete, and no cell of it was deleted, its run speaks for its cells: reading fifty thousand would take one. A
+    result that is gone is noticed where it is needed, or with `retry`, which reads them all.
     """
     found = reversed(records.find_comparisons(tracking))  # of one that was begun twice the first stays
     runs = {run.key: run for run in found}
     keys = [each.comparison.key for each in plan.comparisons]
     state = State({key: runs[key] for key in keys if key in runs})
-    wanted = {cell.key for cell in plan.cells}
+    wanted = {each.comparison.key: {cell.key for cell in each.cells} for each in plan.comparisons}
+    tampered = records.comparisons_with_deleted_cells(tracking) if state.comparisons else set()
     finished: list[CellRun] = []
-    for key in tqdm(state.comparisons, "finding what is done", delay=2, leave=False):
-        cells = [run for run in records.find_cells(tracking, comparison_key=key) if run.key in wanted]
+    for key, comparison in tqdm(state.comparisons.items(), "finding what is done", delay=2, leave=False):
+        if wanted[key] <= comparison.finished_cells and key not in tampered and not plan.execution.retry:
+            state.done |= wanted[key]
+            continue
+        cells = [run for run in records.find_cells(tracking, comparison_key=key) if run.key in wanted[key]]
         spare = {run.run_id for run in records.superseded(cells)}
         for run in cells:
             if run.run_id in spare:
@@ -82,7 +87,7 @@ def read_state(tracking: Tracking, plan: Plan) -> State:
                 state.unfinished.append(run.run_id)
     state.lost = _without_result(tracking, finished) if plan.execution.retry else []
     state.leftovers += [run.run_id for run in state.lost]
-    state.done = {run.key for run in finished} - {run.key for run in state.lost}
+    state.done |= {run.key for run in finished} - {run.key for run in state.lost}
     return state
 
 
@@ -121,6 +126,11 @@ def finished_cells(tracking: Tracking, comparison: Comparison) -> Finished:
     found.sort(key=lambda each: (each[0].seed, each[0].normal_class, each[0].anomalous_class or ""))
     newest = max((run.ended for run in runs), default=0)
     return Finished([cell for cell, _ in found], [run for _, run in found], newest, lost)
+
+
+def finished_tags(cells: Iterable[str]) -> dict[str, str]:
+    """Tags by which a complete comparison's run says which cells have finished."""
+    return names.pieces(FINISHED_CELLS, ",".join(sorted(cells)))
 
 
 def told_lost(runs: Sequence[CellRun]) -> str:

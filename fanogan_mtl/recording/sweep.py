@@ -20,10 +20,12 @@ from fanogan_mtl.recording.pages import write_cell_figures, write_comparison_pag
 from fanogan_mtl.recording.results import ComparisonResult
 from fanogan_mtl.recording.state import (
     RESULT_FILE,
+    Finished,
     State,
     changed_spec,
     data_input,
     finished_cells,
+    finished_tags,
     read_state,
     spec_tags,
     told_lost,
@@ -123,6 +125,9 @@ class Sweep:
             records.reopen(self.tracking, run.run_id)
         elif not run.is_complete or lacks_metrics(run):  # cut short before its summary, or of an older version
             self._outbox.then(partial(self._complete, self._planned[key]))
+        elif run.status == schema.DONE and not run.finished_cells:  # of an older version
+            finished = {cell.key for cell in self._planned[key].cells} - self.failed.keys()
+            records.write(self.tracking, run.run_id, Record(tags=finished_tags(finished)))
 
     def record(self, cell: Cell, result: CellResult | None, failure: Failure | None) -> None:
         """Take a cell that has ended: it is on disk when this returns, and in MLflow soon, with its comparison after
@@ -148,15 +153,18 @@ class Sweep:
         if not self._missing[cell.comparison.key]:
             self._outbox.then(partial(self._complete, planned))
 
-    def lose(self, planned: PlannedComparison, runs: Sequence[CellRun]) -> bool:
-        """Note which of the plan's finished cells turned out to have no result; tell whether there are any."""
-        own = {cell.key for cell in planned.cells}
-        lost = {run.key: run for run in runs if run.key in own}
+    def lose(self, planned: PlannedComparison, finished: Finished) -> bool:
+        """Note which of the plan's cells have no result, or no run any more; tell whether there are any."""
+        own = {cell.key: cell for cell in planned.cells}
+        lost = {run.key: run for run in finished.lost if run.key in own}
+        there = {done.cell.key for done in finished.cells} | lost.keys() | self.failed.keys()
+        removed = {key: cell for key, cell in own.items() if key not in there}
         self._lost |= lost
-        if others := [run for run in runs if run.key not in own]:
+        self._removed |= removed
+        if others := [run for run in finished.lost if run.key not in own]:
             what = f"{planned.dataset.name} · {planned.label}"
             tqdm.write(f"left out of {what}: {told_lost(others)}; the sweep that has it trains it again by retry=true")
-        return bool(lost)
+        return bool(lost or removed)
 
     def take_up_lost(self) -> bool:
         """Plan again what `lose` noted, and cells whose runs were removed; tell whether there are any.
@@ -267,10 +275,7 @@ class Sweep:
         self.comparison_runs.pop(planned.comparison.key, None)  # it may have been merged into another sweep's
         run_id = comparison_run(self.tracking, self._comparison_record(planned), self.comparison_runs)
         finished = finished_cells(self.tracking, planned.comparison)
-        there = {done.cell.key for done in finished.cells} | {run.key for run in finished.lost} | self.failed.keys()
-        removed = {cell.key: cell for cell in planned.cells if cell.key not in there}
-        self._removed |= removed
-        if self.lose(planned, finished.lost) or removed:
+        if self.lose(planned, finished):
             return  # until they are trained again
         failures = {str(cell): self.failed[cell.key] for cell in planned.cells if cell.key in self.failed}
         marks = find_marks(
@@ -284,7 +289,11 @@ class Sweep:
             for run, cell in zip(finished.runs, cells, strict=True):
                 if lacks_metrics(run):
                     records.write(self.tracking, run.run_id, Record(values=cell_values(cell.result), time=run.ended))
-        records.write(self.tracking, run_id, Record(tags=mark_tags(marks, planned.seen)))
+        records.write(
+            self.tracking,
+            run_id,
+            Record(tags=mark_tags(marks, planned.seen) | finished_tags(run.key for run in finished.runs)),
+        )
         records.finish(self.tracking, run_id, "FAILED" if failures else "FINISHED")
 
     def _cells_on_pixels(self, planned: PlannedComparison) -> list[DoneCell]:

@@ -66,7 +66,7 @@ def log_models(
     """
     for planned in _asked_for(sweep, results):
         finished = finished_cells(sweep.tracking, planned.comparison)
-        if sweep.lose(planned, finished.lost):
+        if sweep.lose(planned, finished):
             continue  # they are trained again first
         heads = heads_by_validation([finished.cells])
         run_id = sweep.comparison_runs[planned.comparison.key]

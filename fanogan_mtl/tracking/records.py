@@ -87,12 +87,19 @@ def now() -> int:
 
 def find_runs(tracking: Tracking, **tags: str) -> list[schema.ReadRun]:
     """All runs with those tags, the oldest first."""
+    return _find(tracking, tags)
+
+
+def _find(tracking: Tracking, tags: Mapping[str, str], deleted: bool = False) -> list[schema.ReadRun]:
+    from mlflow.entities import ViewType
+
+    view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
     conditions = [f"tags.{name} = '{value}'" for name, value in tags.items()]
     runs: list[Run] = []
     token = None
     while True:
         page = tracking.client.search_runs(
-            [tracking.experiment_id], " and ".join(conditions), max_results=1000, page_token=token
+            [tracking.experiment_id], " and ".join(conditions), view, max_results=1000, page_token=token
         )
         runs += page
         token = page.token
@@ -118,6 +125,11 @@ def find_comparisons(tracking: Tracking, **tags: str) -> list[schema.ComparisonR
 def find_cells(tracking: Tracking, **tags: str) -> list[schema.CellRun]:
     """Cells with those tags, the oldest first."""
     return [schema.CellRun(each.run) for each in find_runs(tracking, level="cell", **tags)]
+
+
+def comparisons_with_deleted_cells(tracking: Tracking) -> set[str]:
+    """Keys of the comparisons of which somebody has deleted cells."""
+    return {schema.CellRun(each.run).comparison_key for each in _find(tracking, {schema.LEVEL: "cell"}, deleted=True)}
 
 
 def find_extractors(tracking: Tracking, **tags: str) -> list[schema.ExtractorRun]:

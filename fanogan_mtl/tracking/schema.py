@@ -22,6 +22,7 @@ PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"
 ENTRY = "entry"  # of a sweep: which entry point made it
 SWEEPS = "sweeps"  # of a comparison: ids of the sweeps that have it, separated by commas
 COMPARISON_KEY, CELL_KEY, EXTRACTOR_KEY = "comparison_key", "cell_key", "extractor_key"
+FINISHED_CELLS = "finished_cells"  # of a comparison that is complete: keys of its cells
 SPEC = "comparison"  # of a comparison: JSON of what is compared
 MARKS, MARKS_EXPLAINED = "marks", "marks_explained"  # of a comparison: for people, and JSON, mark to sentence
 FAILURE = "failure"  # of a cell or trial: what went wrong, in one line
@@ -157,6 +158,12 @@ class ComparisonRun(ReadRun):
     def marks(self) -> dict[str, str]:
         """Mark to sentence; none of one that an earlier version recorded."""
         return dict(self.json(MARKS_EXPLAINED) or {})
+
+    @property
+    def finished_cells(self) -> frozenset[str]:
+        """Keys of cells known to have finished, without a look at each; none while some are still to be trained."""
+        keys = names.joined(self.run.data.tags, FINISHED_CELLS) if self.status == DONE else ""
+        return frozenset(keys.split(",")) - {""}
 
     @property
     def is_complete(self) -> bool:

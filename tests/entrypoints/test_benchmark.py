@@ -12,6 +12,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from dask_cluster import wait_for
 from project_runs import (
     cell_numbers,
     comparison_numbers,
@@ -225,9 +226,10 @@ def test_a_failing_cell_is_recorded_and_stops_no_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_control_c_and_sigterm_say_how_to_go_on(how: signal.Signals, status: int, tmp_path: Path) -> None:
-    options = {"dataset": "optdigits", "detectors": "fanogan", "epochs": "100"}
+    options = {"dataset": "optdigits", "detectors": "fanogan", "epochs": "20", "seeds": "0,1,2,3,4,5,6,7,8,9"}
     process = start_script(tmp_path, "benchmark", *arguments(options))
-    wait_for_line(process, "left, now")
+    wait_for_line(process, "of them done before")
+    wait_for(lambda: any(cell.info.status == "FINISHED" for cell in recorded(tmp_path).cells))
     output = kill_group(process, how)
     assert process.returncode == status, output
     assert "start the same command again to go on" in output

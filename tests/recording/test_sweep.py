@@ -10,13 +10,14 @@ import pytest
 from fanogan_mtl.plan.options import BenchmarkOptions
 from fanogan_mtl.plan.plan import make_plan
 from fanogan_mtl.recording import sweep as sweep_module
-from fanogan_mtl.recording.state import State, read_state
+from fanogan_mtl.recording.state import State, finished_cells, read_state
 from fanogan_mtl.recording.sweep import Sweep
-from fanogan_mtl.sweep.cell import run_cell
+from fanogan_mtl.sweep.cell import Cell, run_cell
 from fanogan_mtl.sweep.workers import Failure
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.outbox import tidy_comparison
+from fanogan_mtl.tracking.schema import FINISHED_CELLS
 
 
 def begin(tracking: Tracking, key: str) -> str:
@@ -106,3 +107,58 @@ def test_a_cell_that_another_process_ends_as_this_one_begins_stays(
     begun(tracking, tmp_path / "data")
     assert [run.run_id for run in records.find_cells(tracking)] == [ended]
     assert left != ended
+
+
+@pytest.fixture
+def complete(tracking: Tracking, tmp_path: Path) -> list[Cell]:
+    """The cells of a sweep that has ended."""
+    sweep = begun(tracking, tmp_path / "data")
+    cells = list(sweep.pending)
+    for cell in cells:
+        sweep.record(cell, run_cell(cell, tmp_path / "data"), None)
+    sweep.settle()
+    sweep.close("FINISHED")
+    return cells
+
+
+def test_a_complete_comparison_says_what_is_done(
+    tracking: Tracking, tmp_path: Path, complete: list[Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.delattr(records, "find_cells")  # not a look at any cell
+        assert begun(tracking, tmp_path / "data").pending == []
+    (comparison,) = records.find_comparisons(tracking)
+    assert comparison.finished_cells == {cell.key for cell in complete}
+    records.reopen(tracking, comparison.run_id)
+    (comparison,) = records.find_comparisons(tracking)
+    assert comparison.finished_cells == frozenset()
+    assert begun(tracking, tmp_path / "data").pending == []
+
+
+def test_a_comparison_of_an_older_version_is_told_once_what_is_done(
+    tracking: Tracking, tmp_path: Path, complete: list[Cell]
+) -> None:
+    (comparison,) = records.find_comparisons(tracking)
+    tracking.client.delete_tag(comparison.run_id, FINISHED_CELLS)
+    assert begun(tracking, tmp_path / "data").pending == []
+    (comparison,) = records.find_comparisons(tracking)
+    assert comparison.finished_cells == {cell.key for cell in complete}
+
+
+def test_cells_that_somebody_deleted_are_not_done(tracking: Tracking, tmp_path: Path, complete: list[Cell]) -> None:
+    first, second = records.find_cells(tracking)
+    records.delete_run(tracking, first.run_id)
+    assert [cell.key for cell in begun(tracking, tmp_path / "data").pending] == [first.key]
+    tracking.client.restore_run(first.run_id)
+    (comparison,) = records.find_comparisons(tracking)
+    records.finish(tracking, comparison.run_id)
+    assert begun(tracking, tmp_path / "data").pending == []
+    records.delete_run(tracking, second.run_id)
+    store: Any = tracking.client._tracking_client.store
+    store._hard_delete_run(second.run_id)  # as `mlflow gc` does: nothing tells of it any more
+    sweep = begun(tracking, tmp_path / "data")
+    assert sweep.pending == []
+    (planned,) = sweep.plan.comparisons
+    assert sweep.lose(planned, finished_cells(tracking, planned.comparison))
+    assert sweep.take_up_lost()
+    assert [cell.key for cell in sweep.pending] == [second.key]

@@ -1,0 +1,118 @@
+"""Fifty thousand recorded cells, as a sweep and a report find them, against another version.
+
+    python -m bench.scale [BASELINE]
+
+480 cells are trained and recorded; then the rows that MLflow's database has of each are copied for 104 more seeds, with
+keys of their own. The figures are seconds until a sweep of all of them has found what is done, and until `report` has
+written its page; and the MB of memory that both take more than with the 480 cells alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+from bench.versions import measured, show
+
+SEEDS = 105
+DETECTORS = "pca,knn,lof,ocsvm,iforest,mahalanobis,pyod:HBOS,pyod:ECOD,pyod:COPOD,pyod:GMM,pyod:KDE,pyod:MCD"
+OPTIONS = {"dataset": "sample", "detectors": DETECTORS, "limit": "60", "epochs": "1", "log_models": "none"}
+COLUMNS = {
+    "runs": ("name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time, deleted_time, "
+             "source_version, lifecycle_stage, artifact_uri, experiment_id"),
+    "metrics": "key, value, timestamp, step, is_nan",
+    "latest_metrics": "key, value, timestamp, step, is_nan",
+    "params": "key, value",
+    "tags": "key, value",
+}  # fmt: skip
+MEASURE = """
+import json, os, resource, sys, time
+from contextlib import redirect_stdout
+from pathlib import Path
+from fanogan_mtl.plan.options import BenchmarkOptions, ReportOptions
+from fanogan_mtl.plan.plan import make_plan
+from fanogan_mtl.recording.sweep import Sweep
+from fanogan_mtl.tracking.connection import connect
+from fanogan_mtl.workflows.report import report
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+figures = {}
+for what, given in json.loads(sys.argv[1]).items():
+    options = BenchmarkOptions(**given)
+    tracking, plan = connect(), make_plan(options)
+    before, start = peak(), time.perf_counter()
+    sweep = Sweep.begin(tracking, plan, {name: str(value) for name, value in asdict(options).items()}, "benchmark")
+    figures[f"{what}: found done, seconds"] = time.perf_counter() - start
+    figures[f"{what}: found done, MB more"] = peak() - before
+    assert not sweep.pending
+    sweep.close("FINISHED")
+before, start = peak(), time.perf_counter()
+with redirect_stdout(sys.stderr):
+    report(ReportOptions(runs="all", output=sys.argv[2], data_dir=options.data_dir))
+figures["report, seconds"] = time.perf_counter() - start
+figures["report, MB more"] = peak() - before
+print(json.dumps(figures))
+"""
+
+
+def main() -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+        few = {**OPTIONS, "data_dir": str(folder / "data")}
+        many = {**few, "seeds": ",".join(map(str, range(SEEDS)))}
+        words = [word for option, value in few.items() for word in (f"--{option}", value)]
+        command = [sys.executable, "-m", "entrypoints.benchmark", *words]
+        subprocess.run(command, check=True, cwd=Path(__file__).parents[1])
+        print(f"{multiply(folder / 'mlflow.db', many)} cells")
+        show("Of recorded cells", measured(MEASURE, json.dumps({"480": few, "all": many})))
+
+
+def multiply(database: Path, options: dict[str, str]) -> int:
+    """Copy each recorded cell for every seed; give how many there are then."""
+    from fanogan_mtl.plan.options import BenchmarkOptions
+    from fanogan_mtl.plan.plan import make_plan
+    from fanogan_mtl.recording.state import finished_tags
+
+    plan = make_plan(BenchmarkOptions(**options))
+    with closing(sqlite3.connect(database)) as rows, rows:
+        rows.execute("PRAGMA synchronous = OFF")
+        recorded = dict(rows.execute("SELECT value, run_uuid FROM tags WHERE key = 'cell_key'"))
+        for planned in plan.comparisons:
+            first = {cell.normal_class: recorded[cell.key] for cell in planned.cells if cell.seed == 0}
+            for cell in planned.cells:
+                if cell.seed:
+                    copy(rows, first[cell.normal_class], {"cell_key": cell.key}, {"seed": str(cell.seed)})
+            for name, value in finished_tags(cell.key for cell in planned.cells).items():
+                rows.execute(
+                    "INSERT OR REPLACE INTO tags (key, value, run_uuid) SELECT ?, ?, run_uuid FROM tags "
+                    "WHERE key = 'comparison_key' AND value = ? AND run_uuid IN "
+                    "(SELECT run_uuid FROM tags WHERE key = 'level' AND value = 'comparison')",
+                    [name, value, planned.comparison.key],
+                )
+        return int(rows.execute("SELECT count(*) FROM tags WHERE key = 'cell_key'").fetchone()[0])
+
+
+def copy(rows: sqlite3.Connection, run: str, tags: dict[str, str], parameters: dict[str, str]) -> None:
+    """Copy a run under a new id, with other values of some tags and parameters; its files stay where they are."""
+    new = uuid4().hex
+    for table, columns in COLUMNS.items():
+        rows.execute(
+            f"INSERT INTO {table} (run_uuid, {columns}) SELECT ?, {columns} FROM {table} WHERE run_uuid = ?", [new, run]
+        )
+    for table, values in (("tags", tags), ("params", parameters)):
+        for key, value in values.items():
+            rows.execute(f"UPDATE {table} SET value = ? WHERE run_uuid = ? AND key = ?", [value, new, key])
+
+
+if __name__ == "__main__":
+    main()
