@@ -35,6 +35,7 @@ COLUMNS = {
 MEASURE = """
 import json, os, resource, sys, time
 from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from fanogan_mtl.plan.options import BenchmarkOptions, ReportOptions
 from fanogan_mtl.plan.plan import make_plan
@@ -85,7 +86,7 @@ def multiply(database: Path, options: dict[str, str]) -> int:
 
     plan = make_plan(BenchmarkOptions(**options))
     with closing(sqlite3.connect(database)) as rows, rows:
-        rows.execute("PRAGMA synchronous = OFF")
+        rows.execute("PRAGMA cache_size = -1000000")  # kB: rows are written all over the file
         recorded = dict(rows.execute("SELECT value, run_uuid FROM tags WHERE key = 'cell_key'"))
         for planned in plan.comparisons:
             first = {cell.normal_class: recorded[cell.key] for cell in planned.cells if cell.seed == 0}
