@@ -3,8 +3,8 @@
     python -m bench.scale [BASELINE]
 
 480 cells are trained and recorded; then the rows that MLflow's database has of each are copied for 104 more seeds, with
-keys of their own. The figures are seconds until a sweep of all of them has found what is done, and until `report` has
-written its page; and the MB of memory that both take more than with the 480 cells alone.
+keys of their own. The figures are the seconds until a sweep has found what is done, and until `report` has written its
+page, and by how many MB the process' memory grows meanwhile.
 """
 
 from __future__ import annotations
@@ -32,11 +32,10 @@ COLUMNS = {
     "params": "key, value",
     "tags": "key, value",
 }  # fmt: skip
-MEASURE = """
-import json, os, resource, sys, time
+START = """
+import json, resource, sys, time
 from contextlib import redirect_stdout
 from dataclasses import asdict
-from pathlib import Path
 from fanogan_mtl.plan.options import BenchmarkOptions, ReportOptions
 from fanogan_mtl.plan.plan import make_plan
 from fanogan_mtl.recording.sweep import Sweep
@@ -46,21 +45,26 @@ from fanogan_mtl.workflows.report import report
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-figures = {}
-for what, given in json.loads(sys.argv[1]).items():
+figures, all_options = {}, json.loads(sys.argv[1])
+"""
+FIND = """
+for what, given in all_options.items():
     options = BenchmarkOptions(**given)
     tracking, plan = connect(), make_plan(options)
     before, start = peak(), time.perf_counter()
     sweep = Sweep.begin(tracking, plan, {name: str(value) for name, value in asdict(options).items()}, "benchmark")
-    figures[f"{what}: found done, seconds"] = time.perf_counter() - start
-    figures[f"{what}: found done, MB more"] = peak() - before
+    figures[f"{what}: seconds"] = time.perf_counter() - start
+    figures[f"{what}: MB more"] = peak() - before
     assert not sweep.pending
     sweep.close("FINISHED")
+print(json.dumps(figures))
+"""
+REPORT = """
 before, start = peak(), time.perf_counter()
 with redirect_stdout(sys.stderr):
-    report(ReportOptions(runs="all", output=sys.argv[2], data_dir=options.data_dir))
-figures["report, seconds"] = time.perf_counter() - start
-figures["report, MB more"] = peak() - before
+    report(ReportOptions(runs="all", output=sys.argv[2], data_dir=all_options["480 cells"]["data_dir"]))
+figures["seconds"] = time.perf_counter() - start
+figures["MB more"] = peak() - before
 print(json.dumps(figures))
 """
 
@@ -75,7 +79,9 @@ def main() -> None:
         command = [sys.executable, "-m", "entrypoints.benchmark", *words]
         subprocess.run(command, check=True, cwd=Path(__file__).parents[1])
         print(f"{multiply(folder / 'mlflow.db', many)} cells")
-        show("Of recorded cells", measured(MEASURE, json.dumps({"480": few, "all": many})))
+        options = json.dumps({"480 cells": few, "all cells": many})
+        show("a sweep finds what is done", measured(START + FIND, options))
+        show("report", measured(START + REPORT, options, rounds=1))
 
 
 def multiply(database: Path, options: dict[str, str]) -> int:

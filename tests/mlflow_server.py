@@ -8,9 +8,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -21,10 +21,13 @@ IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOU
 
 @dataclass
 class Server:
-    """A server on SQLite and a folder."""
+    """A server, on SQLite and a folder unless it has another store and place of artifacts."""
 
     folder: Path
     port: int
+    store: str = ""
+    artifacts: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -33,12 +36,12 @@ class Server:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1"]
-        command += ["--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts")]
+        command += ["--backend-store-uri", self.store or f"sqlite:///{self.folder / 'mlflow.db'}"]
+        command += ["--artifacts-destination", self.artifacts or str(self.folder / "artifacts")]
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         own = {"PATH": path, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # eight processes more
         self.process = subprocess.Popen(
-            command, cwd=self.folder, env={**os.environ, **own}, stdout=subprocess.DEVNULL,
+            command, cwd=self.folder, env={**os.environ, **own, **self.variables}, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         deadline = time.monotonic() + PATIENCE
@@ -63,11 +66,11 @@ class Server:
 
 
 @contextmanager
-def started_server(folder: Path) -> Iterator[Server]:
+def started_server(folder: Path, store: str = "", artifacts: str = "", **variables: str) -> Iterator[Server]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = Server(folder, port)
+    server = Server(folder, port, store, artifacts, variables)
     try:
         server.start()
         yield server

@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests")]  # the tests have the servers
 
 from starting import Forks, launch_cold  # noqa: E402
+from stores import Stores  # noqa: E402
 from summary import summarise  # noqa: E402
 from trial import KINDS, Place, commit, environment, run_trial  # noqa: E402
 
@@ -46,7 +47,12 @@ def main(folder: Path, seeds: str, store: str, jobs: int, cold: bool) -> None:
             forks = Forks(folder, environment(folder))
             stack.callback(forks.close)
             launch = forks.launch
-        place = Place(folder, store, launch, cold)
+        stores = Stores(folder) if store == "team" else None
+        if stores:
+            stack.callback(stores.close)
+            for known in (folder / "templates").glob("*-team*.json"):  # whose stores ended with their process
+                known.unlink()
+        place = Place(folder, store, stores, launch, cold)
         trials = stack.enter_context(ThreadPoolExecutor(jobs))
         log = stack.enter_context((folder / LOG).open("a"))
         for number, ended in enumerate(as_completed(trials.submit(run_trial, seed, place) for seed in todo), 1):

@@ -26,7 +26,9 @@ STOPPED = 90.0  # seconds at most
 FULL = (1.0, 30.0)  # seconds that the disk is full at least and at most
 AWAY = (5.0, 120.0)  # seconds that the network is cut at least and at most
 HOUR = 3600.0
-OF_SERVERS = ("server killed", "connections reset", "connections silent")
+OF_SERVERS = (
+    "server killed", "connections reset", "connections silent", "database stopped", "objects reset", "objects silent",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

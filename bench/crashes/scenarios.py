@@ -8,9 +8,11 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
+from verdict import Query
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ("--dataset", "optdigits", "--limit", "40", "--workers", "1")
@@ -74,7 +76,7 @@ def _command(entry: str, options: tuple[str, ...], folder: Path) -> list[str]:
     return [f"entrypoints.{entry}", *(sweep if word == "{sweep}" else word for word in options)]
 
 
-def make_template(scenario: Scenario, folder: Path, run: Callable[[list[str]], None]) -> None:
+def make_template(scenario: Scenario, folder: Path, run: Callable[[list[str]], None], query: Query) -> None:
     """Run what comes before a scenario's command, in a folder."""
     (folder / "tmp").mkdir()
     (folder / "pictures").mkdir()
@@ -83,7 +85,7 @@ def make_template(scenario: Scenario, folder: Path, run: Callable[[list[str]], N
         Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)).save(folder / "pictures" / f"{number}.png")
     for entry, options in scenario.before if scenario.furnished else ():
         run(_command(entry, options, folder))
-        sweeps = rows(folder, "SELECT run_uuid FROM tags WHERE key = 'level' AND value = 'sweep'")
+        sweeps = query("SELECT run_uuid FROM tags WHERE key = 'level' AND value = 'sweep'")
         (folder / "sweep").write_text("".join(own for (own,) in sweeps))
 
 
@@ -104,7 +106,7 @@ def copy_template(template: Path, folder: Path) -> None:
                 database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", [str(template), str(folder)])
 
 
-def rows(folder: Path, query: str) -> list[tuple[str, ...]]:
+def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
     """Ask a folder's MLflow database."""
     with closing(sqlite3.connect(folder / "mlflow.db")) as database:
         return database.execute(query).fetchall()

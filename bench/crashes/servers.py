@@ -1,15 +1,16 @@
-"""An MLflow server of a trial's own, and between it and the run a proxy that can cut the connection."""
+"""An MLflow server of a trial's own, and proxies that can cut its connections: to the run, and to the S3 server."""
 
 from __future__ import annotations
 
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Lock, Thread
 
 from mlflow_server import Server, started_server
+from stores import KEYS, Stores
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, by a reset
 
@@ -86,40 +87,60 @@ class Proxy:
 
 
 class OwnServer:
-    """A server and its proxy, as faults see them."""
+    """A server and its proxies, as faults see them."""
 
-    def __init__(self, server: Server) -> None:
-        self._server, self._proxy = server, Proxy(server.port)
+    def __init__(self, server: Server, stores: Stores | None, objects: Proxy | None) -> None:
+        self._server, self._stores, self._objects = server, stores, objects
+        self._proxy = Proxy(server.port)
 
     @property
     def url(self) -> str:
         return self._proxy.url
 
     def leave(self, what: str) -> None:
-        """Let the server, or the way to it, go away."""
+        """Let the server, what is behind it, or the way to one of them, go away."""
         if what == "server killed":
             self._server.kill()
+        elif what == "database stopped":
+            assert self._stores is not None
+            self._stores.stop_database()
         else:
-            self._proxy.cut(what.removeprefix("connections "))
+            self._way(what).cut(what.rpartition(" ")[2])
 
     def come_back(self, what: str) -> None:
         """Let it come back."""
         if what == "server killed":
             self._server.start()
+        elif what == "database stopped":
+            assert self._stores is not None
+            self._stores.start_database()
         else:
-            self._proxy.mend()
+            self._way(what).mend()
 
     def close(self) -> None:
-        """End the proxy."""
+        """End the proxy to the run."""
         self._proxy.close()
+
+    def _way(self, what: str) -> Proxy:
+        if what.startswith("connections"):
+            return self._proxy
+        assert self._objects is not None
+        return self._objects
 
 
 @contextmanager
-def own_server(folder: Path) -> Iterator[OwnServer]:
-    """A server on a folder's database and artifacts."""
-    with started_server(folder) as server:
-        own = OwnServer(server)
-        try:
-            yield own
-        finally:
-            own.close()
+def own_server(folder: Path, stores: Stores | None = None) -> Iterator[OwnServer]:
+    """A server on a folder's database and artifacts, or on the database and the bucket of the folder's name."""
+    with ExitStack() as stack:
+        if stores is None:
+            server, objects = stack.enter_context(started_server(folder)), None
+        else:
+            objects = Proxy(stores.port)
+            stack.callback(objects.close)
+            there = {**KEYS, "MLFLOW_S3_ENDPOINT_URL": objects.url}
+            server = stack.enter_context(
+                started_server(folder, stores.uri(folder.name), f"s3://{folder.name}", **there)
+            )
+        own = OwnServer(server, stores, objects)
+        stack.callback(own.close)
+        yield own

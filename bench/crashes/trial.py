@@ -23,7 +23,8 @@ from faults import Fault, Quiet
 from scenarios import ROOT, SCENARIOS, command, copy_template, make_template, rows
 from servers import OwnServer, own_server
 from starting import Launch, Started
-from verdict import problems, processes, snapshot, strays, temporary
+from stores import Stores
+from verdict import Query, problems, processes, snapshot, strays, temporary
 
 HERE = Path(__file__).parent
 STARTS = 4  # of a command, until it is given up
@@ -34,8 +35,17 @@ LOCAL = (*["point"] * 4, *["kill"] * 3, "terminate", "interrupt twice", "stop", 
 KINDS = {
     "sqlite": LOCAL,
     "server": (*["server killed"] * 2, "connections reset", "connections silent", "point", "kill", "interrupt twice"),
+    "team": (
+        *["database stopped"] * 3,
+        *["objects reset", "objects silent"] * 2,
+        "server killed",
+        "connections reset",
+        "connections silent",
+        "point",
+        "kill",
+    ),
 }
-"""Store to the kinds of faults that are drawn there."""
+"""Store to the kinds of faults that are drawn there: SQLite, a server of MLflow's on it, one on PostgreSQL and S3."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,8 @@ class Place:
     folder : Path
     store : str
         Key of `KINDS`.
+    stores : Stores or None
+        For `team`.
     launch : Launch
     cold : bool
         Whether each command starts as a person starts it.
@@ -54,6 +66,7 @@ class Place:
 
     folder: Path
     store: str
+    stores: Stores | None
     launch: Launch
     cold: bool
 
@@ -61,6 +74,10 @@ class Place:
     def name(self) -> str:
         """A part of names in the folder."""
         return f"{self.store}-cold" if self.cold else self.store
+
+    def query(self, folder: Path) -> Query:
+        """Asks the database of a trial's folder."""
+        return partial(self.stores.query, folder.name) if self.stores else partial(rows, folder)
 
 
 @dataclass
@@ -104,18 +121,28 @@ def template(name: str, place: Place) -> tuple[Path, Quiet]:
             return made, Quiet(**json.loads(made.with_suffix(".json").read_text()))
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
-        with served(place.store, made) as server:
-            make_template(SCENARIOS[name], made, lambda words: _run(place, words, made, environment(made, server)))
-        quiet = made.with_name(f"{made.name}.quiet")
-        shutil.rmtree(quiet, ignore_errors=True)
-        copy_template(made, quiet)
+        if place.stores:
+            place.stores.begin(made.name)
+        with served(place, made) as server:
+            own = environment(made, server)
+            make_template(SCENARIOS[name], made, lambda words: _run(place, words, made, own), place.query(made))
+        quiet = made.with_name(f"{made.name}-quiet")
+        copy(made, quiet, place)
         passes = made.with_suffix(".passes")
-        with served(place.store, quiet) as server:
+        with served(place, quiet) as server:
             counting = {**environment(quiet, server), "CRASH_COUNT": str(passes)}
             ended = _run(place, command(SCENARIOS[name], quiet), quiet, counting)
-        known = Quiet(ended.seconds, json.loads(passes.read_text()), temporary(quiet), look(quiet))
+        known = Quiet(ended.seconds, json.loads(passes.read_text()), temporary(quiet), look(quiet, place))
         made.with_suffix(".json").write_text(json.dumps(asdict(known)))
     return made, known
+
+
+def copy(made: Path, folder: Path, place: Place) -> None:
+    """Make a folder like a template's, with a database and a bucket where a team has those."""
+    shutil.rmtree(folder, ignore_errors=True)
+    copy_template(made, folder)
+    if place.stores:
+        place.stores.begin(folder.name, like=made.name)
 
 
 def _run(place: Place, words: list[str], folder: Path, environment: dict[str, str]) -> Start:
@@ -125,14 +152,14 @@ def _run(place: Place, words: list[str], folder: Path, environment: dict[str, st
     return ended
 
 
-def served(store: str, folder: Path) -> AbstractContextManager[OwnServer | None]:
-    """The server of a store, or none for SQLite without one."""
-    return own_server(folder) if store == "server" else nullcontext()
+def served(place: Place, folder: Path) -> AbstractContextManager[OwnServer | None]:
+    """The server of a folder, or none for SQLite without one."""
+    return nullcontext() if place.store == "sqlite" else own_server(folder, place.stores)
 
 
-def look(folder: Path) -> dict[str, Any]:
+def look(folder: Path, place: Place) -> dict[str, Any]:
     """A folder's snapshot, as JSON gives it back."""
-    found: dict[str, Any] = json.loads(json.dumps(snapshot(partial(rows, folder), "Default", folder)))
+    found: dict[str, Any] = json.loads(json.dumps(snapshot(place.query(folder), "Default", folder)))
     return found
 
 
@@ -165,11 +192,12 @@ def run_trial(seed: int, place: Place) -> dict[str, Any]:
     name, fault = faults.draw(Random(seed), KINDS[place.store], {name: quiet for name, (_, quiet) in known.items()})
     made, quiet = known[name]
     own = place.folder / f"trial-{place.name}-{seed}"
-    shutil.rmtree(own, ignore_errors=True)
-    copy_template(made, own)
-    with served(place.store, own) as server:
+    copy(made, own, place)
+    with served(place, own) as server:
         starts, hit = play(name, own, place.launch, environment(own, server), fault, server)
-    found = _found(own, starts, quiet)
+    found = _found(own, place, starts, quiet)
+    if place.stores:
+        place.stores.drop(own.name)
     if found:
         told = "\n".join(f"== exit status {each.status}\n{each.text}" for each in starts)
         (own / "printed.txt").write_text(told)
@@ -209,7 +237,7 @@ def play(
     return starts, hit
 
 
-def _found(own: Path, starts: list[Start], quiet: Quiet) -> list[str]:
+def _found(own: Path, place: Place, starts: list[Start], quiet: Quiet) -> list[str]:
     """What is not as after a quiet run; nothing of the trial runs on afterwards."""
     found = [f"exit status {starts[-1].status}"] if starts[-1].status else []
     found += ["a traceback is printed"] * any("Traceback" in UNRAISABLE.sub("", each.text) for each in starts)
@@ -218,12 +246,12 @@ def _found(own: Path, starts: list[Start], quiet: Quiet) -> list[str]:
     for left in processes(sessions):
         with suppress(Exception):
             left.kill()
-    return found + _unlike(own, quiet, ended=all(each.status in (0, 1, 2) for each in starts))
+    return found + _unlike(own, place, quiet, ended=all(each.status in (0, 1, 2) for each in starts))
 
 
-def _unlike(own: Path, quiet: Quiet, ended: bool) -> list[str]:
+def _unlike(own: Path, place: Place, quiet: Quiet, ended: bool) -> list[str]:
     try:
-        after = look(own)
+        after = look(own, place)
     except Exception as error:
         return [f"the database can't be read: {error}"]
     found = problems(after, quiet.after)

@@ -28,6 +28,7 @@ def answers(text: str) -> pd.DataFrame:
     return pd.DataFrame(json.loads(text)["predictions"])
 
 
+@pytest.mark.walks
 @pytest.mark.timeout(3600)
 def test_own_images_go_from_a_folder_to_a_service(project: Path, tmp_path: Path) -> None:
     printed = run_page(DOCS / "own-images.md", project, tmp_path)
@@ -47,6 +48,7 @@ def test_own_images_go_from_a_folder_to_a_service(project: Path, tmp_path: Path)
     assert "data:image/" in (project / "digits-scores.html").read_text()
 
 
+@pytest.mark.walks
 @pytest.mark.timeout(3600)
 def test_surfaces_go_from_a_folder_with_masks_to_scores(project: Path, tmp_path: Path) -> None:
     printed = run_page(DOCS / "surfaces.md", project, tmp_path, "hybrid")
