@@ -191,6 +191,24 @@ def test_a_file_that_is_gone_is_told_from_a_store_that_fails(
         records.find_file(tracking, run, "cell.npz", folder)
 
 
+def test_a_file_on_this_machine_is_read_where_it_lies(tmp_path: Path) -> None:
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    tracking = connect()
+    sweep = records.start_run(tracking, "sweep", "sweep", Record())
+    (tmp_path / "cell.npz").write_text("whole")
+    cell = records.record_cell(tracking, sweep, "cell", Record(tags={"cell_key": "a"}, files=[tmp_path / "cell.npz"]))
+    run, folder = records.get_run(tracking, cell), tmp_path / "fetched"
+    found = records.find_file(tracking, run, "cell.npz", folder)
+    assert found is not None
+    assert found.read_text() == "whole"
+    assert not folder.exists()
+    assert records.find_file(tracking, run, "other.npz", folder) is None
+    found.unlink()
+    found.mkdir()
+    with pytest.raises(IsADirectoryError):
+        records.find_file(tracking, run, "cell.npz", folder)
+
+
 def test_ctrl_c_is_not_hidden_by_threads_that_still_fetch() -> None:
     ended, folders = Event(), []
 
