@@ -283,7 +283,8 @@ def find_file(tracking: Tracking, read: schema.ReadRun, name: str, folder: Path)
     """Find one artifact of a run, where it lies or fetched into a folder; None where the store has no such file."""
     from mlflow.utils.file_utils import get_local_path_or_none
 
-    if here := get_local_path_or_none(f"{read.artifact_uri}/{name}"):
+    here = get_local_path_or_none(f"{read.artifact_uri}/{name}")  # type: ignore[no-untyped-call]
+    if here:
         try:
             Path(here).open("rb").close()
         except FileNotFoundError:
