@@ -1,6 +1,7 @@
 """What the entry points share: a command made of an entry's options, and one line for a mistake."""
 
 import atexit
+import errno
 import gc
 import signal
 import sys
@@ -13,6 +14,7 @@ import click
 
 from fanogan_mtl.errors import UserError, one_line, without_password
 
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 SPELLING = {"token_normalize_func": lambda name: name.replace("_", "-")}  # --data_dir, as in MLproject, is --data-dir
 
 
@@ -61,6 +63,11 @@ def run(command: click.Command) -> None:
         number = signal.SIGTERM if isinstance(error.__cause__, Terminated) else signal.SIGINT
         _fail("interrupted; what is finished is recorded: start the same command again to go on", 128 + number)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            where = f": {error.filename}" if error.filename else ""
+            _fail(
+                f"the disk is full ({error.strerror}{where}); free space and start the same command again to go on", 1
+            )
         from_mlflow = _from_mlflow(error) if "mlflow" in sys.modules else ""
         if not from_mlflow:
             import traceback  # takes as long to import as click

@@ -4,6 +4,8 @@
 # Seen: further ones, a runner and its consumers of job queues, each of which imports MLflow: on few cores they take what
 #       other programs would have for many seconds, and together several times the memory of the server itself.
 #       MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false spares them.
+# Printed:  jobs true: 10 processes, 1648 MB of their own, 31 s of CPU
+#           jobs false: 2 processes, 345 MB of their own, 7 s of CPU
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

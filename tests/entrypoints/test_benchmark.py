@@ -1,6 +1,8 @@
 """The benchmark from the outside: `mlflow run`, what it leaves in MLflow, and what happens when it is cut short."""
 
+import errno
 import json
+import os
 import random
 import signal
 import subprocess
@@ -270,6 +272,26 @@ def test_a_mistake_is_one_line_and_a_status(
     assert line.startswith("Error: ")
     assert message in line
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_disk_that_is_full_while_a_page_is_written_is_one_line(tmp_path: Path) -> None:
+    few = arguments({"dataset": "optdigits", "detectors": "pca", "classes": "0", "limit": "60"})
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "figures.html")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fanogan_mtl.recording.sweep.write_comparison_page", fail)
+        process = run_inside(tmp_path, "benchmark", *few)
+    assert process.returncode == 1
+    assert "Traceback" not in process.stderr
+    assert process.stderr.splitlines()[-1] == (
+        "Error: the disk is full (No space left on device: figures.html); free space and start the same command again "
+        "to go on"
+    )
+    again = run_inside(tmp_path, "benchmark", *few)
+    assert again.returncode == 0, again.stderr
+    assert "1 cells, 1 of them done before" in again.stdout
 
 
 def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
