@@ -26,8 +26,8 @@ from fanogan_mtl.sweep.pretraining import (
     extractor_folder,
     learned_from,
 )
+from fanogan_mtl.tracking.artifacts import fetching_folder
 from fanogan_mtl.tracking.logged_models import download_model
-from fanogan_mtl.tracking.records import fetching_folder
 
 LOGGED = ("runs:/", "models:/")
 EXAMPLE = '{"resnet18": {"n_components": 32}}'

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from functools import partial
 
 from tqdm import tqdm
 
@@ -17,6 +17,7 @@ from fanogan_mtl.plan.plan import Plan
 from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.result import CellResult, DoneCell
 from fanogan_mtl.tracking import names, records
+from fanogan_mtl.tracking.artifacts import found_file
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.records import DataInput
 from fanogan_mtl.tracking.schema import DONE, FINISHED_CELLS, SPEC, CellRun, ComparisonRun
@@ -116,8 +117,8 @@ def finished_cells(tracking: Tracking, comparison: Comparison) -> Finished:
     """Read a comparison's finished cells."""
     runs = [run for run in records.find_cells(tracking, comparison_key=comparison.key) if run.status == DONE]
     found, lost = [], []
-    for run in runs:
-        if result := _read_result(tracking, run):
+    for run, result in zip(runs, _results(tracking, runs), strict=True):
+        if result:
             normal, anomalous, seed = run.draw
             cell = Cell(comparison, normal, seed, run.extractor_key, anomalous)
             found.append((DoneCell(cell, result), run))
@@ -141,14 +142,18 @@ def told_lost(runs: Sequence[CellRun]) -> str:
 
 
 def _without_result(tracking: Tracking, runs: Sequence[CellRun]) -> list[CellRun]:
+    read = tqdm(_results(tracking, runs), "reading results", len(runs), delay=2, leave=False)
+    return [run for run, result in zip(runs, read, strict=True) if result is None]
+
+
+def _results(tracking: Tracking, runs: Sequence[CellRun]) -> Iterator[CellResult | None]:
+    """Read results in order, several at a time, as a store far away has each waited for; None for one that is gone."""
     with ThreadPoolExecutor(READERS) as readers:
-        lost = readers.map(lambda run: _read_result(tracking, run) is None, runs)
-        return [run for run in tqdm(runs, "reading results", delay=2, leave=False) if next(lost)]
+        yield from readers.map(partial(_read_result, tracking), runs)
 
 
 def _read_result(tracking: Tracking, run: CellRun) -> CellResult | None:
-    with records.fetching_folder() as folder:
-        file = records.find_file(tracking, run, RESULT_FILE, Path(folder))
+    with found_file(tracking, run, RESULT_FILE) as file:
         try:
             return CellResult.load(file) if file else None
         except Exception:  # whatever a damaged file makes of zip, NumPy and JSON

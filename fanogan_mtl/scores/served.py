@@ -9,8 +9,8 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.serving.heads import DESCRIPTION, Head, Model, read_model
 from fanogan_mtl.serving.requests import decode_sent
 from fanogan_mtl.serving.scoring import named_heads
+from fanogan_mtl.tracking.artifacts import fetching_folder
 from fanogan_mtl.tracking.logged_models import download_model, read_example
-from fanogan_mtl.tracking.records import fetching_folder
 
 
 def load_served(uri: str) -> Model:

@@ -33,6 +33,7 @@ from fanogan_mtl.sweep.result import CellResult
 from fanogan_mtl.sweep.trial import ReachedBudget, Trial, TrialResult, run_trial
 from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking.artifacts import fetching_folder
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.sender import is_away
 
@@ -89,7 +90,7 @@ class Exchange:
         from mlflow.artifacts import download_artifacts
 
         address = {"run_id": self.run_id, "artifact_path": f"{ROOT}/{name}.tar", "tracking_uri": self.uri}
-        with records.fetching_folder() as temporary:
+        with fetching_folder() as temporary:
             packed = _patiently(lambda: download_artifacts(**address, dst_path=temporary))
             with tarfile.open(packed) as archive:
                 archive.extractall(folder, filter="data")

@@ -37,6 +37,7 @@ from fanogan_mtl.sweep.pretraining import (
 )
 from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking import records, schema
+from fanogan_mtl.tracking.artifacts import fetching_folder
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.environment import environment_tags
 from fanogan_mtl.tracking.logged_models import log_extractor
@@ -138,7 +139,7 @@ def fetch_extractors(tracking: Tracking, keys: Iterable[str], data_dir: Path) ->
             continue
         for run in records.find_extractors(tracking, extractor_key=key):
             if run.status == schema.DONE and not in_use(extractor_folder(data_dir, key)):
-                with records.fetching_folder() as temporary:
+                with fetching_folder() as temporary:
                     uri = f"runs:/{run.run_id}/{run.extractor}"
                     try:
                         keep_extractor(fetch_extractor(uri, Path(temporary)), data_dir, key)

@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fanogan_mtl.errors import without_password
 from fanogan_mtl.tracking import names, schema
+from fanogan_mtl.tracking.artifacts import fetching_folder, read_file
 from fanogan_mtl.tracking.connection import Tracking
 
 if TYPE_CHECKING:
@@ -272,48 +272,6 @@ def log_data(tracking: Tracking, run_id: str, data: Iterable[DataInput]) -> None
         except MlflowException as error:  # another process may just have added one of them, which is found now
             if error.error_code != "BAD_REQUEST" or not others:
                 raise
-
-
-def fetching_folder() -> TemporaryDirectory[str]:
-    """Make a temporary folder to fetch into; after Ctrl-C MLflow's threads may still write into it as it is removed."""
-    return TemporaryDirectory(ignore_cleanup_errors=True)
-
-
-def find_file(tracking: Tracking, read: schema.ReadRun, name: str, folder: Path) -> Path | None:
-    """Find one artifact of a run, where it lies or fetched into a folder; None where the store has no such file."""
-    from mlflow.utils.file_utils import get_local_path_or_none
-
-    here = get_local_path_or_none(f"{read.artifact_uri}/{name}")  # type: ignore[no-untyped-call]
-    if here:
-        try:
-            Path(here).open("rb").close()
-        except FileNotFoundError:
-            return None
-        return Path(here)
-    by_server = read.artifact_uri.startswith(("mlflow-artifacts:", "http"))
-    if by_server and not _is_stored(tracking, read, name):  # of S3's missing files it says that it failed, for minutes
-        return None
-    try:
-        return read_file(tracking, read, name, folder)
-    except Exception:  # each kind of store fails in ways of its own
-        if _is_stored(tracking, read, name):
-            raise
-        return None
-
-
-def _is_stored(tracking: Tracking, read: schema.ReadRun, name: str) -> bool:
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    store: Any = get_artifact_repository(read.artifact_uri, tracking_uri=tracking.uri)
-    return any(file.path == name for file in store.list_artifacts())
-
-
-def read_file(tracking: Tracking, read: schema.ReadRun, name: str, folder: Path) -> Path:
-    """Fetch one artifact of a run into a folder."""
-    from mlflow.artifacts import download_artifacts
-
-    address = f"{read.artifact_uri}/{name}"  # by the run's id, the client would read the run again, twice
-    return Path(download_artifacts(artifact_uri=address, dst_path=str(folder), tracking_uri=tracking.uri))
 
 
 def history(tracking: Tracking, run_id: str, name: str) -> dict[int, float]:

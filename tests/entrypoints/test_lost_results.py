@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,7 @@ def test_register_and_report_name_it_in_one_line(folder: Path, tmp_path: Path) -
 
 
 def test_a_store_that_keeps_nothing_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fanogan_mtl.tracking.records.find_file", lambda *_: None)
+    monkeypatch.setattr("fanogan_mtl.recording.state.found_file", lambda *_: nullcontext())
     again = benchmark(folder, classes="0,8,9")
     assert again.returncode == 2
     assert "just after it was written: see to the artifact store" in again.stderr.splitlines()[-1]

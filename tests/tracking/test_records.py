@@ -1,15 +1,10 @@
 """Runs on a real MLflow server: complete or absent, found again, and equal when sent twice."""
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
-from threading import Event
 from typing import Any
-from uuid import uuid4
 
 import mlflow
 import pytest
@@ -20,6 +15,7 @@ from sqlalchemy.event import listens_for, remove
 
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.tracking import records
+from fanogan_mtl.tracking.artifacts import read_file
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.records import DataInput, Record, Value
 from fanogan_mtl.tracking.schema import ComparisonRun
@@ -84,7 +80,7 @@ def test_a_cell_is_finished_only_when_all_of_it_is_written(
     record = Record({"seed": 0}, [Value("auroc", 0.9, 20)], {"cell_key": "k1"}, [file], 1000)
     run_id = records.record_cell(tracking, sweep, "cell", record)
     run = records.get_run(tracking, run_id)
-    assert records.read_file(tracking, run, "cell.npz", tmp_path / "back").read_bytes() == b"result"
+    assert read_file(tracking, run, "cell.npz", tmp_path / "back").read_bytes() == b"result"
     monkeypatch.setattr(HttpArtifactRepository, "log_artifact", lambda *_: (_ for _ in ()).throw(OSError("cut short")))
     with pytest.raises(OSError, match="cut short"):
         records.record_cell(tracking, sweep, "cell", Record({}, [], {"cell_key": "k2"}, [file], 1000))
@@ -168,67 +164,3 @@ def test_a_deleted_experiment_is_one_line(tracking: Tracking, monkeypatch: pytes
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", tracking.experiment_id)
     with pytest.raises(UserError, match="is deleted"):
         connect()
-
-
-def test_a_file_that_is_gone_is_told_from_a_store_that_fails(
-    tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sweep = records.start_run(tracking, "sweep", "sweep", Record())
-    (tmp_path / "cell.npz").write_text("whole")
-    cell = records.record_cell(tracking, sweep, "cell", Record(tags={"cell_key": "a"}, files=[tmp_path / "cell.npz"]))
-    run, folder = records.get_run(tracking, cell), tmp_path / "fetched"
-    folder.mkdir()
-    found = records.find_file(tracking, run, "cell.npz", folder)
-    assert found is not None
-    assert found.read_text() == "whole"
-    assert records.find_file(tracking, run, "other.npz", folder) is None
-
-    def fail(*_: Any, **__: Any) -> None:
-        raise OSError("the store is away")
-
-    monkeypatch.setattr(records, "read_file", fail)
-    with pytest.raises(OSError, match="the store is away"):
-        records.find_file(tracking, run, "cell.npz", folder)
-
-
-def test_a_file_on_this_machine_is_read_where_it_lies(tmp_path: Path) -> None:
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    tracking = connect()
-    sweep = records.start_run(tracking, "sweep", "sweep", Record())
-    (tmp_path / "cell.npz").write_text("whole")
-    cell = records.record_cell(tracking, sweep, "cell", Record(tags={"cell_key": "a"}, files=[tmp_path / "cell.npz"]))
-    run, folder = records.get_run(tracking, cell), tmp_path / "fetched"
-    found = records.find_file(tracking, run, "cell.npz", folder)
-    assert found is not None
-    assert found.read_text() == "whole"
-    assert not folder.exists()
-    assert records.find_file(tracking, run, "other.npz", folder) is None
-    found.unlink()
-    found.mkdir()
-    with pytest.raises(IsADirectoryError):
-        records.find_file(tracking, run, "cell.npz", folder)
-
-
-def test_ctrl_c_is_not_hidden_by_threads_that_still_fetch() -> None:
-    ended, folders = Event(), []
-
-    def fetch() -> None:
-        while not ended.is_set():
-            with suppress(OSError):
-                (folders[0] / "model" / uuid4().hex).mkdir(parents=True)
-
-    def interrupted(threads: ThreadPoolExecutor) -> None:
-        with records.fetching_folder() as folder:
-            folders.append(Path(folder))
-            threads.submit(fetch)
-            while not any(folders[0].iterdir()):
-                time.sleep(0.01)
-            raise KeyboardInterrupt
-
-    with ThreadPoolExecutor(1) as threads:
-        try:
-            with pytest.raises(KeyboardInterrupt):
-                interrupted(threads)
-        finally:
-            ended.set()
-    shutil.rmtree(folders[0], ignore_errors=True)
