@@ -78,7 +78,8 @@ def main() -> None:
         many = {**few, "seeds": ",".join(map(str, range(SEEDS)))}
         words = [word for option, value in few.items() for word in (f"--{option}", value)]
         command = [sys.executable, "-m", "entrypoints.benchmark", *words]
-        subprocess.run(command, check=True, cwd=Path(__file__).parents[1])
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        subprocess.run(command, check=True, cwd=folder, env=environment)  # its artifacts go away with the folder
         print(f"{multiply(folder / 'mlflow.db', many)} cells", flush=True)
         options = json.dumps({"360 cells": few, "all cells": many})
         show("a sweep finds what is done", measured(START + FIND, options))
