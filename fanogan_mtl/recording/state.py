@@ -17,7 +17,7 @@ from fanogan_mtl.plan.plan import Plan
 from fanogan_mtl.sweep.cell import Cell, Comparison
 from fanogan_mtl.sweep.result import CellResult, DoneCell
 from fanogan_mtl.tracking import names, records
-from fanogan_mtl.tracking.artifacts import found_file
+from fanogan_mtl.tracking.artifacts import artifact_folder, found_file
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.records import DataInput
 from fanogan_mtl.tracking.schema import DONE, FINISHED_CELLS, SPEC, CellRun, ComparisonRun
@@ -147,9 +147,13 @@ def _without_result(tracking: Tracking, runs: Sequence[CellRun]) -> list[CellRun
 
 
 def _results(tracking: Tracking, runs: Sequence[CellRun]) -> Iterator[CellResult | None]:
-    """Read results in order, several at a time, as a store far away has each waited for; None for one that is gone."""
+    """Read results in order, None for one that is gone; several at a time where a store far away is waited for."""
+    read = partial(_read_result, tracking)
+    if all(map(artifact_folder, runs)):
+        yield from map(read, runs)  # threads would take twice as long, as Python itself is busy
+        return
     with ThreadPoolExecutor(READERS) as readers:
-        yield from readers.map(partial(_read_result, tracking), runs)
+        yield from readers.map(read, runs)
 
 
 def _read_result(tracking: Tracking, run: CellRun) -> CellResult | None:

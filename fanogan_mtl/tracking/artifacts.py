@@ -17,14 +17,19 @@ def fetching_folder() -> TemporaryDirectory[str]:
     return TemporaryDirectory(ignore_cleanup_errors=True)
 
 
+def artifact_folder(read: ReadRun) -> Path | None:
+    """The folder of a run's artifacts, if it is one of this machine's."""
+    from mlflow.utils.file_utils import get_local_path_or_none
+
+    folder: str | None = get_local_path_or_none(read.artifact_uri)  # type: ignore[no-untyped-call]
+    return Path(folder) if folder else None
+
+
 @contextmanager
 def found_file(tracking: Tracking, read: ReadRun, name: str) -> Iterator[Path | None]:
     """One artifact of a run where it lies, or fetched while active; None where the store has no such file."""
-    from mlflow.utils.file_utils import get_local_path_or_none
-
-    here = get_local_path_or_none(f"{read.artifact_uri}/{name}")  # type: ignore[no-untyped-call]
-    if here:
-        yield Path(here) if _opens(Path(here)) else None
+    if here := artifact_folder(read):
+        yield here / name if _opens(here / name) else None
         return
     with fetching_folder() as folder:
         yield _fetched(tracking, read, name, Path(folder))
