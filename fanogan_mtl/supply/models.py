@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -218,16 +219,21 @@ def _make_heads(
         kept = kept_detector(execution.kept_models, head.cell, head.budget) if execution.kept_models else None
         tasks.append(HeadTask(head.cell, head.budget, head.scores, head_folder(folder, position), kept))
     made: dict[Path, Calibration] = {}
+    failures: list[BaseException] = []
+    wanted = takewhile(lambda _: not failures, tasks)
     with TaskProgress(f"heads of {heads[0].cell.comparison.label}", len(tasks)) as progress:
-        for outcome in workers.run(head_task(exchange, execution), tasks):
+        for outcome in workers.run(head_task(exchange, execution), wanted):
             progress.update(outcome.running)
             if outcome.failure:
-                raise outcome.failure.error
+                failures.append(outcome.failure.error)
+                continue  # raised when no worker writes into the folder any more, which the caller removes
             assert outcome.result is not None
             made[outcome.item.folder] = outcome.result
             if exchange:
                 outcome.item.folder.mkdir(parents=True)
                 exchange.take(head_name(outcome.item), outcome.item.folder)
+    if failures:
+        raise failures[0]
     return [made[task.folder] for task in tasks]
 
 
