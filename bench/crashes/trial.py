@@ -29,7 +29,10 @@ from verdict import Query, problems, processes, snapshot, strays, temporary
 HERE = Path(__file__).parent
 STARTS = 4  # of a command, until it is given up
 PATIENCE = 900.0  # seconds that a command may take
-UNRAISABLE = re.compile(r"Exception ignored in.*\nTraceback")  # Python's word for Ctrl-C while an object is deleted
+PYTHONS_OWN = re.compile(  # word for Ctrl-C while an object is deleted, and before the entry's first line
+    r"Exception ignored in.*\nTraceback"
+    r"|Traceback.*\n  File .*preloaded.py.*\n.*\n(  File \"<frozen runpy>.*\n)*KeyboardInterrupt"
+)
 TEMPLATES = Lock()
 LOCAL = (*["point"] * 4, *["kill"] * 3, "terminate", "interrupt twice", "stop", "disk full", "clock", "second sweep")
 KINDS = {
@@ -240,7 +243,7 @@ def play(
 def _found(own: Path, place: Place, starts: list[Start], quiet: Quiet) -> list[str]:
     """What is not as after a quiet run; nothing of the trial runs on afterwards."""
     found = [f"exit status {starts[-1].status}"] if starts[-1].status else []
-    found += ["a traceback is printed"] * any("Traceback" in UNRAISABLE.sub("", each.text) for each in starts)
+    found += ["a traceback is printed"] * any("Traceback" in PYTHONS_OWN.sub("", each.text) for each in starts)
     sessions = {each.session for each in starts}
     found += [f"{left} is left" for left in strays(sessions)]
     for left in processes(sessions):
