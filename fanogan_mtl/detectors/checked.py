@@ -37,6 +37,10 @@ class CheckedDetector(BaseDetector):  # type: ignore[misc]
     draws_to_score: ClassVar[bool] = False
     """Whether it may draw from the global generators to score, as some of PyOD's classes do; many do to learn."""
 
+    learned: ClassVar[tuple[str, ...]] = ()
+    """Attributes, arrays and numbers, that hold all that `fit` learns beside `decision_scores_`; none where it keeps
+    objects of other libraries, too."""
+
     contamination: float
 
     def check_parameters(self) -> None:

@@ -51,6 +51,7 @@ class Mahalanobis(CheckedDetector):
     shrinkage_ : float in (0, 1]
     """
 
+    learned = ("mean_", "scale_", "basis_", "factor_", "rest_variance_", "shrinkage_")
     _batch_rows = 1  # so its bits are the same in any company, and a single row isn't padded to many
 
     def __init__(self, contamination: float = 0.1) -> None:

@@ -53,6 +53,7 @@ class PCA(CheckedDetector):
     components_ : ndarray of shape (n_components, n_features)
     """
 
+    learned = ("mean_", "components_")
     _constraints: ClassVar[dict[str, list[Any]]] = {"n_components": [POSITIVE]}
     _batch_rows = BATCH_ROWS
 
@@ -98,8 +99,13 @@ class KNN(CheckedDetector, PyODKNN):  # type: ignore[misc]
         Which of the distances to the neighbours is the score.
     contamination : float in (0, 0.5]
         Share of the training rows above the threshold.
+
+    Attributes
+    ----------
+    training_rows_ : ndarray of shape (n_samples, n_features)
     """
 
+    learned = ("training_rows_",)
     _constraints: ClassVar[dict[str, list[Any]]] = {
         "n_neighbors": [POSITIVE],
         "method": [StrOptions({"largest", "mean", "median"})],
@@ -114,9 +120,20 @@ class KNN(CheckedDetector, PyODKNN):  # type: ignore[misc]
         self.__dict__.pop("_search", None)  # that of an earlier fit
         super()._fit_rows(X)
 
+    @property
+    def training_rows_(self) -> NDArray[np.float64]:
+        """What new rows are held against."""
+        rows: NDArray[np.float64] = self.neigh_._fit_X
+        return rows
+
+    @training_rows_.setter
+    def training_rows_(self, rows: NDArray[np.float64]) -> None:
+        self.neigh_.fit(rows)
+        self.tree_ = self.neigh_._tree or self.neigh_  # as PyOD's fit has it
+
     @cached_property
     def _search(self) -> NeighbourSearch:
-        return NeighbourSearch(self.neigh_._fit_X)
+        return NeighbourSearch(self.training_rows_)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_search"}  # it is made of the others
@@ -132,7 +149,7 @@ class KNN(CheckedDetector, PyODKNN):  # type: ignore[misc]
         rows = self._validated(X)
         nearest = self.neigh_.kneighbors(rows, return_distance=False)
         return np.stack(
-            [np.square(self.neigh_._fit_X[at] - row).mean(axis=0) for at, row in zip(nearest, rows, strict=True)]
+            [np.square(self.training_rows_[at] - row).mean(axis=0) for at, row in zip(nearest, rows, strict=True)]
         )
 
 
@@ -222,6 +239,8 @@ class LOF(CheckedDetector, PyODLOF):  # type: ignore[misc]
 
 class TailProbabilities(CheckedDetector):
     """What ECOD and COPOD share: each feature's tails and skewness, as if the row had joined the training rows."""
+
+    learned = ("sorted_", "mean_", "moments_")
 
     def __init__(self, contamination: float = 0.1) -> None:
         super().__init__(contamination=contamination)

@@ -96,7 +96,7 @@ def load_features(folder: Path) -> Extractor | GraphExtractor:
     description = read_description(folder)
     if not (about := description.get("graph")):
         return load_extractor(folder)
-    graph = FeatureGraph((folder / GRAPH).read_bytes())
+    graph = FeatureGraph(folder / GRAPH)
     return GraphExtractor(graph, InputSpec(**about["input_spec"]), description["n_features_out"], about["positions"])
 
 

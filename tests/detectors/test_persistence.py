@@ -15,7 +15,7 @@ from torch import nn
 from fanogan_mtl.detectors import make_detector, persistence
 from fanogan_mtl.detectors.deep import DeepDetector, Preprocessing
 from fanogan_mtl.detectors.persistence import UnsavableDetector, load_detector, save_detector
-from fanogan_mtl.detectors.registry import REGISTRY
+from fanogan_mtl.detectors.registry import REGISTRY, detector_class
 from fanogan_mtl.errors import UserError
 
 ROWS = np.random.default_rng(0).random((40, 8))
@@ -29,6 +29,8 @@ OTHERS = [
     "lof",
     "ecod",
     "mahalanobis",
+    "padim",
+    "patchcore",
     "pyod:COPOD",
     "pyod:GMM",
     "pyod:KDE",
@@ -143,11 +145,64 @@ class TestDeepDetector:
         assert not list(tmp_path.iterdir())
 
 
+LEARN_ARRAYS = [name for name in REGISTRY if getattr(detector_class(name), "learned", ())]
+
+
+class TestDetectorThatLearnsArrays:
+    @pytest.mark.parametrize("n_features", [4, 36])  # KNN: with a tree of its rows, and without
+    @pytest.mark.parametrize("name", LEARN_ARRAYS)
+    def test_comes_back_with_all_that_fit_learned(self, tmp_path, name, n_features):
+        rows = np.random.default_rng(0).random((50, n_features)) ** 2
+        detector = make_detector(name, contamination=0.2).fit(rows[:40])
+        save_detector(detector, tmp_path / "saved")
+        loaded = load_detector(tmp_path / "saved")
+        assert vars(loaded).keys() == vars(detector).keys()
+        for attribute, value in vars(detector).items():
+            if attribute not in ("neigh_", "tree_"):
+                again = getattr(loaded, attribute)
+                np.testing.assert_array_equal(again, value, strict=isinstance(value, np.ndarray))
+                assert np.asarray(again).flags.c_contiguous == np.asarray(value).flags.c_contiguous
+        assert loaded.decision_function(rows).tobytes() == detector.decision_function(rows).tobytes()
+
+    def test_fitted_again_it_has_forgotten(self, tmp_path):
+        save_detector(make_fitted("knn"), tmp_path / "saved")
+        loaded, rows = load_detector(tmp_path / "saved"), NEW_ROWS[:, :3]
+        np.testing.assert_array_equal(
+            loaded.fit(rows).decision_function(rows), make_detector("knn").fit(rows).decision_function(rows)
+        )
+
+    @pytest.mark.parametrize("name", LEARN_ARRAYS)
+    def test_one_that_an_earlier_version_saved_by_skops_is_read(self, tmp_path, monkeypatch, name):
+        detector = make_fitted(name)
+        with monkeypatch.context() as earlier:
+            earlier.setattr(type(detector), "learned", ())
+            save_detector(detector, tmp_path / "saved")
+        assert (tmp_path / "saved" / "detector.skops").exists()
+        loaded = load_detector(tmp_path / "saved")
+        assert loaded.decision_function(NEW_ROWS).tobytes() == detector.decision_function(NEW_ROWS).tobytes()
+
+    def test_is_read_without_skops(self, tmp_path):
+        for name in LEARN_ARRAYS:
+            save_detector(make_fitted(name), tmp_path / name)
+        code = """
+import sys
+from pathlib import Path
+from fanogan_mtl.detectors.persistence import load_detector
+for folder in Path(sys.argv[1]).iterdir():
+    load_detector(folder)
+print([name for name in ("skops", "torch") if name in sys.modules])
+"""
+        run = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+        assert run.stdout == "[]\n"
+
+
 def test_nothing_saved_is_a_pickle(tmp_path):
-    for name in ("vae", "iforest"):
+    for name in ("vae", "pca", "iforest"):
         save_detector(make_fitted(name), tmp_path / name)
     names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
-    assert names == {"detector.json", "weights.safetensors", "detector.skops"}
+    assert names == {"detector.json", "weights.safetensors", "detector.npz", "detector.skops"}
+    with np.load(tmp_path / "pca" / "detector.npz", allow_pickle=False) as arrays:
+        assert set(arrays) == {"mean_", "components_", "decision_scores_"}
     with zipfile.ZipFile(tmp_path / "iforest" / "detector.skops") as archive:
         assert {name.rpartition(".")[2] for name in archive.namelist()} == {"json", "npy"}
 
@@ -192,7 +247,7 @@ def test_earlier_detector_is_replaced_whole_and_other_files_are_kept(tmp_path):
     folder = tmp_path / "saved"
     save_detector(make_fitted("vae"), folder)
     save_detector(make_fitted("pca"), folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["detector.json", "detector.skops"]
+    assert sorted(path.name for path in folder.iterdir()) == ["detector.json", "detector.npz"]
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letter.txt").write_text("mine")
     with pytest.raises(UserError, match="holds other files"):

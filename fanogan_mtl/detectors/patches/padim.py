@@ -53,6 +53,7 @@ class PaDiM(PatchDetector):
         covariance's Cholesky factor.
     """
 
+    learned = ("channels_", "means_", "whitenings_")
     _constraints: ClassVar[dict[str, list[Any]]] = {
         **PatchDetector._constraints,
         "n_channels": [POSITIVE, None],

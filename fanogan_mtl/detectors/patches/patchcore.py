@@ -57,6 +57,7 @@ class PatchCore(PatchDetector):
     memory_ : float32 array of shape (k, channels)
     """
 
+    learned = ("memory_", "_squares", "_turned")
     _constraints: ClassVar[dict[str, list[Any]]] = {
         **PatchDetector._constraints,
         "coreset": [Interval(Real, 0, 1, closed="right")],
