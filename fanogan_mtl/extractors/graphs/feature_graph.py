@@ -6,6 +6,9 @@ of any size. Its last bits are others than PyTorch's, so features for training a
 
 from __future__ import annotations
 
+import ctypes
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,7 @@ class FeatureGraph:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
+        _return_freed_memory()
 
     @property
     def content(self) -> bytes:
@@ -74,3 +78,10 @@ class GraphExtractor:
         """Features (n, n_features_out_), float32, of images as `input_spec` says; the bits of `Extractor.transform`."""
         images = self.input_spec.checked(X)
         return self.graph_(images) if len(images) else np.zeros((0, self.n_features_out_), np.float32)
+
+
+def _return_freed_memory() -> None:
+    """Give memory that is free back to the system, where the C library is GNU's: a graph that was read leaves 45 MB."""
+    if sys.platform == "linux":
+        with suppress(AttributeError):  # musl has no such function
+            ctypes.CDLL(None).malloc_trim(0)
