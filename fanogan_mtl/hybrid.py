@@ -131,7 +131,8 @@ class Hybrid(BaseDetector):  # type: ignore[misc]
         return scaled(self.scaler_, features)
 
     def _rows(self, X: ArrayLike) -> NDArray[np.float32]:
-        check_is_fitted(self, "scaler_")
+        if "scaler_" not in vars(self):  # scikit-learn's check takes as long as a score
+            check_is_fitted(self, "scaler_")
         return scaled(self.scaler_, self._features(X))
 
     def _features(self, X: ArrayLike) -> NDArray[np.float32]:

@@ -101,7 +101,8 @@ class CheckedDetector(BaseDetector):  # type: ignore[misc]
         return scores
 
     def _validated(self, X: ArrayLike) -> NDArray[np.float64]:
-        check_is_fitted(self, "n_features_in_")
+        if "_n_features_in" not in vars(self):  # scikit-learn's check takes as long as a score
+            check_is_fitted(self, "n_features_in_")
         return self._rows(X, reset=False)
 
     def _rows(self, X: ArrayLike, **checks: Any) -> NDArray[np.float64]:
@@ -153,6 +154,9 @@ def in_batches(
     done = []
     for start in range(0, len(X), batch_rows):
         batch = X[start : start + batch_rows]
-        missing = batch_rows - len(batch)
-        done.append(function(np.pad(batch, ((0, missing), (0, 0))) if missing else batch)[: len(batch)])
+        whole = batch
+        if len(batch) < batch_rows:
+            whole = np.zeros((batch_rows, X.shape[1]), X.dtype)
+            whole[: len(batch)] = batch
+        done.append(function(whole)[: len(batch)])
     return np.concatenate(done)

@@ -51,7 +51,9 @@ def overview_chart(evidence: Evidence) -> Chart:
         method: [(entry.numbers.get("mean"), entry.text, entry.best) for entry in entries] for method, entries in rows
     }
     draw = partial(figures.auroc_map_figure, datasets, places)
-    return chart("Mean AUROC (%) of every method", draw, table, "Mean AUROC (%), ★ best of its data set")
+    _, budgets = evidence.conditions
+    over = f" over {listed(list(map(str, budgets)))} epochs" if len(budgets) > 1 else ""
+    return chart("Mean AUROC (%) of every method", draw, table, f"Mean AUROC (%){over}, ★ best of its data set")
 
 
 def _marked(evidence: Evidence) -> Fold | None:

@@ -63,14 +63,14 @@ def score_images(model: Model, heads: Sequence[Head], images: Iterable[Pixels]) 
     """
     scores = [np.empty((0, len(heads)))]
     remaining = iter(images)
-    inputs = {input_of(model, head) for head in heads}
+    inputs = [input_of(model, head) for head in heads]
     preparations = {preparation for _, preparation in inputs}
     side = max((each.image_size for each in preparations), default=1)
     number = max(1, min(CHUNK_IMAGES, CHUNK_PIXELS // side**2))
     while len(prepared := _prepared(islice(remaining, number), preparations)):
-        rows = rows_of(model, inputs, prepared)
+        rows = rows_of(model, set(inputs), prepared)
         first = sum(map(len, scores))
-        columns = [head_scores(head, rows[input_of(model, head)], "image", first) for head in heads]
+        columns = [head_scores(head, rows[own], "image", first) for head, own in zip(heads, inputs, strict=True)]
         scores.append(np.stack(columns, axis=1))
     return np.concatenate(scores)
 

@@ -57,6 +57,12 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+def test_the_first_figure_says_over_which_budgets_it_is_a_mean(full: Page) -> None:
+    budgets = made("pca", "optdigits", 1).comparison.budgets
+    assert len(budgets) > 1
+    assert f"Mean AUROC (%) over {' and '.join(map(str, budgets))} epochs" in render(full).replace("\\u003cbr\\u003e", " ")
+
+
 @pytest.mark.parametrize("name", ["full", "partial"])
 def test_the_page_is_valid_html_and_no_text_breaks_out(name: str, request: pytest.FixtureRequest) -> None:
     page = render(request.getfixturevalue(name))
