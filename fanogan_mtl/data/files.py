@@ -64,8 +64,8 @@ class PreparedImages:
     highest: tuple[int, ...]
 
 
-def read_image(path: Path) -> Pixels:
-    """Decode one file to (height, width) or (height, width, 3).
+def read_image(path: Path, background: int = 255) -> Pixels:
+    """Decode one file to (height, width) or (height, width, 3); see `decode_image`.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def read_image(path: Path) -> Pixels:
         For a file that can't be read or is no image.
     """
     try:
-        return decode_image(path.read_bytes())
+        return decode_image(path.read_bytes(), background)
     except ImageError as error:
         raise UserError(f"{path} can't be read ({error}); mend it or take it out") from None
     except OSError as error:

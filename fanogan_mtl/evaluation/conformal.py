@@ -8,6 +8,7 @@ rank of a new score among them is as likely as any other. This is split-conforma
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -53,6 +54,16 @@ def lowest_percent(n: int) -> str:
     """`lowest_rate` in percent, rounded up, so that it can be asked for as it is shown."""
     digits = 1 if n < 1000 else 3
     return f"{-(-100 * 10**digits // (n + 1)) / 10**digits:g}"
+
+
+def told_rates(rates: Mapping[float, int]) -> str:
+    """Rates in percent for people, `10` or `10 to 11.2`, each given with the number of held-out scores that promise it.
+
+    One that is the lowest for them is rounded up.
+    """
+    least, most = (lowest_percent(rates[each]) if each <= lowest_rate(rates[each]) else told_rate(each)
+                   for each in (min(rates), max(rates)))  # fmt: skip
+    return least if least == most else f"{least} to {most}"
 
 
 def conformal_threshold(normal: ArrayLike, rate: float) -> float:

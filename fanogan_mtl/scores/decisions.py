@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.evaluation.conformal import discovery_threshold, lowest_percent, lowest_rate, told_rate
+from fanogan_mtl.evaluation.conformal import discovery_threshold, lowest_percent, lowest_rate, told_rate, told_rates
 from fanogan_mtl.scores.table import ScoredRow
 from fanogan_mtl.serving.heads import Head
 
@@ -33,9 +33,11 @@ class Decision:
         if not all(head.promises for head in heads):
             return "the detectors' own thresholds"
         asked = self.false_alarm_rate
-        rates = [head.spec.false_alarm_rate if asked is None else asked for head in heads]
-        least, most = told_rate(min(rates)), told_rate(max(rates))
-        return f"a false-alarm rate of {least if least == most else f'{least} to {most}'} %"
+        rates = {
+            head.spec.false_alarm_rate if asked is None else asked: len(head.spec.calibration.held_out)
+            for head in heads
+        }
+        return f"a false-alarm rate of {told_rates(rates)} %"
 
 
 def check_decision(decision: Decision, heads: Sequence[Head]) -> None:

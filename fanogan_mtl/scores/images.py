@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
 
 from fanogan_mtl.data.images.decode import ImageError, decode_image
 from fanogan_mtl.data.images.formats import READ, SUFFIXES, holds_image
@@ -39,13 +42,13 @@ def list_images(text: str) -> dict[str, Path]:
     path = Path(text).expanduser()
     try:
         if path.is_dir():
-            found = {_shown(name): path / name for name in sorted(_names(path))}
+            found = {shown_name(name): path / name for name in sorted(_names(path))}
             if not any(name.lower().endswith(SUFFIXES) or _holds_image(found[name]) for name in found):
                 raise UserError(f"input {text!r} has no image: {READ} files are taken")
         elif path.is_file() and (path.suffix.lower() in SUFFIXES or holds_image(str(path))):
             raise UserError(f"input {text!r} is one image: give its folder, or a text file with one path per line")
         else:
-            found = {_shown(line): path.parent / line for line in _lines(path)}
+            found = _listed(path)
     except FileNotFoundError:
         raise UserError(f"input {text!r} is not there: give a folder, or a text file with one path per line") from None
     except OSError as error:
@@ -111,6 +114,15 @@ def _holds_image(path: Path) -> bool:
         return False
 
 
+def _listed(path: Path) -> dict[str, Path]:
+    lines = _lines(path)
+    found = {shown_name(line): path.parent / line for line in lines}
+    if repeated := len(lines) - len(found):
+        some = f"{repeated:,} line{'s name' if repeated != 1 else ' names'}"
+        tqdm.write(f"input: {some} an image that was named before: each is scored once", file=sys.stderr)
+    return found
+
+
 def _lines(path: Path) -> list[str]:
     text = path.read_bytes().removeprefix(b"\xef\xbb\xbf")  # the mark with which some editors begin UTF-8
     if b"\0" in text:
@@ -119,7 +131,7 @@ def _lines(path: Path) -> list[str]:
     return [line for line in lines if line]
 
 
-def _shown(name: str) -> str:
+def shown_name(name: str) -> str:
     r"""The name as one line of text that every file format takes: other bytes become \xNN, an end of line \n."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(letter if letter >= " " else repr(letter)[1:-1] for letter in text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 
@@ -12,9 +13,12 @@ from fanogan_mtl.scores.images import read_image_file
 from fanogan_mtl.serving.explain import heat_maps
 from fanogan_mtl.serving.heads import Head, Model
 
+SUFFIX = ".tiff"
+MOST_BYTES_OF_NAME = 255  # of file systems
+
 
 def check_maps(text: str, images: str, names: Iterable[str]) -> None:
-    """Raise `UserError` for a folder of maps among the images, and where two images would have one file.
+    """Raise `UserError` for a folder of maps among the images, a name too long, and where two images have one file.
 
     Parameters
     ----------
@@ -32,6 +36,8 @@ def check_maps(text: str, images: str, names: Iterable[str]) -> None:
         raise UserError(f"maps {text!r} lies among the images, and maps would be scored as well: choose another place")
     known: dict[PurePath, str] = {}
     for name in names:
+        if len(os.fsencode(f"{_inside(name).name}{SUFFIX}")) > MOST_BYTES_OF_NAME:
+            raise UserError(f"maps: the name {name[:40]!r}... is too long for a map beside its {SUFFIX}: shorten it")
         if (other := known.setdefault(_inside(name), name)) != name:
             raise UserError(f"maps: {other!r} and {name!r} would have one file: give them names of their own")
 
@@ -39,7 +45,7 @@ def check_maps(text: str, images: str, names: Iterable[str]) -> None:
 def map_file(folder: Path, head: str, name: str) -> Path:
     """Where the map of an image by a head is: `<folder>/<data set>/<class>/<name of the image>.tiff`."""
     inside = _inside(name)
-    return folder / _inside(head) / inside.with_name(f"{inside.name}.tiff")
+    return folder / _inside(head) / inside.with_name(f"{inside.name}{SUFFIX}")
 
 
 def write_maps(folder: Path, model: Model, heads: Sequence[Head], files: Mapping[str, Path]) -> None:

@@ -84,6 +84,13 @@ class DurableRun(Sender):
         """How many bytes of the log the server does not have yet."""
         return os.fstat(self._log_file).st_size - self._sent
 
+    @property
+    def next_step(self) -> int:
+        """The step after the greatest that has a metric, by earlier processes too: where a loop goes on; 0 at first."""
+        with (self._folder / LOG).open("rb") as log:
+            steps = [step for line in log for *_, step in json.loads(line).get("metrics", ())]
+        return max(steps, default=-1) + 1
+
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log numbers at a step, at the time of this call.
 

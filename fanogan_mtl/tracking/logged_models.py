@@ -119,9 +119,11 @@ def check_name(tracking: Tracking, name: str) -> None:
     """Raise `UserError` for a registered model's name that breaks a rule of MLflow's or of its addresses."""
     from mlflow.exceptions import MlflowException
 
-    if len(name) > names.REGISTERED or names.text(name, names.REGISTERED) != name or "@" in name:
+    if len(name) > names.REGISTERED or names.text(name, names.REGISTERED) != name or set(name) & set("@?"):
         shown = names.text(name, 60)
-        raise UserError(f"name {shown!r}: at most {names.REGISTERED} letters, none of them '/', ':' or '@', please")
+        raise UserError(
+            f"name {shown!r}: at most {names.REGISTERED} letters, none of them '/', ':', '?' or '@', please"
+        )
     try:
         tracking.client.get_registered_model(name)
     except MlflowException as error:
@@ -171,6 +173,8 @@ def download_model(uri: str, folder: Path) -> Path:
     """
     import mlflow
 
+    if ":" not in uri and not Path(uri).exists():
+        raise UserError(f"model {uri!r}: give its address, as models:/NAME/VERSION or models:/NAME@ALIAS")
     try:
         fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
     except Exception as error:  # each kind of store fails in ways of its own

@@ -16,7 +16,7 @@ from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.scores.by_head import TABLES, ScoredImages, read_scores, scores_of_rows
 from fanogan_mtl.scores.drift_page import Found, drift_page, told_drift, told_error_rate
 from fanogan_mtl.scores.files import score_files
-from fanogan_mtl.scores.images import list_images, masks_among
+from fanogan_mtl.scores.images import list_images, masks_among, shown_name
 from fanogan_mtl.scores.served import image_heads, load_served
 from fanogan_mtl.serving.heads import Head, Model
 from fanogan_mtl.tracking import records
@@ -60,7 +60,7 @@ def monitor(options: MonitorOptions) -> int:
         (each, detect_drift(each.head.spec.calibration.held_out, each.scores, own_rate)) for each in scored.of_heads
     ]
     with entry_run(tracking, "monitor", Path(options.input).name, options) as run_id:
-        title = f"{Path(options.input).name} and the held-out images of {options.model}"
+        title = f"{shown_name(Path(options.input).name)} and the held-out images of {options.model}"
         _write_page(output, drift_page(title, found, error_rate))
         values = list(_values(found, len(scored.errors)))
         records.write(tracking, run_id, Record(values=values, files=[output], time=records.now()))

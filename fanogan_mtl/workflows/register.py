@@ -113,6 +113,8 @@ def register(options: RegisterOptions) -> int:
 
 def _read(tracking: Tracking, run_id: str) -> tuple[Tracking, list[Candidate]]:
     """The comparisons that a run stands for: one, or of a sweep those of its best setting."""
+    if not run_id.isalnum():
+        raise UserError(f"run {run_id!r}: give the id of a run, 32 letters and digits, which its page in MLflow shows")
     try:
         run = records.get_run(tracking, run_id)
     except Exception as error:  # each kind of store fails in ways of its own
@@ -172,10 +174,10 @@ def _best(run_id: str, comparisons: Sequence[Candidate]) -> list[Candidate]:
     best = max(ranked, key=lambda setting: ranked[setting])
     label = settings[best][0].comparison.label
     n_datasets, _, auroc = ranked[best]
-    click.echo(
-        f"{label} is the best of {len(ranked)} by mean validation AUROC, {percent(auroc, None)} % on {n_datasets} "
-        f"data sets{', those with fewer marks first' if any(rank[1] for rank in ranked.values()) else ''}"
-    )
+    sets = f"{n_datasets} data set{'s' * (n_datasets != 1)}"
+    by_marks = ", those with fewer marks first" if any(rank[1] for rank in ranked.values()) else ""
+    best_of = f"{label} is the best of {len(ranked)} by mean validation AUROC"
+    click.echo(f"{best_of}, {percent(auroc, None)} % on {sets}{by_marks}")
     return sorted(settings[best], key=lambda each: each.comparison.dataset.name)
 
 

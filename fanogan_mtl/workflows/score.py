@@ -17,7 +17,7 @@ from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.scores.contact_sheet import ScoreSummary, contact_sheet, summarise_scores
 from fanogan_mtl.scores.decisions import Decision, check_decision, decided, thresholds_of
 from fanogan_mtl.scores.files import score_files
-from fanogan_mtl.scores.images import list_images, masks_among
+from fanogan_mtl.scores.images import list_images, masks_among, shown_name
 from fanogan_mtl.scores.maps import check_maps, write_maps
 from fanogan_mtl.scores.served import image_heads, load_served
 from fanogan_mtl.scores.table import append, complete, open_journal, read_rows
@@ -95,7 +95,7 @@ def _digest(heads: Sequence[Head]) -> str:
 
 
 def _title(options: ScoreOptions) -> str:
-    return f"{Path(options.input).name}, scored by {options.model}"
+    return f"{shown_name(Path(options.input).name)}, scored by {options.model}"
 
 
 def _write_page(path: Path, text: str) -> None:

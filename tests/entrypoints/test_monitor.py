@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -101,10 +102,11 @@ def test_new_images_like_the_held_out_ones(store: Path, model: str, folders: Pat
 def test_images_that_have_changed_and_some_that_can_not_be_read(
     store: Path, model: str, folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(folders / "moved", tmp_path / "in")
-    (tmp_path / "in" / "99.png").write_text("no image")
-    shutil.copytree(folders / "moved", tmp_path / "in" / "mask")
-    assert monitor(options(model, tmp_path / "in", tmp_path / "page.html")) == 0
+    folder = tmp_path / os.fsdecode(b"n\xe9w")  # no UTF-8
+    shutil.copytree(folders / "moved", folder)
+    (folder / "99.png").write_text("no image")
+    shutil.copytree(folders / "moved", folder / "mask")
+    assert monitor(options(model, folder, tmp_path / "page.html")) == 0
     errors, said, *_ = capsys.readouterr().out.splitlines()
     n_images = len(list((folders / "moved").iterdir()))
     assert errors.startswith(f"{n_images + 1} files could not be scored, the first is 99.png: no image that is known")

@@ -230,7 +230,7 @@ def test_rates_decide_over_the_same_scores(store: Path, tmp_path: Path, capsys: 
 
 @pytest.mark.usefixtures("in_store")
 def test_what_can_not_be_read_is_a_row_and_the_others_are_scored(
-    store: Path, model: str, photos: Path, scores: Path, tmp_path: Path
+    store: Path, model: str, photos: Path, scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = sorted((photos / "part 0").iterdir())[:2]
     folder = tmp_path / "in"
@@ -243,6 +243,7 @@ def test_what_can_not_be_read_is_a_row_and_the_others_are_scored(
     listed = ["a.png", "absent.png", "cut.png", "text.png", "pipe.png", "directory.png", "", 'z, "quoted".png', "a.png"]
     (folder / "list.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(listed).encode())
     assert score(ScoreOptions(model, str(folder / "list.txt"), str(tmp_path / "out.csv"))) == 0
+    assert "input: 1 line names an image that was named before: each is scored once" in capsys.readouterr().err
     made = rows(tmp_path / "out.csv")
     errors = {row["path"]: row for row in made if row["error"]}
     assert list(errors) == listed[1:6]
@@ -271,7 +272,7 @@ def test_of_a_folder_nothing_is_lost_but_what_systems_leave(
     model: str, photos: Path, scores: Path, tmp_path: Path
 ) -> None:
     good = next((photos / "part 0").iterdir())
-    folder = tmp_path / "folder"
+    folder = tmp_path / os.fsdecode(b"f\xf6lder")  # no UTF-8
     for name in ("a.png", "b", "c_mask.png", "mask/d.png", "Thumbs.db"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(good, folder / name)
@@ -284,6 +285,7 @@ def test_of_a_folder_nothing_is_lost_but_what_systems_leave(
     assert "a mask" in made["c_mask.png"]["error"]
     assert "a mask" in made["mask/d.png"]["error"]
     assert made["e.txt"]["error"]
+    assert "f\\xf6lder, scored by" in (tmp_path / "out.html").read_text()
 
 
 def test_a_file_without_permission_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -396,6 +398,7 @@ def one_line(store: Path, *given: str) -> str:
         ({"maps": "BINARY"}, "is a file: give the name of a folder"),
         ({"maps": "/proc/maps"}, "can't be written"),
         ({"maps": "MAPS", "input": "TWICE"}, "'a.png' and '../a.png' would have one file"),
+        ({"maps": "MAPS", "input": "LONG"}, "is too long for a map beside its .tiff: shorten it"),
     ],
     ids=lambda value: "-".join(map("=".join, value.items())).replace("/", "_") if isinstance(value, dict) else "",
 )
@@ -412,10 +415,12 @@ def test_a_mistake_is_one_line(
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "binary").write_bytes(b"a.png\0b.png")
     (tmp_path / "twice.txt").write_text("a.png\n../a.png\n")
+    (tmp_path / "long.txt").write_text("ö" * 124 + ".png\n")  # 252 bytes
     image = next((photos / "part 0").iterdir())
     places = {
         "PHOTOS": photos,
         "TWICE": tmp_path / "twice.txt",
+        "LONG": tmp_path / "long.txt",
         "MAPS": tmp_path / "maps",
         "EMPTY": tmp_path / "empty",
         "IMAGE": image,

@@ -60,7 +60,8 @@ def browser() -> Iterator[Browser]:
 def test_the_first_figure_says_over_which_budgets_it_is_a_mean(full: Page) -> None:
     budgets = made("pca", "optdigits", 1).comparison.budgets
     assert len(budgets) > 1
-    assert f"Mean AUROC (%) over {' and '.join(map(str, budgets))} epochs" in render(full).replace("\\u003cbr\\u003e", " ")
+    title = f"Mean AUROC (%) over {' and '.join(map(str, budgets))} epochs"
+    assert title in render(full).replace("\\u003cbr\\u003e", " ")
 
 
 @pytest.mark.parametrize("name", ["full", "partial"])

@@ -119,7 +119,9 @@ def test_killed_it_goes_on_in_the_same_run(server: Server, client: mlflow.Mlflow
     with (folder / "log.jsonl").open("ab") as log:
         log.write(b'{"metrics": [["lo')  # torn
     with DurableRun(folder, "killed", "scripts") as run:
+        assert run.next_step in (last + 1, last + 2)
         run.log_metrics({"loss": -1}, last + 2)
+        assert run.next_step == last + 3
     made = found(client, folder)
     logged = steps(client, made)
     assert logged[: last + 1] == [(step, step) for step in range(last + 1)]

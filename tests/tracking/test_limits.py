@@ -104,7 +104,7 @@ def test_a_version_that_was_left_half_done_is_completed(tracking: Tracking, monk
     assert (str(made.version), made.description) == (version, "what it is")
 
 
-@pytest.mark.parametrize("name", ["n" * 257, "a/b", "a:b", "a@b", " ", "a\x00b"])
+@pytest.mark.parametrize("name", ["n" * 257, "a/b", "a:b", "a@b", "a?b", " ", "a\x00b"])
 def test_a_name_against_the_rules_is_one_line_before_anything_is_made(tracking: Tracking, name: str) -> None:
     with pytest.raises(UserError) as caught:
         check_name(tracking, name)

@@ -25,16 +25,18 @@ MOST_PIXELS = 50_000_000  # of one image: a PNG of a few kB can unfold to gigaby
 _GREY = ("1", "L", "LA", "La")
 
 
-def decode_image(content: bytes) -> Pixels:
+def decode_image(content: bytes, background: int = 255) -> Pixels:
     """Decode one image as a person sees it.
 
-    It is turned as EXIF says, transparent pixels are laid on white, a palette and CMYK become RGB. Of an animation the
-    first picture is taken.
+    It is turned as EXIF says, transparent pixels are laid on a background, a palette and CMYK become RGB. Of an
+    animation the first picture is taken.
 
     Parameters
     ----------
     content : bytes
         Of a PNG, JPEG, BMP or WebP file, or of a TIFF of one page of 8 or 16-bit grey or 8-bit RGB or RGBA.
+    background : int
+        What lies behind transparent pixels, from 0, black, to 255, white.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def decode_image(content: bytes) -> Pixels:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own limit is ours below
-            pixels, orientation = _reader(content)(content)
+            pixels, orientation = _reader(content)(content, background)
             return _turned(_without_equal_channels(pixels), orientation)
     except ImageError:
         raise
@@ -61,7 +63,7 @@ def decode_image(content: bytes) -> Pixels:
         raise damaged(one_line(error, 120)) from None
 
 
-def _reader(content: bytes) -> Callable[[bytes], tuple[Pixels, int]]:
+def _reader(content: bytes) -> Callable[[bytes, int], tuple[Pixels, int]]:
     """Choose how to read a file's pixels, and how they are turned."""
     if content.startswith(png.SIGNATURE):
         return _read_png
@@ -76,43 +78,47 @@ def _reader(content: bytes) -> Callable[[bytes], tuple[Pixels, int]]:
     raise ImageError(f"{name_of(content)}; PNG, JPEG, TIFF, BMP and WebP are read")
 
 
-def _read_png(content: bytes) -> tuple[Pixels, int]:
+def _read_png(content: bytes, background: int) -> tuple[Pixels, int]:
     picture = png.read_png(content)
     is_deep = picture.bits == 16 and picture.colour != png.PALETTE
     most = MOST_PIXELS // 2 if is_deep and picture.colour & png.COLOURED else MOST_PIXELS  # they take twice the memory
     _check_size(picture.width, picture.height, most)
     pixels: Pixels
     if is_deep:
-        pixels = _seen_16_bits(png.samples_of_16_bits(picture, lambda file: np.asarray(_opened(file, "PNG"))))
+        pixels = _seen_16_bits(
+            png.samples_of_16_bits(picture, lambda file: np.asarray(_opened(file, "PNG"))), background
+        )
     else:
-        pixels = _seen(_opened(png.png_file(picture), "PNG"))
+        pixels = _seen(_opened(png.png_file(picture), "PNG"), background)
     if colour := png.transparent_colour(picture):
-        pixels = pixels.copy()
-        pixels[(np.atleast_3d(pixels) == np.array(colour)).all(axis=2)] = np.iinfo(pixels.dtype).max
+        clear = (np.atleast_3d(pixels) == np.array(colour)).all(axis=2)
+        if clear.any():
+            pixels = eight_bits(pixels).copy()  # no sample of 16 bits would be white whatever the set's depth is
+            pixels[clear] = background
     return pixels, exif_orientation(picture.exif)
 
 
-def _read_jpeg(content: bytes) -> tuple[Pixels, int]:
+def _read_jpeg(content: bytes, background: int) -> tuple[Pixels, int]:
     picture, exif = jpeg.read_jpeg(content)
-    return _seen(_opened(picture, "JPEG")), exif_orientation(exif)
+    return _seen(_opened(picture, "JPEG"), background), exif_orientation(exif)
 
 
-def _read_tiff(content: bytes) -> tuple[Pixels, int]:
+def _read_tiff(content: bytes, background: int) -> tuple[Pixels, int]:
     picture, orientation = tiff.read_tiff(content)
     image = _opened(picture, "TIFF")
-    return np.array(image, np.uint16) if image.mode.startswith("I;16") else _seen(image), orientation
+    return np.array(image, np.uint16) if image.mode.startswith("I;16") else _seen(image, background), orientation
 
 
-def _read_bmp(content: bytes) -> tuple[Pixels, int]:
+def _read_bmp(content: bytes, background: int) -> tuple[Pixels, int]:
     image = _opened(content, "BMP")
     if image.mode == "RGBA" and not image.getchannel("A").getbbox():  # an alpha channel that nobody filled
         image = image.convert("RGB")
-    return _seen(image), 1
+    return _seen(image, background), 1
 
 
-def _read_webp(content: bytes) -> tuple[Pixels, int]:
+def _read_webp(content: bytes, background: int) -> tuple[Pixels, int]:
     image = _opened(content, "WEBP")
-    return _seen(image), exif_orientation(image.info.get("exif", b""))
+    return _seen(image, background), exif_orientation(image.info.get("exif", b""))
 
 
 def _opened(content: bytes, kind: str) -> Image.Image:
@@ -127,22 +133,22 @@ def _check_size(width: int, height: int, most: int = MOST_PIXELS) -> None:
         raise ImageError(f"the image is {width}x{height} pixels; at most {most:,} are read")
 
 
-def _seen(image: Image.Image) -> NDArray[np.uint8]:
-    """Give an image's pixels, 8 bits each, laid on white."""
+def _seen(image: Image.Image, background: int) -> NDArray[np.uint8]:
+    """Give an image's pixels, 8 bits each, laid on a background."""
     mode = "L" if image.mode in _GREY else "RGB"
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (background, background, background, 255)), image)
     return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
-def _seen_16_bits(samples: NDArray[np.uint16]) -> Pixels:
-    """Drop an alpha channel that says nothing; what is transparent somewhere is laid on white as an 8-bit image is."""
+def _seen_16_bits(samples: NDArray[np.uint16], background: int) -> Pixels:
+    """Drop an alpha channel that says nothing; what is transparent somewhere is laid on a background as 8-bit ones."""
     if samples.ndim == 2 or samples.shape[2] == 3:
         return samples
     if (samples[..., -1] == 65535).all():
         return samples[..., :-1].squeeze(axis=2) if samples.shape[2] == 2 else samples[..., :-1]
-    return _seen(Image.fromarray(eight_bits(samples)))
+    return _seen(Image.fromarray(eight_bits(samples)), background)
 
 
 def _without_equal_channels(pixels: Pixels) -> Pixels:

@@ -26,7 +26,7 @@ _MASKS_OF = re.compile(
 )
 _MASK_WORDS = ("mask", "gt", "truth", "seg", "label", "annot")  # one of them is in the name of every mask
 _MASK_STEM = re.compile(
-    r"(?:^|[ _.-]+)(?P<word>masks?|gts?|ground[ _-]?truth|seg(mentation)?|labels?|annot(ation)?s?)(?![^ _.-])"
+    r"(?:^|[ _.-]+)(?P<word>masks?|gts?|ground[ _-]?truth|seg(mentation)?|labels?|annot(ation)?s?)(?![^ _.(0-9-])"
 )
 _MASK_JOINED = re.compile("(.+)masks?")
 _LOSSLESS = (".png", ".bmp", ".tif", ".tiff")

@@ -73,13 +73,14 @@ def pooled_masks(members: list[tuple[Masks | None, int]]) -> Masks | None:
 
 def _small(path: Path, size: NDArray[np.int64], crop: float) -> NDArray[np.bool_]:
     """A mask at its final size, true for anomalous pixels."""
-    values = read_image(path)
+    values = read_image(path, background=0)  # what isn't drawn is no defect
     values = values if values.ndim == 2 else values.max(axis=2)
     if values.shape != tuple(size[:2]):
         sizes = " and ".join(f"{width}x{height}" for height, width in (values.shape, size[:2]))
         raise UserError(f"{path} and its image have unlike sizes ({sizes}); make the mask as large as the image")
     highest = int(values.max())
-    anomalous = values > (0 if highest < _HALF else np.iinfo(values.dtype).max // 2)  # small ones are kinds, as VisA's
+    half = (1 << highest.bit_length()) // 2 - 1  # of the bits in use: 127 of 8, also where a file has 16
+    anomalous = values > (0 if highest < _HALF else half)  # small ones are kinds, as VisA's
     kept = cropped(anomalous[None], crop)[0]
     down, across = (((np.arange(MASK_SIZE) + 0.5) * side / MASK_SIZE).astype(int) for side in kept.shape)
     small: NDArray[np.bool_] = kept[np.ix_(down, across)]
@@ -89,19 +90,17 @@ def _small(path: Path, size: NDArray[np.int64], crop: float) -> NDArray[np.bool_
 def _summary(raw: RawDataset, given: list[int], rows: list[int]) -> str:
     """What masks there are, and which are missing, in one line."""
     masked = _by_class(raw, rows)
+    empty = _by_class(raw, sorted(set(given) - set(rows)))
+    without = _by_class(raw, sorted(set(range(len(raw.test.labels))) - set(given)))
     number = sum(masked.values())
     said = f"{number:,} mask{'s say' if number != 1 else ' says'} where anomalies are"
     said += f" ({', '.join(masked)})" if masked else ""
-    for what, there in (
-        ("without a mask", set(range(len(raw.test.labels))) - set(given)),
-        ("empty", set(given) - set(rows)),
-    ):
-        lacking = {label: count for label, count in _by_class(raw, sorted(there)).items() if label in masked}
-        if lacking:
+    for what, there in (("without a mask", without), ("empty", empty)):
+        if lacking := {label: count for label, count in there.items() if label in masked or label in empty}:
             said += f"; {what}: " + ", ".join(f"{count} of {label}" for label, count in lacking.items())
     trained = {raw.classes[label] for label in np.unique(raw.train.labels)}
     tested = _by_class(raw, range(len(raw.test.labels)))
-    if none := [label for label in tested if label not in masked and label not in trained]:
+    if none := [label for label in tested if label not in masked | empty and label not in trained]:
         said += f"; none of {', '.join(none)}"
     return said
 

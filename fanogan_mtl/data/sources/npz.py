@@ -25,7 +25,7 @@ def load(path: Path, data_dir: Path) -> RawDataset:
     UserError
         In one line, with the file's name, for everything that is not as above, and if there is only one class.
     """
-    x_train, y_train, x_test, y_test = read_arrays(path, _ARRAYS, "npz")
+    x_train, y_train, x_test, y_test = map(_native, read_arrays(path, _ARRAYS, "npz"))
     for part, images, labels in (("train", x_train, y_train), ("test", x_test, y_test)):
         _check_images(images, f"x_{part} in {path}")
         _check_labels(labels, f"y_{part} in {path}", len(images))
@@ -38,6 +38,11 @@ def load(path: Path, data_dir: Path) -> RawDataset:
 def fingerprint(path: Path, data_dir: Path) -> list[str]:
     """Digest of the file's bytes."""
     return archive_fingerprint(path, "npz", data_dir)
+
+
+def _native(array: NDArray[Any]) -> NDArray[Any]:
+    """An array in this machine's order of bytes."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _check_images(images: NDArray[Any], where: str) -> None:

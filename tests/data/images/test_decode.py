@@ -178,6 +178,22 @@ def test_a_transparent_colour_counts_in_units_of_the_samples() -> None:
     np.testing.assert_array_equal(decoded, np.where(levels == 85, 255, levels))
 
 
+@pytest.mark.parametrize("shown", [0, 255])
+def test_a_transparent_colour_of_16_bits_makes_8_bits_where_it_is_there(shown: int) -> None:
+    camera = RANDOM.integers(0, 4096, (9, 7, 1), dtype=np.uint16)  # 12 bits, which a white of 16 would hide
+    camera[2, 3] = 77
+    seen, absent = (decode_image(png_of(camera, between=chunk(b"tRNS", pack(">H", v))), shown) for v in (77, 5000))
+    np.testing.assert_array_equal(absent, camera[..., 0])
+    np.testing.assert_array_equal(seen, np.where(camera == 77, shown, camera >> 8)[..., 0])
+
+
+def test_what_is_transparent_is_laid_on_the_background() -> None:
+    alpha = RANDOM.integers(0, 256, (9, 7), dtype=np.uint8)
+    content = encoded(Image.fromarray(np.dstack([COLOUR, alpha])))
+    np.testing.assert_allclose(decode_image(content, 0), COLOUR * (alpha[..., None] / 255), atol=1)
+    np.testing.assert_allclose(decode_image(content), 255 - (255.0 - COLOUR) * (alpha[..., None] / 255), atol=1)
+
+
 WRONG = chunk(b"pHYs", bytes(9))[:-1] + b"?"
 NOT_PIXELS = {
     "text of 1.8 MB": chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + compress(b"<rdf/>" * 300_000)),

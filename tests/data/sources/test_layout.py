@@ -84,6 +84,9 @@ def test_folders_of_masks_are_told_from_classes(names: set[str], masks: set[str]
         ({"0_Mask.jpg", "1_mask.png", "damask.png", "segment_1.png"}, {"0_Mask.jpg", "damask.png", "segment_1.png"}),
         ({"7.jpg", "7mask.png", "8mask.png", "da.jpg", "damask.png"}, {"7.jpg", "8mask.png", "da.jpg"}),
         ({"label_1.png", "label_2.png"}, {"label_1.png", "label_2.png"}),
+        ({"7.png", "mask7.png", "image8.png", "mask8.png", "mask9.png"}, {"7.png", "image8.png", "mask9.png"}),
+        ({"7.png", "7_mask1.png", "7_mask2.png", "7_Mask(3).png", "8_mask1.png"}, {"7.png", "8_mask1.png"}),
+        ({"image1.png", "label1.png", "gt2.png"}, {"image1.png", "gt2.png"}),
     ],
 )
 def test_masks_are_told_from_images_beside_them(names: set[str], images: set[str]):

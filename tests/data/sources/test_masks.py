@@ -40,6 +40,8 @@ CONVENTIONS = {
     "a folder in the class": (("good/1.png", "crack/7.png"), "crack/mask/7.png"),
     "a folder beside the class": (("good/1.png", "crack/7.png"), "crack_mask/7.png"),
     "beside the image": (("good/1.png", "crack/7.jpg"), "crack/7_mask.png"),
+    "numbered together": (("good/1.png", "crack/image7.jpg"), "crack/mask7.png"),
+    "several, numbered": (("good/1.png", "crack/7.jpg"), "crack/7_mask1.png"),
     "numbered alike": (("good/1.png", "crack/image_7.png"), "crack/mask_7.png"),
     "other letters": (("test/Crack/7.PNG", *MVTEC), "Ground_Truth/crack/7_MASK.PNG"),
     "deeper": (("test/crack/old/7.png", *MVTEC), "ground_truth/crack/old/7_mask.png"),
@@ -108,6 +110,32 @@ def test_masks_say_where_and_what_is_missing_is_said(tmp_path: Path, capsys: pyt
     assert second[: int(8 * down) - 1, : int(8 * across) - 1].all()
     load_dataset(spec, tmp_path / "data")
     assert capsys.readouterr().err == ""  # once
+
+
+def test_what_a_mask_marks_is_seen_in_every_way_to_write_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    white = np.array(mask(10, 20))
+    drawn = np.zeros((*white.shape, 4), np.uint8)
+    drawn[white > 0] = (255, 0, 0, 255)  # in red, on nothing
+    ways = {
+        "8_bits": Image.fromarray(white),
+        "16_bits": Image.fromarray(white.astype(np.uint16)),
+        "12_of_16_bits": Image.fromarray(np.where(white > 0, 4095, 60).astype(np.uint16)),
+        "all_16_bits": Image.fromarray(white.astype(np.uint16) * 257),
+        "white_on_nothing": Image.fromarray(np.repeat(white[..., None], 4, axis=2)),
+        "drawn": Image.fromarray(drawn),
+    }
+    nothing = {"empty": Image.fromarray(np.zeros_like(white))}
+    given = {f"ground_truth/{way}/1_mask.png": each for way, each in (ways | nothing).items()}
+    write(tmp_path / "set", {**images(*MVTEC, *(f"test/{way}/1.png" for way in ways | nothing)), **given})
+    dataset = load_dataset(*parse_datasets(f"folder:{tmp_path / 'set'}"), tmp_path / "data")
+    assert dataset.masks is not None
+    first, *others = (dataset.masks.mask(at) for at in range(len(ways)))
+    assert 0 < first.mean() < 0.5
+    for way, other in zip(list(ways)[1:], others, strict=True):
+        np.testing.assert_array_equal(other, first, way)
+    said = capsys.readouterr().err
+    assert "empty: 1 of empty" in said
+    assert "none of" not in said
 
 
 def test_masks_of_training_images_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,13 @@ def test_images_come_as_they_are(npz_file: WriteNpz, tmp_path: Path):
     np.testing.assert_array_equal(npz.load(npz_file(x_train=images), tmp_path).train.images, images)
 
 
+def test_numbers_in_another_order_of_bytes_are_the_same(npz_file: WriteNpz, tmp_path: Path):
+    images = np.random.default_rng(0).integers(0, 2**16, (60, 6, 5), np.uint16)
+    read = npz.load(npz_file(x_train=images.astype(">u2")), tmp_path).train.images
+    assert read.dtype == np.uint16
+    np.testing.assert_array_equal(read, images)
+
+
 @pytest.mark.parametrize(
     ("replaced", "complaint"),
     [
