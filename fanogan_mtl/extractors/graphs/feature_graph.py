@@ -10,6 +10,7 @@ import ctypes
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class FeatureGraph:
     def __init__(self, source: bytes | Path) -> None:
         import onnxruntime
 
-        self._source = source
+        self._content: bytes | mmap = source if isinstance(source, bytes) else _mapped(source)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
@@ -44,7 +45,7 @@ class FeatureGraph:
     @property
     def content(self) -> bytes:
         """The ONNX model."""
-        return self._source if isinstance(self._source, bytes) else self._source.read_bytes()
+        return bytes(self._content)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (n, d) of at least one image; each image has the same bits in any company."""
@@ -53,7 +54,7 @@ class FeatureGraph:
         return np.concatenate(made)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FeatureGraph, (self.content,)  # another machine has no such file
+        return FeatureGraph, (self.content,)
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,12 @@ class GraphExtractor:
         """Features (n, n_features_out_), float32, of images as `input_spec` says; the bits of `Extractor.transform`."""
         images = self.input_spec.checked(X)
         return self.graph_(images) if len(images) else np.zeros((0, self.n_features_out_), np.float32)
+
+
+def _mapped(path: Path) -> mmap:
+    """A file's bytes, in memory only when they are looked at, and there even if the file is removed."""
+    with path.open("rb") as file:
+        return mmap(file.fileno(), 0, access=ACCESS_READ)
 
 
 def _return_freed_memory() -> None:
