@@ -56,7 +56,7 @@ def lowest_percent(n: int) -> str:
     return f"{-(-100 * 10**digits // (n + 1)) / 10**digits:g}"
 
 
-def told_rates(rates: Mapping[float, int]) -> str:
+def told_kept_rates(rates: Mapping[float, int]) -> str:
     """Rates in percent for people, `10` or `10 to 11.2`, each given with the number of held-out scores that promise it.
 
     One that is the lowest for them is rounded up.

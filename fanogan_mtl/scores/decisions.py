@@ -6,7 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.evaluation.conformal import discovery_threshold, lowest_percent, lowest_rate, told_rate, told_rates
+from fanogan_mtl.evaluation.conformal import (
+    discovery_threshold,
+    lowest_percent,
+    lowest_rate,
+    told_kept_rates,
+    told_rate,
+)
 from fanogan_mtl.scores.table import ScoredRow
 from fanogan_mtl.serving.heads import Head
 
@@ -37,7 +43,7 @@ class Decision:
             head.spec.false_alarm_rate if asked is None else asked: len(head.spec.calibration.held_out)
             for head in heads
         }
-        return f"a false-alarm rate of {told_rates(rates)} %"
+        return f"a false-alarm rate of {told_kept_rates(rates)} %"
 
 
 def check_decision(decision: Decision, heads: Sequence[Head]) -> None:

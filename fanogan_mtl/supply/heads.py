@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.alarms import NormalScores
-from fanogan_mtl.evaluation.conformal import conformal_threshold, kept_rate, lowest_percent, told_rate
-from fanogan_mtl.evaluation.conformal import told_rates as told_kept
+from fanogan_mtl.evaluation.conformal import conformal_threshold, kept_rate, lowest_percent, told_kept_rates, told_rate
 from fanogan_mtl.evaluation.metrics import ASKED
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.recording.summary import best_heads
@@ -150,7 +149,7 @@ def told_rates(heads: Sequence[ChosenHead], rates: Rates) -> Iterator[str]:
         kept = {head.rate(rate): len(head.of_normal.held_out) for head in heads}
         meant = "asked for" if max(kept) <= rate else "promised"
         yield (
-            f"{told_kept(kept)} % false alarms {meant}: on the test {alarms} % of normal {unit} are flagged, "
+            f"{told_kept_rates(kept)} % false alarms {meant}: on the test {alarms} % of normal {unit} are flagged, "
             f"and {found} % of anomalies found (mean of {of})"
         )
 

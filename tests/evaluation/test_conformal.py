@@ -21,6 +21,7 @@ from fanogan_mtl.evaluation.conformal import (
     lowest_rate,
     p_values,
     rank_at,
+    told_kept_rates,
     told_rate,
 )
 
@@ -141,3 +142,9 @@ def test_what_can_be_promised_is_said_in_one_line() -> None:
         conformal_threshold(np.arange(38.0), 0.01)
     assert conformal_threshold(np.arange(38.0), 0.026) == 37
     assert [told_rate(rate) for rate in (0.1, 0.01, 0.0025, 1 / 38)] == ["10", "1", "0.25", "2.63"]
+
+
+def test_a_rate_that_is_the_lowest_is_told_so_that_it_can_be_asked_for() -> None:
+    assert told_kept_rates({0.1: 100}) == "10"
+    assert told_kept_rates({1 / 9: 8}) == "11.2"
+    assert told_kept_rates({0.1: 100, 1 / 9: 8}) == "10 to 11.2"
