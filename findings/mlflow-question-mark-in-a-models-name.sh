@@ -41,4 +41,5 @@ odd = found.pop("parts?2")
 assert set(found.values()) == {"loaded"}, "the behaviour has changed"
 assert "Logged model with ID 'parts' not found" in odd, "the behaviour has changed"
 P
-# Output seen: not yet run
+# Output seen: mlflow 3.17.2 {'parts': 'loaded', 'parts#2': 'loaded', 'parts;2': 'loaded', 'parts%2': 'loaded',
+# 'parts 2': 'loaded', 'parts?2': "Logged model with ID 'parts' not found."}
