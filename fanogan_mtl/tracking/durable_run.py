@@ -87,8 +87,8 @@ class DurableRun(Sender):
     @property
     def next_step(self) -> int:
         """The step after the greatest that has a metric, by earlier processes too: where a loop goes on; 0 at first."""
-        with (self._folder / LOG).open("rb") as log:
-            steps = [step for line in log for *_, step in json.loads(line).get("metrics", ())]
+        entries = (entry for together, _ in _together(self._folder / LOG, 0) for entry in together)
+        steps = (step for entry in entries for *_, step in entry.get("metrics", ()))
         return max(steps, default=-1) + 1
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
