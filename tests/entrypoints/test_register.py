@@ -123,6 +123,7 @@ def test_a_false_alarm_rate_makes_a_model_of_its_own(folder: Path) -> None:
     said = register(folder, run, "--name", "rates")
     lowest = "6 held-out normal images: the lowest false-alarm rate that can be promised is 14.3 %"
     assert f"Warning: rates version 1: {lowest}, which is_anomaly means in 2 of 2 heads" in said
+    assert re.search(r"^14\.3 % false alarms promised: on the test", said, re.M)  # nobody asked, and 10 % can't be kept
     said = register(folder, run, "--name", "rates", "--false_alarm_rate", "0.4,0.2")
     assert "registered rates version 2" in said
     assert re.search(r"^40 % false alarms asked for: on the test [\d.]+ % of normal images are flagged", said, re.M)
