@@ -33,18 +33,18 @@ def shown_again(options: type[Any]) -> dict[str, str]:
     return {each.name: str(each.default) for each in fields(options) if each.metadata["changes_numbers"]}
 
 
-# A class's fields follow those of its bases, the last base first. What `--help` doesn't need is not made: to make
-# comparison, text and a frozen state takes two thirds of the time.
+# A class's fields follow those of its bases, the last base first. What `--help` doesn't need is not made, as it would
+# take most of its time: comparison, text and a frozen state, and a constructor of what is a part of others' alone.
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class DataDirOptions:
     """Where prepared data is."""
 
     data_dir: str = option("auto", "Folder of prepared data; auto is the user's cache.", changes_numbers=False)
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class WhereOptions(DataDirOptions):
     """Where tasks run and data is."""
 
@@ -55,7 +55,7 @@ class WhereOptions(DataDirOptions):
     )
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class DatasetOptions:
     """Which data."""
 
@@ -66,7 +66,7 @@ class DatasetOptions:
     )
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class DrawOptions:
     """Which draws of the data."""
 
@@ -74,7 +74,7 @@ class DrawOptions:
     limit: str = option("none", "At most so many training and so many test images of each class.")
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class DetectorOptions:
     """Which detectors, and how they are trained."""
 
@@ -89,7 +89,7 @@ class DetectorOptions:
     classes: str = option("all", "Classes to take as normal, as 0,3,8.")
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class SweepOptions:
     """What a sweep keeps, and whether it only shows its plan."""
 
@@ -104,7 +104,7 @@ class SweepOptions:
     )
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class ExtractorOptions:
     """Which extractors, and how they are trained."""
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fanogan_mtl.data.dataset import RawDataset, RawVectors
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # `--help` reads it: what it doesn't need is not made
 class SourceKind:
     """What is known of a kind of source before its module is imported.
 
