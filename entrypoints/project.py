@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from inspect import getdoc
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +13,8 @@ from textwrap import fill
 import click
 
 from fanogan_mtl.data.sources.registry import REGISTRY as SOURCES
+from fanogan_mtl.detectors.registry import REGISTRY as DETECTORS
+from fanogan_mtl.detectors.registry import default_parameters, detector_class
 from fanogan_mtl.evaluation.metrics import METRICS
 from fanogan_mtl.extractors.registry import REGISTRY as EXTRACTORS
 
@@ -20,6 +23,10 @@ ENTRIES = (
     "main", "benchmark", "pretrain", "hybrid", "report", "tune", "register", "preprocess", "score", "export", "monitor",
     "demo", "cache",
 )  # fmt: skip
+COMMON = {
+    "epochs", "batch_size", "learning_rate", "weight_decay", "preprocessing", "device", "random_state", "contamination",
+}  # fmt: skip
+"""Parameters of detectors that the docs' table leaves out, as text around it tells of them."""
 INDENT = " " * 6
 MADE = "made by `python -m entrypoints.project --write` of fanogan_mtl/plan/options.py"
 
@@ -32,6 +39,7 @@ def made_files() -> dict[Path, str]:
         ROOT / "MLproject": project_file(commands),
         docs / "parameters.md": parameters_page(commands),
         docs / "data.md": with_table(docs / "data.md", "sources", sources_table()),
+        docs / "detectors.md": with_table(docs / "detectors.md", "detectors", detectors_table()),
         docs / "extractors.md": with_table(docs / "extractors.md", "extractors", extractors_table()),
         docs / "numbers.md": with_table(docs / "numbers.md", "metrics", metrics_table()),
     }
@@ -48,6 +56,16 @@ def sources_table() -> str:
     """Give the docs' table of kinds of source."""
     specs = {name: name if kind.takes is None else f"{name}:PATH" for name, kind in SOURCES.items()}
     return _table(("source", "what it is"), [(f"`{specs[name]}`", kind.description) for name, kind in SOURCES.items()])
+
+
+def detectors_table() -> str:
+    """Give the docs' table of detectors, of their classes' first paragraphs and constructors."""
+    rows = []
+    for name in DETECTORS:
+        paragraph = " ".join((getdoc(detector_class(name)) or "").partition("\n\n")[0].split())
+        own = {key: value for key, value in default_parameters(name).items() if key not in COMMON}
+        rows.append((f"`{name}`", paragraph, ", ".join(f"`{key}` {_plain(value)}" for key, value in own.items())))
+    return _table(("detector", "what it is, and where it is from", "parameters with their defaults"), rows)
 
 
 def extractors_table() -> str:
@@ -113,6 +131,11 @@ def _defaults(used: Sequence[tuple[str, str]]) -> str:
 
 def _listed(used: Sequence[tuple[str, str, str, str]]) -> str:
     return ", ".join(entry for *_, entry in used)
+
+
+def _plain(value: object) -> str:
+    """A default as a table shows it: 128-64-32 of several widths."""
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -101,6 +101,7 @@ class DAGMMNetworks(nn.Module):
 
 class DAGMM(DeepDetector):
     """Autoencoder and Gaussian mixture trained together; scores by the negative log likelihood under the mixture.
+    Zong et al. 2018.
 
     Parameters
     ----------

@@ -85,6 +85,7 @@ class Hypersphere(nn.Module):
 
 class DeepSVDD(DeepDetector):
     """Network trained to map normal rows near one point; scores by the squared distance to it.
+    Ruff et al. 2018; with an autoencoder as in PyOD.
 
     Parameters
     ----------

@@ -105,6 +105,7 @@ class FAnoGANNetworks(nn.Module):
 
 class FAnoGAN(DeepDetector):
     """WGAN-GP on normal rows, then an encoder into its latent space; scores by what the reconstruction misses.
+    Schlegl et al. 2019, Gulrajani et al. 2017.
 
     Parameters
     ----------

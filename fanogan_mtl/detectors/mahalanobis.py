@@ -32,6 +32,7 @@ LEAST_SHRINKAGE = 1e-8
 
 class Mahalanobis(CheckedDetector):
     """Mahalanobis distance to the training rows' mean, under their shrunk covariance; without unit.
+    Lee et al. 2018, Rippel et al. 2021, Ledoit and Wolf 2004.
 
     Parameters
     ----------

@@ -39,6 +39,7 @@ BATCH_ROWS = 16  # matrix products round differently in batches of other sizes
 
 class PCA(CheckedDetector):
     """Mean squared error of the reconstruction from the first principal components.
+    Jackson and Mudholkar 1979.
 
     Parameters
     ----------
@@ -90,6 +91,7 @@ class PCA(CheckedDetector):
 
 class KNN(CheckedDetector, PyODKNN):  # type: ignore[misc]
     """Distance to the nearest training rows.
+    Ramaswamy et al. 2000; PyOD's.
 
     Parameters
     ----------
@@ -155,6 +157,7 @@ class KNN(CheckedDetector, PyODKNN):  # type: ignore[misc]
 
 class IForest(CheckedDetector, PyODIForest):  # type: ignore[misc]
     """Isolation forest: the fewer random splits isolate a row, the more abnormal it is.
+    Liu et al. 2008; PyOD's.
 
     Parameters
     ----------
@@ -195,6 +198,7 @@ class IForest(CheckedDetector, PyODIForest):  # type: ignore[misc]
 
 class OCSVM(CheckedDetector, PyODOCSVM):  # type: ignore[misc]
     """One-class support vector machine: distance outside a boundary around the training rows, in a kernel's space.
+    Schölkopf et al. 2001; PyOD's.
 
     Parameters
     ----------
@@ -221,6 +225,7 @@ class OCSVM(CheckedDetector, PyODOCSVM):  # type: ignore[misc]
 
 class LOF(CheckedDetector, PyODLOF):  # type: ignore[misc]
     """Local outlier factor: how much sparser the training rows lie around a row than around its neighbours.
+    Breunig et al. 2000; PyOD's.
 
     Parameters
     ----------
@@ -293,6 +298,7 @@ class TailProbabilities(CheckedDetector):
 
 class ECOD(TailProbabilities):
     """Sum over features of the greatest of the left, the right and the skewness's tail (-log probability).
+    Li et al. 2022.
 
     Parameters
     ----------
@@ -306,6 +312,7 @@ class ECOD(TailProbabilities):
 
 class COPOD(TailProbabilities):
     """Sum over features of the greater of both tails' mean and the skewness's tail (-log probability).
+    Li et al. 2020.
 
     Parameters
     ----------

@@ -78,6 +78,7 @@ class VariationalAutoencoder(nn.Module):
 
 class VAE(DeepDetector):
     """Variational autoencoder on normal rows; scores by the squared error of the reconstruction.
+    Kingma and Welling 2014, Higgins et al. 2017, Burgess et al. 2018.
 
     Parameters
     ----------

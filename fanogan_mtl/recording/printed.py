@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from fanogan_mtl.detectors.registry import takes
 from fanogan_mtl.evaluation.metrics import METRICS
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.recording.marks import MARKED, Marks, explained
@@ -44,7 +45,9 @@ def print_results(results: Sequence[ComparisonResult]) -> None:
     detectors = list(dict.fromkeys(detector for detector, _ in cells))
     rows = [["detector", *map(_shortened, datasets)]]
     rows += [[detector, *(cells.get((detector, dataset), "-") for dataset in datasets)] for detector in detectors]
-    click.echo(f"\nMean AUROC in percent at {budget} epochs, ± std over {over}:\n\n{text_table(rows)}\n")
+    trained = any(takes(result.planned.comparison.detector, "epochs") for result in results)
+    at = f" at {budget} epochs" if trained else ""
+    click.echo(f"\nMean AUROC in percent{at}, ± std over {over}:\n\n{text_table(rows)}\n")
     for dataset in datasets:
         own = [result for result in results if result.planned.dataset.name == dataset]
         count = together(result.tested for result in own).text(own[0].planned.comparison.unit)

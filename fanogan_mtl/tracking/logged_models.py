@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 REQUIREMENTS = (
-    "mlflow", "numpy", "onnxruntime", "pandas", "pillow", "pyod", "safetensors", "scikit-learn", "scipy", "skops",
-    "threadpoolctl",
+    "mlflow-skinny", "numpy", "onnxruntime", "pandas", "pillow", "pyod", "safetensors", "scikit-learn", "scipy",
+    "skops", "threadpoolctl",
 )  # fmt: skip
+"""What every model needs to be served. MLflow's small package serves; the whole one is for stores and pages."""
 
 LARGEST_EXAMPLE = 2**20  # values: MLflow writes them as JSON, by way of lists of numbers
 

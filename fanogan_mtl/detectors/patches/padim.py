@@ -28,6 +28,7 @@ from fanogan_mtl.detectors.patches.base import PatchDetector
 
 class PaDiM(PatchDetector):
     """Mahalanobis distance of each position's patch to the training images' patches there; without unit.
+    Defard et al. 2021.
 
     Parameters
     ----------

@@ -37,6 +37,7 @@ CHUNK_PATCHES = 1_024  # of an image, held against the memory at once
 
 class PatchCore(PatchDetector):
     """Distance of the most abnormal patch to the nearest training patch kept; in units of a standardised feature.
+    Roth et al. 2022.
 
     Parameters
     ----------
