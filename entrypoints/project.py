@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from inspect import getdoc
 from importlib import import_module
+from inspect import getdoc
 from itertools import groupby
 from pathlib import Path
 from textwrap import fill

@@ -1,7 +1,8 @@
 """Metrics of one scored test, under scikit-learn's names. An anomaly is the positive class.
 
-To add one, write its entry in `METRICS`. Metrics are computed of what a cell has stored, so a new one appears for cells
-that are done already: on their runs in MLflow, their models and in reports, without a training.
+To add one, write its entry in `METRICS`. Metrics are computed of what a cell has stored, so when the same command is
+started again, a new one appears for cells that are done already, without a training: on the runs of cells and
+comparisons and on the model of the best, and in the report if it is to have a table there.
 """
 
 from __future__ import annotations
@@ -108,8 +109,8 @@ class Metric:
     higher_is_better : bool or None
         None where neither is.
     in_view, in_report : bool
-        Whether it is a column of the view that a sweep leaves in MLflow, and a table of the report; leave both off
-        unless people choose by it.
+        Whether it is a column of the view that a sweep leaves in MLflow, and a table of the report, where it must be a
+        share that is never absent, the higher the better; leave both off unless people choose by it.
     """
 
     label: str

@@ -22,6 +22,7 @@ from fanogan_mtl.pages.content import (
 )
 from fanogan_mtl.report.evidence import PUBLISHED, STAND_INS, Evidence, Result
 from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, NOTES, SHALLOW, published, published_model
+from fanogan_mtl.report.sentences import listed
 from fanogan_mtl.sweep.cell import ALL_SEEN
 from fanogan_mtl.sweep.tested import together
 
@@ -44,7 +45,7 @@ class Column:
 
 
 def table_sections(evidence: Evidence) -> list[Section]:
-    """Make the four tables, each for AUROC, precision and recall."""
+    """Make the four tables, each for AUROC and the other metrics of `METRICS` that are `in_report`."""
     return [
         Section(title, tuple(_blocks(evidence, number)), f"table-{number.replace('.', '-')}")
         for number, title in TITLES.items()
@@ -54,15 +55,16 @@ def table_sections(evidence: Evidence) -> list[Section]:
 def _blocks(evidence: Evidence, number: str) -> list[PageBlock]:
     columns = _columns(evidence, number)
     datasets = _datasets(evidence, number)
-    tables = {metric: _table(evidence, number, metric, columns, datasets) for metric in SHOWN}
+    made = {metric: _table(evidence, number, metric, columns, datasets) for metric in SHOWN}
+    tables = {metric: table for metric, table in made.items() if table.rows}  # the study has figures of few metrics
     blocks: list[PageBlock] = _notes(evidence, number)
     run = [each for name, _ in datasets for each in _results(evidence, name, columns) if each]
     if not any(number in ("5.1", "5.2") or each.comparison.extractor for each in run):
         return [*blocks, Text("Ours: not run."), Fold("The study's figures", tuple(tables.values()))]
-    blocks.append(tables["auroc"])
+    blocks.append(tables.pop("auroc"))
     details = [table for dataset, _ in datasets if (table := _detailed(evidence, number, dataset, columns))]
     blocks.append(Fold("Ours at each budget, and the 95 % intervals over test images", tuple(details)))
-    blocks.append(Fold("Precision and recall", (tables["precision"], tables["recall"])))
+    blocks.append(Fold(listed(list(tables)).capitalize(), tuple(tables.values())))
     return blocks
 
 

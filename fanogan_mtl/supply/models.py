@@ -48,7 +48,7 @@ from fanogan_mtl.sweep.head import HeadTask
 from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking import records, schema
 from fanogan_mtl.tracking.connection import Tracking
-from fanogan_mtl.tracking.logged_models import ModelFacts, ModelMetric, log_model
+from fanogan_mtl.tracking.logged_models import ModelFacts, ModelMetric, add_metrics, log_model
 from fanogan_mtl.tracking.records import Record
 from fanogan_mtl.tracking.sender import is_away
 
@@ -71,18 +71,21 @@ def log_models(
             continue  # they are trained again first
         heads = heads_by_validation([finished.cells])
         run_id = sweep.comparison_runs[planned.comparison.key]
-        if logged_model(sweep.tracking, run_id, heads) is None:
-            what = f"the model of {planned.dataset.name} · {planned.label}"
-            try:
-                refuse_unservable(planned.comparison.detector, results[planned.comparison.key].marks)
-                make_model(sweep.tracking, run_id, heads, planned.setting, sweep.plan.execution, workers, exchange)
-            except Exception as error:  # the results are there, and are worth a table without a model
-                if is_away(error):
-                    raise
-                click.echo(f"Warning: {what} is left out: {one_line(error, 400)}")
+        what = f"the model of {planned.dataset.name} · {planned.label}"
+        uri = logged_model(sweep.tracking, run_id, heads)
+        try:
+            if uri:
+                add_metrics(sweep.tracking, run_id, uri, _metrics(heads))  # some may be new since it was logged
                 continue
-            for warning in warnings(heads):
-                click.echo(f"Warning: {what}: {warning}")
+            refuse_unservable(planned.comparison.detector, results[planned.comparison.key].marks)
+            make_model(sweep.tracking, run_id, heads, planned.setting, sweep.plan.execution, workers, exchange)
+        except Exception as error:  # the results are there, and are worth a table without a model
+            if is_away(error):
+                raise
+            click.echo(f"Warning: {what} is left out: {one_line(error, 400)}")
+            continue
+        for warning in warnings(heads):
+            click.echo(f"Warning: {what}: {warning}")
     if sweep.plan.execution.kept_models:
         for cell in sweep.plan.cells:
             drop_kept_detectors(sweep.plan.execution.kept_models, cell)
@@ -239,15 +242,6 @@ def _make_heads(
 
 def _facts(heads: Sequence[ChosenHead], setting: str, rates: Rates) -> ModelFacts:
     comparison = heads[0].cell.comparison
-    by_dataset: dict[str, list[ChosenHead]] = {}
-    for head in heads:
-        by_dataset.setdefault(head.cell.comparison.dataset.name, []).append(head)
-    metrics = [
-        ModelMetric(name, fmean(head.metrics[name] for head in own), *data_key(own[0].cell.comparison))
-        for own in by_dataset.values()
-        for name, metric in METRICS.items()
-        if metric.unit == "share" and all(name in head.metrics for head in own)  # pixels' are of masks alone
-    ]
     parameters = {
         "detector": comparison.detector,
         "setting": setting,
@@ -255,7 +249,19 @@ def _facts(heads: Sequence[ChosenHead], setting: str, rates: Rates) -> ModelFact
         "protocol": comparison.protocol or "none",
         "heads": ", ".join(head.name for head in heads),
     }
-    return ModelFacts(comparison.label, description(heads, rates), parameters, metrics)
+    return ModelFacts(comparison.label, description(heads, rates), parameters, _metrics(heads))
+
+
+def _metrics(heads: Sequence[ChosenHead]) -> list[ModelMetric]:
+    by_dataset: dict[str, list[ChosenHead]] = {}
+    for head in heads:
+        by_dataset.setdefault(head.cell.comparison.dataset.name, []).append(head)
+    return [
+        ModelMetric(name, fmean(head.metrics[name] for head in own), *data_key(own[0].cell.comparison))
+        for own in by_dataset.values()
+        for name, metric in METRICS.items()
+        if metric.unit == "share" and all(name in head.metrics for head in own)  # pixels' are of masks alone
+    ]
 
 
 def _example(head: ChosenHead, data_dir: Path) -> np.ndarray[Any, Any]:

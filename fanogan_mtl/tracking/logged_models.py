@@ -76,16 +76,24 @@ def log_model(tracking: Tracking, run_id: str, folder: Path, example: NDArray[An
     signature = _signature(None if is_images else example.shape[1])
     shown = _png_column(example) if is_images else example
     uri = _log(run_id, facts.name, "pyfunc.py", {"model": str(folder)}, shown, signature, facts)
-    for metric in facts.metrics:
-        tracking.client.log_metric(
-            run_id,
-            f"model_{metric.name}",
-            metric.value,
-            dataset_name=metric.dataset,
-            dataset_digest=metric.digest,
-            model_id=uri.rpartition("/")[2],
-        )
+    add_metrics(tracking, run_id, uri, facts.metrics)
     return uri
+
+
+def add_metrics(tracking: Tracking, run_id: str, uri: str, metrics: Sequence[ModelMetric]) -> None:
+    """Log those metrics of a logged model, under the run that it was logged under, that it does not have yet."""
+    model_id = uri.rpartition("/")[2]
+    had = {(each.key, each.dataset_name) for each in tracking.client.get_logged_model(model_id).metrics or ()}
+    for metric in metrics:
+        if (f"model_{metric.name}", metric.dataset) not in had:
+            tracking.client.log_metric(
+                run_id,
+                f"model_{metric.name}",
+                metric.value,
+                dataset_name=metric.dataset,
+                dataset_digest=metric.digest,
+                model_id=model_id,
+            )
 
 
 def log_extractor(

@@ -33,7 +33,7 @@ def test_the_python_api_page_runs(tmp_path: Path) -> None:
         preexec_fn=one_core,
     )
     assert output.returncode == 0, output.stderr
-    assert "Mean AUROC in percent at 5 epochs" in output.stdout
+    assert "Mean AUROC in percent, ± std over classes" in output.stdout
 
 
 def test_the_page_of_durable_runs_runs(tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def test_a_new_metric_appears_without_a_training(
     capsys.readouterr()
     assert benchmark(options(tmp_path)) == 0
     assert "4 cells, 4 of them done before" in capsys.readouterr().out
+    models = []
     for planned in plan.comparisons:
         (run,) = [run for run in records.find_comparisons(tracking) if run.key == planned.comparison.key]
         cells = finished_cells(tracking, planned.comparison)
@@ -100,6 +101,11 @@ def test_a_new_metric_appears_without_a_training(
         ]
         assert [cell.metric("recall_at_50_fpr") for cell in cells.runs] == pytest.approx(expected)
         assert run.metric("recall_at_50_fpr") == pytest.approx(np.mean(expected))
+        if uri := run.tag("model_uri"):
+            models.append(tracking.client.get_logged_model(uri.rpartition("/")[2]))
+    (model,) = models
+    on_model = [metric.key for metric in model.metrics]
+    assert on_model.count("model_recall_at_50_fpr") == on_model.count("model_auroc") == 1
 
 
 def test_its_models_score_as_recorded_with_their_own_thresholds(tracking: Tracking, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from fanogan_mtl.pages.content import NONE, NOT_RUN, Commands, Entry, Page, Tabl
 from fanogan_mtl.report.commands import gap_section, partial_run
 from fanogan_mtl.report.evidence import evidence
 from fanogan_mtl.report.published import published_figures
-from fanogan_mtl.report.tables import rests_on, table_sections
+from fanogan_mtl.report.tables import SHOWN, rests_on, table_sections
 
 FULL = [
     made(detector, dataset, quality)
@@ -52,6 +52,19 @@ def test_ours_stand_beside_the_study_as_mean_over_budgets_and_at_each() -> None:
         entry = row_of(detailed, f"handwritten: ours at {budget} epochs")["fanogan"]
         assert entry.numbers == {"mean": result.summary("auroc", [budget]).mean}
     assert row_of(detailed, "handwritten: 95 % interval at 4")["fanogan"].numbers["low"] == result.interval[0]
+
+
+def test_a_metric_that_the_study_lacks_has_a_table_where_ours_were_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHOWN, "auprc", "Average precision")
+    recorded = [made("fanogan", "handwritten")]
+    sections = {section.title: section for section in table_sections(evidence(recorded))}
+    folds = [
+        block.title for block in sections["Table 5.1: detectors on single data sets"].blocks if hasattr(block, "title")
+    ]
+    assert "Precision, recall and auprc" in folds
+    tables = tables_of(recorded)
+    assert row_of(tables["Table 5.1: auprc"], "handwritten: ours, mean over 2, 4 epochs")["fanogan"].numbers
+    assert "Table 5.2: auprc" not in tables  # nothing was run, and the study has none
 
 
 def test_how_many_images_each_auroc_rests_on_is_told() -> None:
