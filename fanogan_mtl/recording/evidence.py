@@ -18,7 +18,8 @@ from fanogan_mtl.data.specs import DatasetSpec, pool_of, sources_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors.persistence import load_extractor
 from fanogan_mtl.plan.options import BenchmarkOptions, HybridOptions, TuneOptions, shown_again
-from fanogan_mtl.recording.state import comparison_of, finished_cells, told_lost
+from fanogan_mtl.recording.collected import read_cells
+from fanogan_mtl.recording.state import comparison_of, told_lost
 from fanogan_mtl.report.charts.extractors import Trained, example_rows
 from fanogan_mtl.report.evidence import Evidence, Recorded, evidence
 from fanogan_mtl.report.provenance import Origin
@@ -98,18 +99,19 @@ def read_evidence(tracking: Tracking, runs: Sequence[ComparisonRun], data_dir: P
         If none of them has a finished cell.
     """
     recorded: list[tuple[ComparisonRun, Comparison, list[DoneCell]]] = []
+    changed = records.comparisons_with_deleted_cells(tracking)
     for run in tqdm(runs, desc="reading", unit="comparison"):
         try:
             comparison = comparison_of(run)
         except UserError as error:
             tqdm.write(f"left out: {error}", file=sys.stderr)
             continue
-        finished = finished_cells(tracking, comparison)
-        if finished.cells:
-            recorded.append((run, comparison, finished.cells))
-        if finished.lost:
+        cells, lost = read_cells(tracking, run, comparison, run.key in changed)
+        if cells:
+            recorded.append((run, comparison, cells))
+        if lost:
             remedy = "start its benchmark again with retry=true"
-            tqdm.write(f"left out of {run.name}: {told_lost(finished.lost)}; {remedy}", file=sys.stderr)
+            tqdm.write(f"left out of {run.name}: {told_lost(lost)}; {remedy}", file=sys.stderr)
     recorded = _newest(recorded)
     if not recorded:
         raise UserError(

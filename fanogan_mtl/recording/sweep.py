@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan.plan import Plan, PlannedComparison
+from fanogan_mtl.recording.collected import collected
 from fanogan_mtl.recording.marks import find_marks, mark_tags
 from fanogan_mtl.recording.pages import write_cell_figures, write_comparison_page, write_overview
 from fanogan_mtl.recording.results import ComparisonResult
@@ -285,6 +286,7 @@ class Sweep:
             values = comparison_values(cells, planned.dataset.classes)
             with TemporaryDirectory() as folder:
                 files = write_comparison_page(planned, cells, self._cells_on_pixels(planned), marks, Path(folder))
+                files += collected(finished, Path(folder))
                 records.write(self.tracking, run_id, Record(values=values, files=files, time=finished.newest))
             for run, cell in zip(finished.runs, cells, strict=True):
                 if lacks_metrics(run):
