@@ -3,7 +3,7 @@
     python -m bench.scale [BASELINE]
 
 360 cells are trained and recorded; then the rows that MLflow's database has of each are copied for 138 more seeds, with
-keys of their own. The figures are the seconds until a sweep has found what is done, and until `report` has written its
+keys of their own, and each comparison gets the one file of all its results. The figures are the seconds until a sweep has found what is done, and until `report` has written its
 page, and by how many MB the process' memory grows meanwhile.
 """
 
@@ -81,6 +81,7 @@ def main() -> None:
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
         subprocess.run(command, check=True, cwd=folder, env=environment)  # its artifacts go away with the folder
         print(f"{multiply(folder / 'mlflow.db', many)} cells", flush=True)
+        collect(many)
         options = json.dumps({"360 cells": few, "all cells": many})
         show("a sweep finds what is done", measured(START + FIND, options))
         show("report", measured(START + REPORT, options, rounds=1))
@@ -110,6 +111,23 @@ def multiply(database: Path, options: dict[str, str]) -> int:
                     [name, value, planned.comparison.key],
                 )
         return int(rows.execute("SELECT count(*) FROM tags WHERE key = 'cell_key'").fetchone()[0])
+
+
+def collect(options: dict[str, str]) -> None:
+    """Give each comparison the file of all its cells' results, as a sweep does that completes it."""
+    from fanogan_mtl.plan.options import BenchmarkOptions
+    from fanogan_mtl.plan.plan import make_plan
+    from fanogan_mtl.recording.collected import collected
+    from fanogan_mtl.recording.state import finished_cells, read_state
+    from fanogan_mtl.tracking.artifacts import artifact_folder
+    from fanogan_mtl.tracking.connection import connect
+
+    tracking, plan = connect(), make_plan(BenchmarkOptions(**options))
+    for key, run in read_state(tracking, plan).comparisons.items():
+        comparison = next(each.comparison for each in plan.comparisons if each.comparison.key == key)
+        folder = artifact_folder(run)
+        assert folder
+        collected(finished_cells(tracking, comparison), folder)
 
 
 def copy(rows: sqlite3.Connection, run: str, tags: dict[str, str], parameters: dict[str, str]) -> None:
