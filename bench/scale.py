@@ -3,8 +3,8 @@
     python -m bench.scale [BASELINE]
 
 360 cells are trained and recorded; then the rows that MLflow's database has of each are copied for 138 more seeds, with
-keys of their own, and each comparison gets the one file of all its results. The figures are the seconds until a sweep has found what is done, and until `report` has written its
-page, and by how many MB the process' memory grows meanwhile.
+keys of their own, and each comparison gets the one file of all its results. The figures are the seconds until a sweep
+has found what is done, and until `report` has written its page, and by how many MB the process' memory grows meanwhile.
 """
 
 from __future__ import annotations
