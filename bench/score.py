@@ -29,7 +29,7 @@ from pathlib import Path
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.scores.files import score_files
 from fanogan_mtl.scores.images import list_images
-from fanogan_mtl.scores.table import append, open_journal
+from fanogan_mtl.scores.table import append_rows, open_journal
 from fanogan_mtl.serving.heads import read_model
 from fanogan_mtl.serving.scoring import named_heads
 
@@ -40,7 +40,7 @@ def scored(heads, files):
     names = [head.spec.name for head in heads]
     with open_journal(Path(sys.argv[3]) / "scores.csv", {}, names) as journal, one_thread():
         for rows in score_files(model, heads, files, set()):
-            append(journal, rows)
+            append_rows(journal, rows)
         journal.file.truncate(0)
 
 model, files = read_model(Path(sys.argv[1])), list_images(sys.argv[2])

@@ -142,3 +142,35 @@ def test_folders_and_files_are_small() -> None:
     stories = [lines for path, lines in lengths.items() if path.match("workflows/[!_]*.py")]
     assert len(stories) <= 13
     assert sum(stories) <= 1500
+
+
+SAME_JOB = {
+    "REGISTRY", "registered_name", "default_parameters",  # by name, of sources, extractors and detectors
+    "load", "fingerprint",  # of each kind of source
+    "TUNED",  # of each detector
+    "DESCRIPTION", "FORMAT", "WEIGHTS",  # files of what is saved, and their format
+    "POSITIVE",  # an interval of scikit-learn's
+}  # fmt: skip
+"""Names that are public in several modules, and mean the same in all."""
+
+
+def test_a_public_name_means_one_thing() -> None:
+    modules = defaultdict(list)
+    for path in MODULES:
+        if path.is_relative_to(ROOT / PACKAGE):
+            for name in public_names(ast.parse(path.read_text(encoding="utf-8"))):
+                modules[name].append(path.relative_to(ROOT).as_posix())
+    twice = {name: found for name, found in modules.items() if len(found) > 1}
+    assert twice.keys() >= SAME_JOB
+    assert not {name: found for name, found in twice.items() if name not in SAME_JOB}
+
+
+def public_names(module: ast.Module) -> set[str]:
+    """Functions, classes and values that a module defines, without those that begin with an underscore."""
+    names = set()
+    for node in module.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return {name for name in names if not name.startswith("_")}

@@ -14,7 +14,7 @@ from fanogan_mtl.data.dataset import Dataset
 from fanogan_mtl.data.hashing import random_ranks
 from fanogan_mtl.errors import UserError
 
-Rows = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -52,24 +52,24 @@ class DrawTable:
         ranks, draws = (random_ranks(hashes, f"{purpose} {seed} {normal_class}") for purpose in ("split", "draw"))
         return cls(subject, len(dataset.train.labels), labels, hashes, ranks, draws)
 
-    def without(self, rows: Rows, *seen: Rows) -> Rows:
+    def without(self, rows: RowNumbers, *seen: RowNumbers) -> RowNumbers:
         """Leave out the rows whose content occurs in the rows seen."""
         return rows[~np.isin(self.hashes[rows], self.hashes[np.concatenate(seen)])]
 
-    def positions(self, rows: Rows) -> tuple[Rows, int]:
+    def positions(self, rows: RowNumbers) -> tuple[RowNumbers, int]:
         """Give each row the position of its content in random order, and say how many different ones there are."""
         different, positions = np.unique(self.split_ranks[rows], return_inverse=True)
         return positions, len(different)
 
-    def draw(self, rows: Rows, number: int) -> Rows:
+    def draw(self, rows: RowNumbers, number: int) -> RowNumbers:
         """Draw so many rows."""
         return rows[np.argsort(self.draw_ranks[rows], kind="stable")[:number]]
 
-    def by_class(self, rows: Rows) -> list[Rows]:
+    def by_class(self, rows: RowNumbers) -> list[RowNumbers]:
         """Part rows by their labels."""
         return [rows[self.labels[rows] == label] for label in np.unique(self.labels[rows])]
 
-    def draw_balanced(self, normal: Rows, anomalies: Rows, aside: Rows) -> Rows:
+    def draw_balanced(self, normal: RowNumbers, anomalies: RowNumbers, aside: RowNumbers) -> RowNumbers:
         """Draw k rows of every class, or up to as many as are normal where k of all would leave out more than half."""
         classes = [normal, *self.by_class(anomalies)]
         sizes = [min(len(rows), len(normal)) for rows in (*classes, *self.by_class(aside))]
@@ -77,7 +77,7 @@ class DrawTable:
         k = min(len(rows) for rows in classes) if balanced else len(normal)
         return np.concatenate([self.draw(rows, k) for rows in classes])
 
-    def fifth(self, rows: Rows) -> tuple[Rows, Rows]:
+    def fifth(self, rows: RowNumbers) -> tuple[RowNumbers, RowNumbers]:
         """Part a fifth of the different contents, at least one if there are two, from the rest."""
         position, number = self.positions(rows)
         n_fifth = max(number // 5, min(number - 1, 1))
@@ -88,7 +88,7 @@ class DrawTable:
         return UserError(f"{self.subject} {what}")
 
 
-def limited_rows(dataset: Dataset, limit: int | None) -> Rows:
+def limited_rows(dataset: Dataset, limit: int | None) -> RowNumbers:
     """Draw up to `limit` rows of every class of every domain, of the training and of the test images; None for all."""
     if limit is None:
         return np.arange(len(dataset.train.labels) + len(dataset.test.labels))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanogan_mtl.data.dataset import Dataset
-from fanogan_mtl.data.draws import Rows, limited_rows
+from fanogan_mtl.data.draws import RowNumbers, limited_rows
 from fanogan_mtl.data.hashing import random_ranks
 from fanogan_mtl.data.splits import held_out_rows
 from fanogan_mtl.errors import UserError
@@ -25,7 +25,7 @@ def learnable_rows(
     held_out_class: str | None = None,
     only_class: str | None = None,
     takes_labels: bool = True,
-) -> Rows:
+) -> RowNumbers:
     """Rows of the training images that an extractor may learn from.
 
     Left out are all images that are tested, by content: the test images of every tested data set, and those training
@@ -68,7 +68,7 @@ def rows_without(
     held_out_class: str | None = None,
     only_class: str | None = None,
     takes_labels: bool = True,
-) -> Rows:
+) -> RowNumbers:
     """As `learnable_rows`, given the content hashes of all images that are left out."""
     for name in (held_out_class, only_class):
         if name is not None and name not in pool.classes:
@@ -96,7 +96,7 @@ def hashes_tested(dataset: Dataset, seed: int, limit: int | None) -> NDArray[np.
     return np.unique(np.concatenate([dataset.test.hashes, *(dataset.train.hashes[rows] for rows in held_out)]))
 
 
-def rows_digest(pool: Dataset, rows: Rows) -> str:
+def rows_digest(pool: Dataset, rows: RowNumbers) -> str:
     """Digest, 32 hexadecimal digits, of what is learned from: the images' content, class and domain."""
     digest = sha256()
     for values in (pool.train.hashes[rows], pool.train.labels[rows], pool.train.domains[rows]):
@@ -107,7 +107,7 @@ def rows_digest(pool: Dataset, rows: Rows) -> str:
 
 def stratified_split(
     hashes: NDArray[np.uint64], labels: NDArray[np.int64], domains: NDArray[np.int64], seed: int
-) -> tuple[Rows, Rows]:
+) -> tuple[RowNumbers, RowNumbers]:
     """Part images into training (four fifths) and validation, the same share of each class of each domain.
 
     It comes before any resampling, and copies of an image stay together: no image is on both sides.
@@ -147,7 +147,7 @@ class JointSampler:
 
     def __init__(self, labels: NDArray[np.int64], domains: NDArray[np.int64], batch_size: int, seed: int) -> None:
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
-        self._classes: list[tuple[int, list[Rows]]] = []
+        self._classes: list[tuple[int, list[RowNumbers]]] = []
         for label in np.unique(labels):
             members = [np.flatnonzero((labels == label) & (domains == domain)) for domain in np.unique(domains)]
             members = [member for member in members if len(member)]
@@ -158,7 +158,7 @@ class JointSampler:
         """Choose the epoch whose batches come next."""
         self.epoch = epoch
 
-    def rows(self) -> Rows:
+    def rows(self) -> RowNumbers:
         """All positions of the epoch in order, shape (n_images,)."""
         random = np.random.default_rng([self.seed, self.epoch])
         drawn = [
@@ -168,7 +168,7 @@ class JointSampler:
         ]
         return random.permutation(np.concatenate(drawn))
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Iterator[RowNumbers]:
         rows = self.rows()
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             yield rows[start : start + self.batch_size]
@@ -178,7 +178,7 @@ class JointSampler:
         return max(1, full + (rest > 1))
 
 
-def _groups(labels: NDArray[np.int64], domains: NDArray[np.int64]) -> list[Rows]:
+def _groups(labels: NDArray[np.int64], domains: NDArray[np.int64]) -> list[RowNumbers]:
     """Positions of each class of each domain."""
     numbers = labels * (int(domains.max(initial=0)) + 1) + domains
     return [np.flatnonzero(numbers == number) for number in np.unique(numbers)]

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanogan_mtl.data.dataset import FEWEST_VECTORS, VECTOR_CLASSES, Dataset
-from fanogan_mtl.data.draws import DrawTable, Rows, limited_rows
+from fanogan_mtl.data.draws import DrawTable, RowNumbers, limited_rows
 from fanogan_mtl.errors import UserError
 
 FIRST_SEED = 1  # of ADBench's own runs
@@ -42,9 +42,9 @@ _FEWEST = 6  # different training images of the normal class: 4 to train on, and
 class SplitRows:
     """Row numbers of the three parts, ascending; they count the training images, then the test images."""
 
-    train: Rows
-    validation: Rows
-    test: Rows
+    train: RowNumbers
+    validation: RowNumbers
+    test: RowNumbers
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Part:
     pixels: NDArray[np.uint8] | NDArray[np.float32]
     anomaly: NDArray[np.bool_]
     labels: NDArray[np.int64]
-    rows: Rows
+    rows: RowNumbers
     sizes: NDArray[np.int64]
 
 
@@ -155,12 +155,12 @@ class _Asked:
     dataset: Dataset
     seed: int
     table: DrawTable
-    normal: Rows
-    anomalous: Rows
-    aside: Rows
-    normal_test: Rows
-    anomalous_test: Rows
-    aside_test: Rows
+    normal: RowNumbers
+    anomalous: RowNumbers
+    aside: RowNumbers
+    normal_test: RowNumbers
+    anomalous_test: RowNumbers
+    aside_test: RowNumbers
 
     @classmethod
     def of(
@@ -186,7 +186,7 @@ class _Asked:
         return cls(dataset, seed, table, *groups)
 
 
-def _split(asked: _Asked) -> list[Rows]:
+def _split(asked: _Asked) -> list[RowNumbers]:
     """Rows of training, validation and test, in any order."""
     if not asked.dataset.is_images:
         return _of_vectors(asked.table, asked.normal, asked.anomalous, asked.seed, asked.dataset.contaminated)
@@ -195,13 +195,13 @@ def _split(asked: _Asked) -> list[Rows]:
     return _without_training_anomalies(asked.table, asked.normal, asked.normal_test, asked.anomalous_test)
 
 
-def held_out_rows(dataset: Dataset, normal_class: str, seed: int, limit: int | None = None) -> Rows:
+def held_out_rows(dataset: Dataset, normal_class: str, seed: int, limit: int | None = None) -> RowNumbers:
     """Training images that the test of this normal class may draw on, whatever counts as its anomalies."""
     table = DrawTable.of(dataset, normal_class, seed, limit)
     usable = limited_rows(dataset, limit)
     own = usable[(usable < table.n_train) & (table.labels[usable] == dataset.classes.index(normal_class))]
     position, number = table.positions(own)
-    held_out: Rows = own[position >= _cuts(number)[1]]
+    held_out: RowNumbers = own[position >= _cuts(number)[1]]
     return held_out
 
 
@@ -211,7 +211,7 @@ def _cuts(number: int) -> tuple[int, int]:
     return n_train, n_train + (number - n_train) // 2
 
 
-def _of_training_images(asked: _Asked) -> list[Rows]:
+def _of_training_images(asked: _Asked) -> list[RowNumbers]:
     """Training and validation, where other classes have training images."""
     table, own = asked.table, asked.normal
     position, number = table.positions(own)
@@ -228,7 +228,7 @@ def _of_training_images(asked: _Asked) -> list[Rows]:
     return [own[position < n_train], validation]
 
 
-def _with_training_anomalies(asked: _Asked) -> list[Rows]:
+def _with_training_anomalies(asked: _Asked) -> list[RowNumbers]:
     table, own = asked.table, asked.normal
     train, validation = _of_training_images(asked)
     test_anomalies = table.without(asked.anomalous_test, train, validation)
@@ -241,7 +241,9 @@ def _with_training_anomalies(asked: _Asked) -> list[Rows]:
     return [train, validation, test]
 
 
-def _without_training_anomalies(table: DrawTable, own: Rows, own_test: Rows, other_test: Rows) -> list[Rows]:
+def _without_training_anomalies(
+    table: DrawTable, own: RowNumbers, own_test: RowNumbers, other_test: RowNumbers
+) -> list[RowNumbers]:
     _, number = table.positions(own)
     if number < 2:
         raise table.error(f"has {number} different training images; at least 2 are needed")
@@ -262,7 +264,9 @@ def _without_training_anomalies(table: DrawTable, own: Rows, own_test: Rows, oth
     return [own, validation, test]
 
 
-def _of_vectors(table: DrawTable, normal: Rows, anomalies: Rows, seed: int, contaminated: bool) -> list[Rows]:
+def _of_vectors(
+    table: DrawTable, normal: RowNumbers, anomalies: RowNumbers, seed: int, contaminated: bool
+) -> list[RowNumbers]:
     from sklearn.model_selection import train_test_split
 
     for rows, name, needed in zip((normal, anomalies), VECTOR_CLASSES, FEWEST_VECTORS, strict=True):
@@ -282,7 +286,7 @@ def _of_vectors(table: DrawTable, normal: Rows, anomalies: Rows, seed: int, cont
     return [train, validation, test]
 
 
-def _part(dataset: Dataset, rows: Rows, normal: int) -> Part:
+def _part(dataset: Dataset, rows: RowNumbers, normal: int) -> Part:
     n_train = len(dataset.train.labels)
     train, test = rows[rows < n_train], rows[rows >= n_train] - n_train
     labels = np.concatenate([dataset.train.labels[train], dataset.test.labels[test]])

@@ -21,7 +21,7 @@ from fanogan_mtl.detectors.checks import is_plain, refuse_non_finite
 from fanogan_mtl.detectors.parameters import told
 from fanogan_mtl.detectors.third_party.own_numbers import own_numbers
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 class CheckedDetector(BaseDetector):  # type: ignore[misc]
@@ -116,8 +116,8 @@ class CheckedDetector(BaseDetector):  # type: ignore[misc]
         return in_batches(self._score_rows, X, self._batch_rows)
 
     def _one_clear_error(
-        self, function: Callable[[NDArray[np.float64]], Result], rows: NDArray[np.float64], draws: bool
-    ) -> Result:
+        self, function: Callable[[NDArray[np.float64]], _Result], rows: NDArray[np.float64], draws: bool
+    ) -> _Result:
         """Apply a function, with random numbers of its own if it draws; what it raises is one line with the class."""
         name = type(self).__name__
         try:

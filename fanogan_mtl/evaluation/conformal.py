@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FINEST = 10**9  # denominators of rates: 0.1 is a tenth, and 1 / 39 a thirty-ninth, whatever the nearest float is
-ROUNDING = 1e-12
+_ROUNDING = 1e-12
 
 
 def lowest_rate(n: int) -> float:
@@ -167,7 +167,7 @@ def discovery_threshold(normal: ArrayLike, scores: ArrayLike, rate: float) -> fl
     held_out, of_rows = np.asarray(normal, np.float64), np.asarray(scores, np.float64)
     if not len(of_rows):
         return float("inf")
-    found = of_rows[false_discovery_control(p_values(held_out, of_rows)) <= rate * (1 + ROUNDING)]
+    found = of_rows[false_discovery_control(p_values(held_out, of_rows)) <= rate * (1 + _ROUNDING)]
     return float(held_out[held_out < found.min()].max()) if len(found) else float("inf")
 
 

@@ -29,7 +29,7 @@ from fanogan_mtl.evaluation.checks import checked, checked_weights
 from fanogan_mtl.evaluation.conformal import conformal_threshold, kept_rate, lowest_rate
 
 ASKED = 0.1  # the false-alarm rate of the threshold that precision, recall and their like are at
-ROUNDING = 1e-9  # of sums of weights: far less than a row is of any test
+_ROUNDING = 1e-9  # of sums of weights: far less than a row is of any test
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class MetricInput:
     def greatest_recall(self, most: float) -> float:
         """The greatest recall with at most that share of false positives; nothing is interpolated."""
         fpr, tpr = self.rates
-        return float(tpr[fpr <= most + ROUNDING].max())
+        return float(tpr[fpr <= most + _ROUNDING].max())
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ METRICS: dict[str, Metric] = {
     "fpr_at_95_tpr": Metric(
         "False alarms at 95 % recall",
         "The least false-positive rate at which at least 95 % of the anomalies are found.",
-        lambda test: float(test.rates[0][test.rates[1] >= 0.95 - ROUNDING].min()),
+        lambda test: float(test.rates[0][test.rates[1] >= 0.95 - _ROUNDING].min()),
         higher_is_better=False,
     ),
     "recall_at_1_fpr": Metric(

@@ -27,7 +27,7 @@ FEWEST = 20
 CONSTANT = 1e-9  # spread of scores, relative to the largest, at which their order is rounding
 DISTINCT = 0.1  # share of the different rows that must have scores of their own
 COPIES = 0.01  # share of the tested rows
-MOVED = 1e-4  # change of a network's weights by training, relative to their norm
+_MOVED = 1e-4  # change of a network's weights by training, relative to their norm
 UNCHANGED = 0.005  # difference in AUROC that training has made for nothing
 WORSE = 2.8  # standard errors below the untrained network: 1.96, of the difference of two
 SURE = 2.5  # standard errors above chance at which a ranking is no accident
@@ -245,7 +245,7 @@ def _worse_than_chance(checks: Mapping[str, Checks]) -> str:
 
 def _no_better_than_untrained(checks: Mapping[str, Checks]) -> str:
     for name, each in checks.items():
-        if each.moved is not None and each.moved < MOVED:
+        if each.moved is not None and each.moved < _MOVED:
             return f"training left weights of the network where they were ({name})"
         before = each.untrained_auroc
         if before is None or not 0.5 + SURE * each.error < before < 1 - ALIKE:  # chance, or too easy to tell

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Block = tuple[str, str]
-"""Data set and class."""
+"""A data set and the class that is normal in it."""
 
 ALPHA = 0.05
 MIN_BLOCKS = 6  # of five differences, even the clearest have a two-sided Wilcoxon p of 2 / 2^5 = 0.0625

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.export.preparing import Preparing
-from fanogan_mtl.export.scoring import HeadScores, exportable
+from fanogan_mtl.export.scoring import ScoringModule, exportable
 from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.extractors.frozen import FrozenNetwork
 from fanogan_mtl.extractors.graphs.feature_graph import GraphExtractor
@@ -26,8 +26,8 @@ from fanogan_mtl.serving.scoring import Input, input_of
 
 IMAGES, SCORE, IS_ANOMALY = "images", "score", "is_anomaly"
 OPSET = 20
-LARGEST = 2**31  # bytes of a protobuf message
-SIDE = 48  # px, of the images that the preparation is traced with; any other size does
+LARGEST_FILE = 2**31  # bytes of a protobuf message
+_SIDE = 48  # px, of the images that the preparation is traced with; any other size does
 
 
 def check_exportable(model: Model, heads: Sequence[Head]) -> None:
@@ -76,7 +76,7 @@ def onnx_file(model: Model, heads: Sequence[Head]) -> bytes:
         for head in heads
     ]
     helper.set_model_props(whole, {"heads": json.dumps(described, allow_nan=False)})
-    if whole.ByteSize() >= LARGEST:
+    if whole.ByteSize() >= LARGEST_FILE:
         raise UserError("these heads have more than the 2 GB of one ONNX file: choose fewer by the option heads")
     onnx.checker.check_model(whole, full_check=True)
     content: bytes = whole.SerializeToString()
@@ -87,7 +87,7 @@ def _of_input(model: Model, of: Input, detectors: Sequence[Any], prefix: str) ->
     """From images to the scores of the detectors on one preparation and extractor."""
     key, preparation = of
     n, height, width = (torch.export.Dim(name) for name in ("n", "height", "width"))
-    images = torch.zeros(2, SIDE, SIDE + 3, 3, dtype=torch.uint8)
+    images = torch.zeros(2, _SIDE, _SIDE + 3, 3, dtype=torch.uint8)
     graph = _traced(Preparing(preparation), images, {0: n, 1: height, 2: width}, "prepared")
     extractor = None if key is None else model.extractors[key]
     size = preparation.image_size
@@ -95,7 +95,7 @@ def _of_input(model: Model, of: Input, detectors: Sequence[Any], prefix: str) ->
     if extractor is not None:
         graph = _behind(graph, _features(extractor))
         rows = torch.zeros(2, extractor.n_features_out_)
-    graph = _behind(graph, _traced(HeadScores(detectors, extractor is None), rows, {0: n}, "scores"))
+    graph = _behind(graph, _traced(ScoringModule(detectors, extractor is None), rows, {0: n}, "scores"))
     return compose.add_prefix(graph, prefix)
 
 

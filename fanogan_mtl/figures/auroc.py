@@ -16,7 +16,7 @@ DARK_FROM = 89  # from here on white text has more contrast than black
 MAP_ROW = 27  # px
 
 
-Place = tuple[float | None, str, bool]
+_Place = tuple[float | None, str, bool]
 """Of one method on one data set: AUROC in [0, 1], or None where it was not run; a text; and whether it is the best."""
 
 
@@ -39,7 +39,7 @@ class AurocBars:
     auroc: list[float]
 
 
-def auroc_map_figure(datasets: Sequence[str], rows: Mapping[str, Sequence[Place]], title: str) -> go.Figure:
+def auroc_map_figure(datasets: Sequence[str], rows: Mapping[str, Sequence[_Place]], title: str) -> go.Figure:
     """AUROC of methods (rows) on data sets as colour and text: the darker the higher, from 50 % (chance) on.
 
     The best are bold with a star; what was not run is grey.

@@ -18,7 +18,7 @@ from fanogan_mtl.figures.style import bar_style, layout
 
 GAP = 2  # px between the images of a sheet
 CELL = 56  # px of a sample's side on the sheet, whatever its own size
-LARGEST = 128  # px of a reconstruction's side; larger images are averaged down
+LARGEST_SIDE = 128  # px of a reconstruction's side; larger images are averaged down
 ROW = 48  # px of a row of images on a wide screen
 BATCH_COLUMNS = 16  # images of a domain that are shown
 MOST_GREY_VALUES = 100_000  # as numbers in a page; a picture is a tenth of their size
@@ -74,7 +74,7 @@ def reconstruction_data(
     """
     rows = np.stack([images, reconstructions, np.abs(images - reconstructions)])  # (3, n, height, width)
     pixels = np.round(255 * np.clip(rows, 0, 1)).astype(np.uint8)
-    pixels = np.stack([shrunk(row, LARGEST) for row in pixels])
+    pixels = np.stack([shrunk(row, LARGEST_SIDE) for row in pixels])
     groups = [(label, len(list(same))) for label, same in groupby(labels)]
     return sheet(pixels, ["input", "reconstruction", "residual"], groups)
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from fanogan_mtl.figures.images import Sheet, image_axes, png, sheet
 from fanogan_mtl.figures.style import layout
 
-OUTLINE = (0, 158, 115)  # of masks; green beside the red of maps
-STRONGEST = (213, 0, 0)
-ROWS = ("image", "mask", "map", "both")
+_OUTLINE = (0, 158, 115)  # of masks; green beside the red of maps
+_STRONGEST = (213, 0, 0)
+_ROWS = ("image", "mask", "map", "both")
 
 
 def maps_data(
@@ -30,10 +30,10 @@ def maps_data(
     """
     coloured = pictures if pictures.ndim == 4 else np.repeat(pictures[..., None], 3, axis=3)
     strength = np.clip(maps, 0, 1)[..., None]
-    over = np.round(coloured * (1 - 0.7 * strength) + np.array(STRONGEST) * 0.7 * strength).astype(np.uint8)
-    over[outlines(masks)] = OUTLINE
+    over = np.round(coloured * (1 - 0.7 * strength) + np.array(_STRONGEST) * 0.7 * strength).astype(np.uint8)
+    over[outlines(masks)] = _OUTLINE
     grey = [np.repeat(np.round(255 * each).astype(np.uint8), 3, axis=3) for each in (masks[..., None], strength)]
-    return sheet(np.stack([coloured, *grey, over]), list(ROWS), [(label, 1) for label in labels])
+    return sheet(np.stack([coloured, *grey, over]), list(_ROWS), [(label, 1) for label in labels])
 
 
 def maps_figure(data: Sheet, title: str) -> go.Figure:

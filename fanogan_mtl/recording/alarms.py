@@ -16,8 +16,8 @@ from fanogan_mtl.pages.content import Entry, Section, Table, Text, share
 from fanogan_mtl.sweep.result import DoneCell
 
 HEADING = "False alarms asked for, and those that came"
-COLUMNS = ("asked for", "came, mean", "heads outside the band", "anomalies found")
-EXPLAINED = (
+_COLUMNS = ("asked for", "came, mean", "heads outside the band", "anomalies found")
+_EXPLAINED = (
     "Thresholds are made from the scores of the validation's normal rows, and hold for new ones that come from where"
     " those came from. A thin line is a head, that is a class; 95 of 100 heads lie in the band, which is wide where few"
     " rows are held out or tested. A mean that keeps above the dashed line says that the test's normal rows differ from"
@@ -44,8 +44,8 @@ def alarm_sections(cells: Sequence[DoneCell], seed: str, title: str) -> Iterator
 
     rows = tuple((f"{told_rate(rate)} %", _row(cells, rate)) for rate in PROMISES)
     caption = "In percent, at the last budget."
-    table = Table("false alarms", caption, COLUMNS, rows)
-    yield Section(HEADING, (Text(f"{EXPLAINED} {seed}"), chart(HEADING, draw, table, title)))
+    table = Table("false alarms", caption, _COLUMNS, rows)
+    yield Section(HEADING, (Text(f"{_EXPLAINED} {seed}"), chart(HEADING, draw, table, title)))
 
 
 def _row(cells: Sequence[DoneCell], rate: float) -> tuple[Entry, ...]:

@@ -32,7 +32,9 @@ def collected(finished: Finished, folder: Path) -> list[Path]:
     results = [cell.result for cell in finished.cells]
     if any(result.where for result in results):
         return []
-    arrays = {name: np.concatenate([getattr(each, name) for each in results], axis=-1) for name in OF_TEST}
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(each, name) for each in results], axis=-1) for name in OF_TEST
+    }
     held_out = [each.normal_scores for each in results if each.normal_scores is not None]
     if held_out:
         arrays["normal_scores"] = np.concatenate(held_out, axis=-1)

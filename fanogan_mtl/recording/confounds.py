@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from fanogan_mtl.pages.content import NONE, Section, Table, Text, section, share
 from fanogan_mtl.sweep.result import DoneCell
 
-EXPLAINED = (
+_EXPLAINED = (
     "AUROC in percent on validation data of something that is no content of an image, taken alone, higher or lower"
     " whichever tells more, beside the detector's own. Where one of them comes near the detector, ask how the images"
     " were made."
@@ -30,4 +30,4 @@ def confound_sections(cells: Sequence[DoneCell]) -> Iterator[Section]:
             for normal, each in checks.items()
         )
         table = Table("confounds", "By normal class.", ("normal", *names, "the detector"), rows)
-        yield section("Size and brightness alone", lambda: (Text(EXPLAINED), table))
+        yield section("Size and brightness alone", lambda: (Text(_EXPLAINED), table))

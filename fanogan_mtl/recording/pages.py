@@ -33,7 +33,7 @@ PROTOCOLS_NOTE = (
     " extractor saw no image; under unseen-domain it saw no image of this data set."
     " Under normal-only each class that is normal has an extractor of its own, which saw images of that class alone."
 )
-GROUPING = ("dataset", "detector", "extractor", "protocol")
+_GROUPING = ("dataset", "detector", "extractor", "protocol")
 RECONSTRUCTED = "Some normal and some anomalous test images: what the detector cannot reproduce is abnormal to it."
 RECONSTRUCTED_CLASSES = 3  # shown on a comparison's page
 
@@ -245,7 +245,7 @@ def _write_csv(results: Sequence[ComparisonResult], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
         writer = csv.writer(file)
         writer.writerow(
-            [*GROUPING, "setting", "epochs", "auroc", "std_over_seeds", "std_over_classes", "marks", "run_id"]
+            [*_GROUPING, "setting", "epochs", "auroc", "std_over_seeds", "std_over_classes", "marks", "run_id"]
         )
         for each in results:
             planned = each.planned

@@ -17,12 +17,12 @@ from fanogan_mtl.text_table import text_table
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.views import is_server, save_view
 
-DEVIATIONS = ("auroc_std_over_seeds", "auroc_std_over_classes")
+_DEVIATIONS = ("auroc_std_over_seeds", "auroc_std_over_classes")
 VIEWED = [
     column
     for name, metric in METRICS.items()
     if metric.in_view
-    for column in (name, *(each for each in DEVIATIONS if each.startswith(name)))
+    for column in (name, *(each for each in _DEVIATIONS if each.startswith(name)))
 ]
 """Metrics that are columns of the view in MLflow."""
 

@@ -9,15 +9,15 @@ from fanogan_mtl.evaluation.pixels import ALL, PixelFigures
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.pages.charts import chart
 from fanogan_mtl.pages.content import Entry, PageBlock, Section, Table, Text, section, share
-from fanogan_mtl.report.charts.where import SHOWN, maps_figure
+from fanogan_mtl.report.charts.where import BEST_AND_WORST, example_maps_figure
 from fanogan_mtl.sweep.result import DoneCell
 
-EXPLAINED = (
+_EXPLAINED = (
     "Pixels of the maps against the masks, over normal images and those with a mask. AUPRO: every connected region of"
     " the masks counts the same, up to 30 % or 5 % false positives. Best F1 is that of the best threshold, chosen on"
     " the test. In brackets: 95 % of bootstrap resamples of the images."
 )
-COLUMNS = ("anomaly", "images", "AUROC", "average precision", "AUPRO", "AUPRO at 5 %", "best F1")
+_COLUMNS = ("anomaly", "images", "AUROC", "average precision", "AUPRO", "AUPRO at 5 %", "best F1")
 
 
 def where_sections(cells: Sequence[DoneCell], classes: Sequence[str], seed: str, title: str) -> Iterator[Section]:
@@ -41,18 +41,18 @@ def where_sections(cells: Sequence[DoneCell], classes: Sequence[str], seed: str,
         heading = f"Where anomalies are, {normal} is normal"
         yield section(heading, partial(_figures, where.figures, normal, seed))
         if len(where.examples.labels):
-            make = partial(maps_figure, where.examples, classes)
+            make = partial(example_maps_figure, where.examples, classes)
             heading = f"Best and worst maps, {normal} is normal"
-            yield Section(heading, (Text(SHOWN), chart(heading, make, title=title)))
+            yield Section(heading, (Text(BEST_AND_WORST), chart(heading, make, title=title)))
 
 
 def _figures(of: dict[str, PixelFigures], normal: str, seed: str) -> Iterable[PageBlock]:
-    return Text(f"{EXPLAINED} {seed}"), _table(of, normal)
+    return Text(f"{_EXPLAINED} {seed}"), _table(of, normal)
 
 
 def _table(of: dict[str, PixelFigures], normal: str) -> Table:
     rows = tuple((name if name != ALL else "all", _entries(each)) for name, each in of.items())
-    return Table(f"pixels {normal}", "In percent.", COLUMNS, rows)
+    return Table(f"pixels {normal}", "In percent.", _COLUMNS, rows)
 
 
 def _entries(of: PixelFigures) -> tuple[Entry, ...]:

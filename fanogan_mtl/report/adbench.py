@@ -17,7 +17,7 @@ from fanogan_mtl.pages.content import NONE, Fold, Row, Section, Table, Text, sha
 from fanogan_mtl.report.evidence import Evidence, Result
 
 SETTINGS = ("unsupervised", "semi")
-NOTES = (
+_NOTES = (
     "Published figures are ADBench's (Han et al. 2022, table D4: trained on 70 % of the rows, anomalies included) "
     "beside data sets that are contaminated, and those of Livernoche et al. 2024 (table 1: trained on half of the "
     "normal rows, tested on the other half and all anomalies) beside the others.",
@@ -89,7 +89,7 @@ def adbench_sections(evidence: Evidence) -> list[Section]:
         return []
     caption = "AUROC in percent; ours is the mean over budgets."
     table = Table("ADBench: auroc", caption, ("", *methods), tuple(rows))
-    notes = Fold("How these figures came about, and what differs", tuple(map(Text, NOTES)))
+    notes = Fold("How these figures came about, and what differs", tuple(map(Text, _NOTES)))
     return [Section("Vectors: ours beside published figures", (table, notes), "adbench")]
 
 

@@ -16,7 +16,7 @@ from fanogan_mtl.report.evidence import Evidence, Result
 
 LEAST = 1e-6  # of a time that the clock could not tell from nothing
 
-NOTE = (
+_NOTE = (
     "Training seconds are those of one cell up to its last budget, on one thread; scoring is per image, in batches. "
     "A method on features pays the extractor's own training and its time per image on top. Parameters are the weights "
     "of a deep detector's networks; shallow ones keep training rows, components or trees instead. AUROC is the mean "
@@ -44,7 +44,7 @@ def cost_section(evidence: Evidence) -> Section:
     )
     columns = ("method", "AUROC (%)", "training (s a cell)", "scoring (ms an image)", "parameters")
     costs_table = Table("costs", "Costs of each method.", columns, rows)
-    blocks: list[PageBlock] = [costs_table, Fold("What is counted", (Text(NOTE),))]
+    blocks: list[PageBlock] = [costs_table, Fold("What is counted", (Text(_NOTE),))]
     for position, cost in ((1, "training time (s a cell)"), (2, "scoring time (ms an image)")):
         values = {method: (each[0], max(float(each[position] or 0), LEAST)) for method, each in costs.items()}
         title = f"AUROC against {cost}"

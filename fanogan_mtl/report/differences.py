@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from fanogan_mtl import figures
-from fanogan_mtl.evaluation.significance import ALPHA, PairedDifference, Significance, compare
+from fanogan_mtl.evaluation.significance import ALPHA, Block, PairedDifference, Significance, compare
 from fanogan_mtl.pages.charts import chart
 from fanogan_mtl.pages.content import NONE, Chart, Entry, Fold, PageBlock, Row, Section, Table, Text, number, share
-from fanogan_mtl.report.evidence import Block as DataBlock
 from fanogan_mtl.report.evidence import Evidence
 from fanogan_mtl.report.sentences import effect_word, methods_sentence, optimism_note, p_text
 from fanogan_mtl.sweep.cell import ALL_SEEN
 
-BlockTable = Mapping[str, Mapping[DataBlock, float]]
+BlockTable = Mapping[str, Mapping[Block, float]]
 """Method to block to a metric's mean over seeds and budgets."""
 
 
@@ -36,9 +35,9 @@ def significance_section(evidence: Evidence) -> Section:
 
 def block_table(evidence: Evidence, methods: Sequence[str], metric: str = "auroc") -> BlockTable:
     """Each method's blocks of the single data sets; methods that lack blocks of most others are left out."""
-    tables: dict[str, dict[DataBlock, float]] = {}
+    tables: dict[str, dict[Block, float]] = {}
     for method in dict.fromkeys(methods):
-        blocks: dict[DataBlock, float] = {}
+        blocks: dict[Block, float] = {}
         for each in evidence.of(method):
             if each.main and not each.is_pool:
                 blocks |= each.by_block(metric)

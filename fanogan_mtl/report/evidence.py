@@ -9,14 +9,12 @@ from functools import cached_property
 from statistics import fmean
 
 from fanogan_mtl.evaluation.bootstrap import auroc_interval
+from fanogan_mtl.evaluation.significance import Block
 from fanogan_mtl.evaluation.statistics import Summary, summarise
 from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, SHALLOW
 from fanogan_mtl.sweep.cell import ALL_SEEN, PROTOCOLS, Comparison
 from fanogan_mtl.sweep.result import DoneCell
 from fanogan_mtl.sweep.tested import Tested, rows_tested
-
-Block = tuple[str, str]
-"""A data set and the class that is normal in it."""
 
 STAND_INS = {"handwritten": "mnist", "streetdigits": "svhn", "optdigits": "usps"}
 PUBLISHED = ("mnist", "svhn", "usps")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from fanogan_mtl.pages.content import Page
 
-COLUMNS = ("section", "table", "row", "column", "statistic", "value", "text", "best")
+_COLUMNS = ("section", "table", "row", "column", "statistic", "value", "text", "best")
 
 
 def number_table(report: Page) -> pd.DataFrame:
@@ -20,7 +20,7 @@ def number_table(report: Page) -> pd.DataFrame:
         for column, entry in zip(table.columns[1:], entries, strict=True)
         for statistic, value in entry.numbers.items()
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
 def write_numbers(report: Page, folder: Path) -> list[Path]:

@@ -31,7 +31,7 @@ from fanogan_mtl.report.evidence import Evidence, Result
 from fanogan_mtl.sweep.cell import ALL_SEEN
 from fanogan_mtl.sweep.result import DoneCell
 
-Pixels = NDArray[np.uint8] | NDArray[np.float32]
+_Pixels = NDArray[np.uint8] | NDArray[np.float32]
 
 MISTAKES_SHOWN = 3  # of each kind a class
 MOST_CLASSES = 10
@@ -139,7 +139,7 @@ def _counts(cell: DoneCell) -> tuple[int, int, int, int]:
     return int((found & ~anomaly).sum()), int((~anomaly).sum()), int((~found & anomaly).sum()), int(anomaly.sum())
 
 
-def _row(cell: DoneCell, pixels: tuple[Pixels, Pixels], classes: Sequence[str]) -> tuple[str, tuple[Card, ...]]:
+def _row(cell: DoneCell, pixels: tuple[_Pixels, _Pixels], classes: Sequence[str]) -> tuple[str, tuple[Card, ...]]:
     scores, anomaly, threshold = cell.result.scores[-1], cell.result.anomaly, _threshold(cell)
     order = np.argsort(scores, kind="stable")
     alarms = [place for place in order[::-1] if scores[place] > threshold and not anomaly[place]][:MISTAKES_SHOWN]
@@ -154,7 +154,7 @@ def _row(cell: DoneCell, pixels: tuple[Pixels, Pixels], classes: Sequence[str]) 
     return f"{cell.normal_class} is normal", tuple(cards)
 
 
-def _image(pixels: tuple[Pixels, Pixels], row: int) -> NDArray[np.uint8]:
+def _image(pixels: tuple[_Pixels, _Pixels], row: int) -> NDArray[np.uint8]:
     train, test = pixels
     image = train[row] if row < len(train) else test[row - len(train)]
     picture: NDArray[np.uint8] = shrunk(np.asarray(image, np.uint8)[None], MISTAKE_SIDE)[0]

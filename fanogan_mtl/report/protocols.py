@@ -11,7 +11,7 @@ from fanogan_mtl.pages.content import Chart, Fold, PageBlock, Section, Table, be
 from fanogan_mtl.report.evidence import Evidence, Result
 from fanogan_mtl.sweep.cell import PROTOCOLS
 
-EXPLAINED = (
+_EXPLAINED = (
     ("protocol", "the extractor learned from", "honest for"),
     (
         "paper",
@@ -44,7 +44,7 @@ EXPLAINED = (
 def protocol_section(evidence: Evidence) -> Section:
     """Compare extractors with detectors under each protocol."""
     caption = "What the extractor saw, and what each protocol is honest for."
-    blocks: list[PageBlock] = [plain_table("protocols explained", caption, EXPLAINED)]
+    blocks: list[PageBlock] = [plain_table("protocols explained", caption, _EXPLAINED)]
     results = [each for each in evidence.results if each.main and each.comparison.protocol in PROTOCOLS]
     run = [name for name in PROTOCOLS if any(each.comparison.protocol == name for each in results)]
     for dataset in evidence.datasets:

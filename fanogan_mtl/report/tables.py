@@ -26,7 +26,7 @@ from fanogan_mtl.report.sentences import listed
 from fanogan_mtl.sweep.cell import ALL_SEEN
 from fanogan_mtl.sweep.tested import together
 
-SHOWN = {name: metric.label for name, metric in METRICS.items() if metric.in_report}
+REPORTED = {name: metric.label for name, metric in METRICS.items() if metric.in_report}
 TITLES = {
     "5.1": "Table 5.1: detectors on single data sets",
     "5.2": "Table 5.2: one detector for all data sets at once",
@@ -55,7 +55,7 @@ def table_sections(evidence: Evidence) -> list[Section]:
 def _blocks(evidence: Evidence, number: str) -> list[PageBlock]:
     columns = _columns(evidence, number)
     datasets = _datasets(evidence, number)
-    made = {metric: _table(evidence, number, metric, columns, datasets) for metric in SHOWN}
+    made = {metric: _table(evidence, number, metric, columns, datasets) for metric in REPORTED}
     tables = {metric: table for metric, table in made.items() if table.rows}  # the study has figures of few metrics
     blocks: list[PageBlock] = _notes(evidence, number)
     run = [each for name, _ in datasets for each in _results(evidence, name, columns) if each]
@@ -107,7 +107,7 @@ def _table(
         rows += _own_row(evidence, dataset, metric, columns)
     if number == "5.3":
         rows += _mean_rows(evidence, metric, columns, [dataset for dataset, _ in datasets])
-    caption = f"{SHOWN[metric]} in percent. ★ is the best of its column; * see the marked comparisons above."
+    caption = f"{REPORTED[metric]} in percent. ★ is the best of its column; * see the marked comparisons above."
     heads = ("method", *(column.head for column in columns))
     return Table(f"{_short(number)}: {metric}", caption, heads, tuple(rows), turned=True)
 

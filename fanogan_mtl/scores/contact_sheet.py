@@ -22,7 +22,7 @@ from fanogan_mtl.serving.pictures import jpeg_url, overlaid, thumbnail
 from fanogan_mtl.serving.scoring import input_of
 
 MOST_IMAGES = 12  # of each head
-MOST_HEADS = 12
+_MOST_HEADS = 12
 MOST_ERRORS = 24
 
 
@@ -55,7 +55,7 @@ def summarise_scores(rows: Iterable[ScoredRow], thresholds: Mapping[str, float])
     """Read a table once, and keep what the page shows; the thresholds are those of its heads, in their order."""
     heads = list(thresholds)
     summary = ScoreSummary(thresholds=thresholds, anomalies=dict.fromkeys(heads, 0))
-    heaps: dict[str, list[tuple[float, int, ScoredRow]]] = {name: [] for name in heads[:MOST_HEADS]}
+    heaps: dict[str, list[tuple[float, int, ScoredRow]]] = {name: [] for name in heads[:_MOST_HEADS]}
     for number, row in enumerate(rows):
         if not row.head:
             summary.errors += 1
@@ -97,7 +97,7 @@ def contact_sheet(
     pictures = _pictures(summary, model, heads, files, decision.false_alarm_rate)
     of_each = [
         section(f"{head.spec.name}: highest scores", partial(_highest, summary, head, pictures))
-        for head in heads[:MOST_HEADS]
+        for head in heads[:_MOST_HEADS]
     ]
     failed = [section("Not scored", partial(_not_scored, summary))] if summary.errors else []
     return render(Page(title, (every, *of_each, *failed)))
@@ -146,8 +146,8 @@ def _all_heads(decision: str, summary: ScoreSummary, heads: Sequence[Head]) -> l
         "Red shows where in an image the anomaly is, and a yellow outline what lies above the map's threshold, where "
         f"few normal images have anything. An orange edge: the score is above the head's threshold, by {decision}."
     )
-    if len(heads) > MOST_HEADS:
-        text += f" Images are shown for the first {MOST_HEADS} of {len(heads)} heads; the option heads chooses others."
+    if len(heads) > _MOST_HEADS:
+        text += f" Images are shown for the first {_MOST_HEADS} of {len(heads)} heads; the option heads chooses others."
     rows = []
     for head in heads:
         above = summary.anomalies[head.spec.name]

@@ -13,14 +13,14 @@ from fanogan_mtl.pages.content import NONE, Beside, Chart, Entry, Items, Page, P
 from fanogan_mtl.pages.render import render
 from fanogan_mtl.scores.by_head import HeadScores
 
-MOST_HEADS = 12  # with figures
+_MOST_HEADS = 12  # with figures
 READING = (
     "Each image is ranked among the held-out ones and those before it. If nothing has changed, its p-value is any "
     "number between 0 and 1 alike, and a martingale that bets against that stays low. It grows where scores rise, "
     "fall, spread or come closer together."
 )
 
-Found = tuple[HeadScores, Drift]
+HeadDrift = tuple[HeadScores, Drift]
 
 
 def told_drift(scores: HeadScores, drift: Drift) -> str:
@@ -44,22 +44,22 @@ def told_error_rate(error_rate: float) -> str:
     return f"Where nothing has changed, at most {told_rate(error_rate)} % of such checks give an alarm at any head."
 
 
-def drift_page(title: str, found: Sequence[Found], error_rate: float) -> str:
+def drift_page(title: str, found: Sequence[HeadDrift], error_rate: float) -> str:
     """Make the page: a sentence for each head, and figures of the first heads, with those that alarm before others."""
-    shown = sorted(found, key=lambda each: not each[1].is_alarm)[:MOST_HEADS]
+    shown = sorted(found, key=lambda each: not each[1].is_alarm)[:_MOST_HEADS]
     opening = (Items(tuple(told_drift(*each) for each in found)), Text(told_error_rate(error_rate)))
     every = section("All heads", partial(_all_heads, found, len(shown)))
     of_each = [section(scores.head.spec.name, partial(_figures, drift)) for scores, drift in shown]
     return render(Page(title, (every, *of_each), opening))
 
 
-def _all_heads(found: Sequence[Found], n_shown: int) -> list[PageBlock]:
+def _all_heads(found: Sequence[HeadDrift], n_shown: int) -> list[PageBlock]:
     columns = ("head", "images", "held-out", "pairs higher", "KS", "KS p", "greatest martingale", "first alarm")
     more = f" Figures are of {n_shown} of {len(found)} heads; the option heads chooses others." * (n_shown < len(found))
     return [Text(READING + more), Table("drift", "New images against held-out ones.", columns, tuple(map(_row, found)))]
 
 
-def _row(found: Found) -> Row:
+def _row(found: HeadDrift) -> Row:
     scores, drift = found
     at = drift.first_alarm
     numbers = (

@@ -23,8 +23,8 @@ from fanogan_mtl.serving.heads import Head, Model
 from fanogan_mtl.serving.requests import answer_table
 from fanogan_mtl.serving.scoring import CHUNK_IMAGES, score_images
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 _MASK = "a mask, by its name or its folder's: rename it to have it scored"
 
@@ -68,10 +68,10 @@ def _threads(heads: Sequence[Head]) -> int:
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, ahead: int, function: Callable[[Item], Result], items: Iterable[Item]
-) -> Iterator[Result]:
+    pool: ThreadPoolExecutor, ahead: int, function: Callable[[_Item], _Result], items: Iterable[_Item]
+) -> Iterator[_Result]:
     """Results in the order of the items, of which so many more are taken than are waited for."""
-    running: deque[Future[Result]] = deque()
+    running: deque[Future[_Result]] = deque()
     try:
         for item in items:
             running.append(pool.submit(function, item))

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, NamedTuple
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.serving.scoring import CHUNK_IMAGES
 
-ROWS = 50_000  # written at a time
+_ROWS = 50_000  # written at a time
 
 
 class ScoredRow(NamedTuple):
@@ -93,7 +93,7 @@ def open_journal(output: Path, facts: Mapping[str, Any], heads: Sequence[str]) -
         yield journal
 
 
-def append(journal: UnfinishedTable, rows: Iterable[ScoredRow]) -> None:
+def append_rows(journal: UnfinishedTable, rows: Iterable[ScoredRow]) -> None:
     """Add all rows of some images."""
     _write(journal, _encoded(rows))
 
@@ -206,7 +206,7 @@ def _no_room(path: Path, error: OSError) -> UserError:
 def _write_csv(rows: Iterator[ScoredRow], path: Path) -> None:
     with path.open("wb") as file:
         file.write(_encoded([ScoredRow._fields]))
-        while batch := list(islice(rows, ROWS)):
+        while batch := list(islice(rows, _ROWS)):
             file.write(_encoded(batch))
         file.flush()
         os.fsync(file.fileno())
@@ -220,7 +220,7 @@ def _write_parquet(rows: Iterator[ScoredRow], path: Path) -> None:
     kinds = (text, text, number, number, number, number, pa.bool_(), text)
     schema = pa.schema(list(zip(ScoredRow._fields, kinds, strict=True)))
     with parquet.ParquetWriter(path, schema) as writer:
-        while batch := list(islice(rows, ROWS)):
+        while batch := list(islice(rows, _ROWS)):
             columns = [
                 pa.array([None if value == "" else value for value in column], kind)
                 for column, kind in zip(zip(*batch, strict=True), kinds, strict=True)

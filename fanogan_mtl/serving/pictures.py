@@ -14,13 +14,13 @@ from fanogan_mtl.data.images.levels import Pixels, eight_bits
 from fanogan_mtl.data.transforms import cropped_part
 from fanogan_mtl.serving.explain import HeatMap
 
-SIDE = 160  # px, for screens that show two or three of them to one of the page
+_SIDE = 160  # px, for screens that show two or three of them to one of the page
 RED = np.array([230, 0, 0], np.float32)
 OUTLINE = np.array([240, 228, 66], np.float32)  # yellow, seen on grey and on red
-STRONGEST = 0.7  # share of red where the map is strongest
+_STRONGEST = 0.7  # share of red where the map is strongest
 
 
-def thumbnail(image: Pixels, side: int = SIDE, depth: int | None = None) -> Pixels:
+def thumbnail(image: Pixels, side: int = _SIDE, depth: int | None = None) -> Pixels:
     """Make an RGB picture of an image, its longer side `side` at most; pixels of a small one become squares.
 
     Parameters
@@ -44,7 +44,7 @@ def overlaid(picture: Pixels, heat_map: HeatMap, threshold: float | None = None)
     top, left, height, width = cropped_part(picture.shape[0], picture.shape[1], heat_map.crop)
     covered = (slice(top, top + height), slice(left, left + width))
     mixed = picture.astype(np.float32)
-    alpha = STRONGEST * _resized(heat_map.strength, height, width)[..., None]
+    alpha = _STRONGEST * _resized(heat_map.strength, height, width)[..., None]
     mixed[covered] = mixed[covered] * (1 - alpha) + RED * alpha
     if threshold is not None:
         mixed[covered][_outline(_resized(heat_map.values, height, width) > threshold)] = OUTLINE

@@ -16,7 +16,7 @@ from fanogan_mtl.errors import one_line
 from fanogan_mtl.serving.heads import Head, Model
 
 CHUNK_IMAGES = 64  # held prepared at once, or fewer large ones; extractors work in batches of as many
-CHUNK_PIXELS = 2**24
+_CHUNK_PIXELS = 2**24
 SMALL_VALUES = 2**16  # pixel values of an image that waits for others of its shape: a call of PyTorch costs as much
 
 Rows = NDArray[np.float32]
@@ -66,7 +66,7 @@ def score_images(model: Model, heads: Sequence[Head], images: Iterable[Pixels]) 
     inputs = [input_of(model, head) for head in heads]
     preparations = {preparation for _, preparation in inputs}
     side = max((each.image_size for each in preparations), default=1)
-    number = max(1, min(CHUNK_IMAGES, CHUNK_PIXELS // side**2))
+    number = max(1, min(CHUNK_IMAGES, _CHUNK_PIXELS // side**2))
     while len(prepared := _prepared(islice(remaining, number), preparations)):
         rows = rows_of(model, set(inputs), prepared)
         first = sum(map(len, scores))

@@ -37,11 +37,11 @@ from fanogan_mtl.tracking.artifacts import fetching_folder
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.sender import is_away
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 ROOT = "exchange"
 LOCAL = ("sqlite:", "file:", "/")  # tracking servers that no other machine reaches
-PATIENCE = 600.0  # seconds that a worker waits for a tracking server that is away
+_PATIENCE = 600.0  # seconds that a worker waits for a tracking server that is away
 
 
 @dataclass(frozen=True)
@@ -224,9 +224,9 @@ def _fetch(exchange: Exchange) -> None:
         pass
 
 
-def _patiently(job: Callable[[], Result]) -> Result:
+def _patiently(job: Callable[[], _Result]) -> _Result:
     """Do a job, and try again while the tracking server is away."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + _PATIENCE
     while True:
         try:
             return job()

@@ -11,7 +11,7 @@ from uuid import uuid4
 if TYPE_CHECKING:
     from distributed import Client
 
-PATIENCE = "30 s"  # then a task asks again: a lost connection takes a question with it
+_PATIENCE = "30 s"  # then a task asks again: a lost connection takes a question with it
 
 
 def ask_submitter(channel: str, key: str, question: Any) -> Any:
@@ -36,7 +36,7 @@ def ask_submitter(channel: str, key: str, question: Any) -> Any:
     while True:
         Queue(channel).put((key, question))
         with suppress(TimeoutError):
-            answer, failure = Variable(f"{channel} {key}").get(timeout=PATIENCE)
+            answer, failure = Variable(f"{channel} {key}").get(timeout=_PATIENCE)
             if failure is not None:
                 raise RuntimeError(failure)
             return answer

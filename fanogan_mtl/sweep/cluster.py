@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 COMPARED_PACKAGES = ("numpy", "scipy", "scikit-learn", "pyod", "torch", "torchvision", "dask", "distributed")
 CODE = "fanogan-mtl"
-PATIENCE = "10 s"  # until a scheduler answers
+PATIENCE_FOR_SCHEDULER = "10 s"  # until a scheduler answers
 PATIENCE_FOR_WORKERS = 600  # seconds: a queue of jobs may take its time to give the first
 
 
@@ -67,9 +67,9 @@ def connected(address: str) -> Iterator[Client]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", VersionMismatchWarning)  # told in a line of our own
             try:
-                client = Client(address, timeout=PATIENCE)
+                client = Client(address, timeout=PATIENCE_FOR_SCHEDULER)
             except AssertionError:  # its own thread has ten seconds to start, which a busy machine exceeds
-                client = Client(address, timeout=PATIENCE)
+                client = Client(address, timeout=PATIENCE_FOR_SCHEDULER)
     except (OSError, ValueError, TypeError, ImportError) as error:
         raise UserError(
             f"scheduler {without_password(repr(address))}: no Dask scheduler answers ({one_line(error, 150)}); "

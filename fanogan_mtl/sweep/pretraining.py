@@ -26,8 +26,8 @@ from fanogan_mtl.extractors.input_spec import InputSpec
 from fanogan_mtl.extractors.persistence import load_extractor, read_description, save_extractor
 from fanogan_mtl.extractors.registry import make_extractor
 
-CHUNK_IMAGES = 512  # read, prepared and turned into features at once, or fewer large ones
-CHUNK_PIXELS = 2**25
+_CHUNK_IMAGES = 512  # read, prepared and turned into features at once, or fewer large ones
+_CHUNK_PIXELS = 2**25
 MOST_ORIGINALS = 2_000  # frozen networks take large images, and learn next to nothing from them
 
 
@@ -174,7 +174,7 @@ def compute_features(task: FeatureTask, data_dir: Path, device: str = "auto") ->
 
 
 def _chunk_images(wanted: InputSpec) -> int:
-    return max(1, min(CHUNK_IMAGES, CHUNK_PIXELS // wanted.image_size**2))
+    return max(1, min(_CHUNK_IMAGES, _CHUNK_PIXELS // wanted.image_size**2))
 
 
 def feature_folder(data_dir: Path, extractor_key: str, data_digest: str, limit: int | None) -> Path:
@@ -256,8 +256,8 @@ def _test_accuracy(extractor: Extractor, pretraining: Pretraining, pool: Dataset
     known = np.isin(names, extractor.classes_)
     rows, names = rows[known], names[known]
     right = np.zeros(len(rows), bool)
-    for start in range(0, len(rows), CHUNK_IMAGES):
-        chunk = slice(start, start + CHUNK_IMAGES)
+    for start in range(0, len(rows), _CHUNK_IMAGES):
+        chunk = slice(start, start + _CHUNK_IMAGES)
         images = images_of(pretraining.pool, pool, rows[chunk], extractor.input_spec, data_dir)
         right[chunk] = extractor.predict(images) == names[chunk]
     domains = pool.test.domains[rows - n_train]

@@ -17,7 +17,7 @@ from fanogan_mtl.data.splits import Part
 from fanogan_mtl.evaluation.pixels import ALL, PixelFigures, ScoredMap, pixel_figures
 from fanogan_mtl.sweep.pretraining import grid_of, input_size_of
 
-CHUNK_IMAGES = 64  # whose maps are made at once
+_CHUNK_IMAGES = 64  # whose maps are made at once
 SHOWN = 4  # images that are shown of those with the best maps, and as many of those with the worst
 
 MakeMaps = Callable[[slice], AnomalyMaps]
@@ -86,7 +86,7 @@ def map_maxima(
     if not says_where(detector, grid, shape):
         return ()
     size = shape[0] if shape else input_size_of(data_dir, str(extractor_key))
-    chunks = (rows[start : start + CHUNK_IMAGES] for start in range(0, len(rows), CHUNK_IMAGES))
+    chunks = (rows[start : start + _CHUNK_IMAGES] for start in range(0, len(rows), _CHUNK_IMAGES))
     maps = (each for chunk in chunks for each in anomaly_maps(detector, chunk, grid, shape))
     return tuple(sorted(float(shown_map(each, size).max()) for each in maps))
 
@@ -156,11 +156,11 @@ def _masks_at(dataset: Dataset, test: Part) -> NDArray[np.int64]:
 
 def _maps(rows: NDArray[np.int64], make_maps: MakeMaps) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Rows of the test, each with its map as large as masks."""
-    for start in range(0, int(rows[-1]) + 1, CHUNK_IMAGES):
-        own = rows[(rows >= start) & (rows < start + CHUNK_IMAGES)]
+    for start in range(0, int(rows[-1]) + 1, _CHUNK_IMAGES):
+        own = rows[(rows >= start) & (rows < start + _CHUNK_IMAGES)]
         if not len(own):
             continue
-        maps = make_maps(slice(start, start + CHUNK_IMAGES))
+        maps = make_maps(slice(start, start + _CHUNK_IMAGES))
         for row in own.tolist():
             yield row, enlarged(maps[row - start], MASK_SIZE)
 

@@ -22,8 +22,8 @@ from fanogan_mtl.sweep.processes import DASK_SETTINGS, prepare_processes
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 MESSAGE = 2000  # letters of what a task failed by
 STARTS = 3  # of this machine's workers, where one of their processes dies before it is ready
@@ -48,13 +48,13 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[Item, Result]):
+class Outcome(Generic[_Item, _Result]):
     """How one task ended: its item, and either the result or the failure; `running` has the items worked on now."""
 
-    item: Item
-    result: Result | None
+    item: _Item
+    result: _Result | None
     failure: Failure | None
-    running: tuple[Item, ...]
+    running: tuple[_Item, ...]
 
 
 class Workers:
@@ -93,8 +93,8 @@ class Workers:
             _abandon_workers()
 
     def run(
-        self, function: Callable[[Item], Result], items: Iterable[Item], ahead: bool = True
-    ) -> Iterator[Outcome[Item, Result]]:
+        self, function: Callable[[_Item], _Result], items: Iterable[_Item], ahead: bool = True
+    ) -> Iterator[Outcome[_Item, _Result]]:
         """Apply a function to every item; see `run_tasks`."""
         if isinstance(items, Sequence) and not items:
             return
@@ -115,7 +115,7 @@ class Workers:
         with questions.answering(self._connected(), answer) as channel:
             yield channel
 
-    def _checked(self, function: Callable[[Item], Result]) -> Callable[[Item], Result]:
+    def _checked(self, function: Callable[[_Item], _Result]) -> Callable[[_Item], _Result]:
         return function if self._cluster is None else Checked(function, versions())
 
     def _connected(self) -> Client:
@@ -173,8 +173,8 @@ def _abandon_workers() -> None:
 
 
 def run_tasks(
-    client: Client, function: Callable[[Item], Result], items: Iterable[Item], ahead: bool = True
-) -> Iterator[Outcome[Item, Result]]:
+    client: Client, function: Callable[[_Item], _Result], items: Iterable[_Item], ahead: bool = True
+) -> Iterator[Outcome[_Item, _Result]]:
     """Apply a function to every item on the workers; yield each outcome as it comes.
 
     With `ahead`, the next task waits at each worker. Without, the next item is taken only when a worker is free and the
@@ -197,13 +197,13 @@ def run_tasks(
 
 
 def _run_tasks(
-    client: Client, function: Callable[[Item], Result], items: Iterable[Item], depth: int, ahead: bool
-) -> Iterator[Outcome[Item, Result]]:
+    client: Client, function: Callable[[_Item], _Result], items: Iterable[_Item], depth: int, ahead: bool
+) -> Iterator[Outcome[_Item, _Result]]:
     """Run with at most `depth` tasks per worker on the cluster at a time; workers may come and go."""
     from distributed import as_completed
 
     remaining = iter(items)
-    waiting: dict[Any, Item] = {}
+    waiting: dict[Any, _Item] = {}
 
     def submit() -> list[Any]:
         missing = depth * max(1, len(client.nthreads())) - len(waiting)

@@ -31,7 +31,7 @@ TAG = "durable_run"  # by it a run is found that was made although the answer wa
 TOGETHER, OTHERS = 1000, 100  # MLflow's limits for one call: all kinds, and parameters or tags
 RUN, LOG, SENT, FILES, REFUSED = "run.json", "log.jsonl", "sent", "files", "refused.jsonl"
 
-Entry = dict[str, Any]
+_Entry = dict[str, Any]
 
 
 class DurableRun(Sender):
@@ -161,7 +161,7 @@ class DurableRun(Sender):
     def _told(self) -> str:
         return f"{self.waiting} bytes wait in {self._folder}, and are sent when it is opened again"
 
-    def _write(self, entry: Entry, durable: bool = False) -> None:
+    def _write(self, entry: _Entry, durable: bool = False) -> None:
         try:
             if self._idle_again:
                 self._idle_again = False
@@ -204,7 +204,7 @@ class DurableRun(Sender):
                 if "file" in entry:
                     shutil.rmtree((self._folder / entry["file"]).parent, ignore_errors=True)
 
-    def _send_together(self, entries: list[Entry]) -> None:
+    def _send_together(self, entries: list[_Entry]) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         assert self._client is not None
@@ -221,7 +221,7 @@ class DurableRun(Sender):
             elif "status" in entry:
                 self._client.update_run(self.run_id, entry["status"])
 
-    def _send_one_by_one(self, entries: list[Entry]) -> None:
+    def _send_one_by_one(self, entries: list[_Entry]) -> None:
         """Send what the server refused together; what it refuses alone as well is kept beside, and stops nothing."""
         for entry in entries:
             try:
@@ -289,9 +289,9 @@ def _made_run(client: MlflowClient, experiment: str, name: str, key: str) -> str
     return str(run.info.run_id)
 
 
-def _together(path: Path, start: int) -> Iterator[tuple[list[Entry], int]]:
+def _together(path: Path, start: int) -> Iterator[tuple[list[_Entry], int]]:
     """Read whole lines from a place on, as many at a time as one call may send; with each, where it ends."""
-    entries: list[Entry] = []
+    entries: list[_Entry] = []
     every = others = 0
     with path.open("rb") as file:
         file.seek(start)

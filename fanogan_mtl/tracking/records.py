@@ -72,10 +72,10 @@ class DataInput:
         return names.dataset_key(self.name, self.digest, self.source)
 
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
-def batched(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+def batched(items: Sequence[_Item], size: int) -> list[Sequence[_Item]]:
     """Cut a sequence into pieces of at most a size."""
     return [items[start : start + size] for start in range(0, len(items), size)]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fanogan_mtl.tracking.connection import Tracking
 
-GROUPING = ("dataset", "extractor", "protocol", "detector", "setting")  # parameters
+_GROUPING = ("dataset", "extractor", "protocol", "detector", "setting")  # parameters
 LOCAL_SERVER = "http://127.0.0.1:5000"  # where `mlflow ui` listens
 
 
@@ -29,7 +29,7 @@ def save_view(tracking: Tracking, sweep_id: str, metrics: Sequence[str]) -> str:
         "modelVersionFilter": "All Runs",
         "selectedColumns": [
             "attributes.`Models`",
-            *(f"params.`{name}`" for name in GROUPING),
+            *(f"params.`{name}`" for name in _GROUPING),
             *(f"metrics.`{name}`" for name in metrics),
             "tags.`marks`",
         ],

@@ -15,7 +15,7 @@ from fanogan_mtl.plan.words import DetectorChoice, parse_object
 if TYPE_CHECKING:
     from optuna import Trial
 
-EXAMPLE = '{"latent_dim": {"low": 8, "high": 128, "log": true}, "batch_size": [16, 32, 64]}'
+_EXAMPLE = '{"latent_dim": {"low": 8, "high": 128, "log": true}, "batch_size": [16, 32, 64]}'
 OF_EXTRACTOR = ("grid",)  # parameters that say how the extractor's features lie
 RESERVED = {"epochs": "epochs", "random_state": "seeds", "device": "device"} | dict.fromkeys(
     OF_EXTRACTOR, "extractor_params"
@@ -88,9 +88,9 @@ def parse_search_space(text: str, detector: DetectorChoice) -> SearchSpace:
     """
     if text == "default":
         return default_search_space(detector)
-    space = {name: _read(name, given) for name, given in parse_object("search_space", text, EXAMPLE).items()}
+    space = {name: _read(name, given) for name, given in parse_object("search_space", text, _EXAMPLE).items()}
     if not space:
-        raise UserError(f"search_space {text!r} names no parameter: write it like {EXAMPLE}")
+        raise UserError(f"search_space {text!r} names no parameter: write it like {_EXAMPLE}")
     for name, values in space.items():
         if name in RESERVED:
             raise UserError(f"search_space: {name} is set by the option {RESERVED[name]}")
@@ -112,7 +112,7 @@ def default_search_space(detector: DetectorChoice) -> SearchSpace:
     if not space:
         fixed = " that is not fixed already" if own else ""
         raise UserError(
-            f"search_space: {detector.name} has no {', '.join(_AROUND)}{fixed}; say what to search, as {EXAMPLE}"
+            f"search_space: {detector.name} has no {', '.join(_AROUND)}{fixed}; say what to search, as {_EXAMPLE}"
         )
     return space
 
@@ -132,10 +132,10 @@ def _read(name: str, given: Any) -> Range | Choices:
         texts = [json.dumps(value) for value in values]
         if all(isinstance(value, known) for value in values) and len(set(texts)) == len(texts):
             return Choices(values)
-        raise UserError(f"search_space of {name}: different numbers, texts or lists, please; write it like {EXAMPLE}")
+        raise UserError(f"search_space of {name}: different numbers, texts or lists, please; write it like {_EXAMPLE}")
     if not isinstance(given, dict) or not {"low", "high"} <= given.keys() <= {"low", "high", "log"}:
         raise UserError(
-            f"search_space of {name}: a list of choices, or low and high, and log if you like; write it like {EXAMPLE}"
+            f"search_space of {name}: a list of choices, or low and high, and log if you like; write it like {_EXAMPLE}"
         )
     low, high, log = given["low"], given["high"], given.get("log", False)
     if not all(type(end) in (int, float) and math.isfinite(end) for end in (low, high)) or low >= high:

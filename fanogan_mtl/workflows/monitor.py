@@ -14,7 +14,7 @@ from fanogan_mtl.plan.options import MonitorOptions
 from fanogan_mtl.plan.words import parse_output, parse_rate
 from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.scores.by_head import TABLES, ScoredImages, read_scores, scores_of_rows
-from fanogan_mtl.scores.drift_page import Found, drift_page, told_drift, told_error_rate
+from fanogan_mtl.scores.drift_page import HeadDrift, drift_page, told_drift, told_error_rate
 from fanogan_mtl.scores.files import score_files
 from fanogan_mtl.scores.images import list_images, masks_among, shown_name
 from fanogan_mtl.scores.served import image_heads, load_served
@@ -100,7 +100,7 @@ def _tell_errors(scored: ScoredImages) -> None:
         click.echo(f"{some} could not be scored, the first is {path}: {reason}")
 
 
-def _values(found: Sequence[Found], n_errors: int) -> Iterator[Value]:
+def _values(found: Sequence[HeadDrift], n_errors: int) -> Iterator[Value]:
     yield Value("images", len(found[0][0].scores), 0)
     yield Value("errors", n_errors, 0)
     yield Value("alarms", sum(drift.is_alarm for _, drift in found), 0)

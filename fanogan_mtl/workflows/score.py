@@ -20,7 +20,7 @@ from fanogan_mtl.scores.files import score_files
 from fanogan_mtl.scores.images import list_images, masks_among, shown_name
 from fanogan_mtl.scores.maps import check_maps, write_maps
 from fanogan_mtl.scores.served import image_heads, load_served
-from fanogan_mtl.scores.table import append, complete, open_journal, read_rows
+from fanogan_mtl.scores.table import append_rows, complete, open_journal, read_rows
 from fanogan_mtl.serving.heads import Head
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking, connect
@@ -66,7 +66,7 @@ def score(options: ScoreOptions) -> int:
             for rows in score_files(model, heads, files, masks, journal.done):
                 if maps:  # first, so that no row is without
                     write_maps(maps, model, heads, {row.path: files[row.path] for row in rows if row.head})
-                append(journal, rows)
+                append_rows(journal, rows)
             thresholds = thresholds_of(decision, heads, read_rows(journal.path))
             summary = summarise_scores(decided(read_rows(journal.path), thresholds), thresholds)
             page = output.with_suffix(".html")

@@ -34,7 +34,7 @@ from fanogan_mtl.workflows.preprocess import preprocess, preprocess_key
 from fanogan_mtl.workflows.pretrain import pretrain
 from fanogan_mtl.workflows.report import PAGE, report
 
-STEPS = 5
+_STEPS = 5
 
 
 def study(options: StudyOptions) -> int:
@@ -71,7 +71,7 @@ def _steps(
 
     def step(number: int, name: str, done: bool, do: Callable[[], int]) -> None:
         nonlocal status
-        click.echo(f"\n[{number}/{STEPS}] {name}{': done before' if done else ''}")
+        click.echo(f"\n[{number}/{_STEPS}] {name}{': done before' if done else ''}")
         status |= 0 if done else do()
 
     def benchmark_step() -> int:
@@ -89,7 +89,7 @@ def _steps(
              lambda: pretrain(_chosen(PretrainOptions(), options), tracking, workers))  # fmt: skip
         step(4, "hybrid", _is_done(tracking, hybrid_plan.plan), lambda: hybrid(_hybrid(options), tracking, workers))
     else:
-        click.echo(f"\n[3/{STEPS}] pretrain and [4/{STEPS}] hybrid: left out, extractors take images, not vectors")
+        click.echo(f"\n[3/{_STEPS}] pretrain and [4/{_STEPS}] hybrid: left out, extractors take images, not vectors")
     comparisons = records.find_comparisons(tracking)
     page = Path(options.output).expanduser().resolve() / PAGE
     written = bool(_finished(tracking, "report", **{schema.REPORT_KEY: report_key(comparisons)})) and page.is_file()

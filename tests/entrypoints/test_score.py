@@ -30,7 +30,7 @@ from fanogan_mtl.scores import images as images_room
 from fanogan_mtl.scores.contact_sheet import MOST_IMAGES, summarise_scores
 from fanogan_mtl.scores.images import read_image_file
 from fanogan_mtl.scores.served import load_served
-from fanogan_mtl.scores.table import ScoredRow, append, complete, open_journal, read_rows
+from fanogan_mtl.scores.table import ScoredRow, append_rows, complete, open_journal, read_rows
 from fanogan_mtl.serving.explain import heat_maps
 from fanogan_mtl.serving.scoring import CHUNK_IMAGES
 from fanogan_mtl.workflows.score import score
@@ -475,12 +475,12 @@ def whole(images: list[list[ScoredRow]]) -> Iterator[ScoredRow]:
 def test_a_torn_journal_is_whole_chunks_again(tmp_path: Path, finished: list[list[ScoredRow]], cut: int) -> None:
     output = tmp_path / "t.csv"
     with open_journal(output, FACTS, "ab") as journal:
-        append(journal, whole(finished[: 2 * CHUNK_IMAGES]))
+        append_rows(journal, whole(finished[: 2 * CHUNK_IMAGES]))
     with journal.path.open("r+b") as file:
         file.truncate(journal.path.stat().st_size - cut)
     with open_journal(output, FACTS, "ab") as journal:
         assert sorted(journal.done) == [f"{at:03}" for at in range(CHUNK_IMAGES)]
-        append(journal, whole(finished[CHUNK_IMAGES:]))
+        append_rows(journal, whole(finished[CHUNK_IMAGES:]))
         complete(journal, read_rows(journal.path), output)
     assert list(read_rows(output)) == list(whole(finished))
 
@@ -490,16 +490,16 @@ def test_without_room_it_is_one_line_and_what_was_written_stays(
 ) -> None:
     output = tmp_path / "t.csv"
     with open_journal(output, FACTS, "ab") as journal:
-        append(journal, whole(finished[:CHUNK_IMAGES]))
+        append_rows(journal, whole(finished[:CHUNK_IMAGES]))
     with (
         pytest.raises(UserError, match=r"t\.partial\.csv can't be written \(File too large\): mend that"),
         files_of_at_most(journal.path.stat().st_size + 10),
         open_journal(output, FACTS, "ab") as again,
     ):
-        append(again, whole(finished[CHUNK_IMAGES : CHUNK_IMAGES + 2]))
+        append_rows(again, whole(finished[CHUNK_IMAGES : CHUNK_IMAGES + 2]))
     with open_journal(output, FACTS, "ab") as journal:
         assert len(journal.done) == CHUNK_IMAGES
-        append(journal, whole(finished[CHUNK_IMAGES:]))
+        append_rows(journal, whole(finished[CHUNK_IMAGES:]))
         complete(journal, read_rows(journal.path), output)
     assert list(read_rows(output)) == list(whole(finished))
 
@@ -507,7 +507,7 @@ def test_without_room_it_is_one_line_and_what_was_written_stays(
 def test_a_journal_of_something_else_stays_as_it_is(tmp_path: Path, finished: list[list[ScoredRow]]) -> None:
     output = tmp_path / "t.csv"
     with open_journal(output, FACTS, "ab") as journal:
-        append(journal, whole(finished[:CHUNK_IMAGES]))
+        append_rows(journal, whole(finished[:CHUNK_IMAGES]))
     before = journal.path.read_bytes()
     with (
         pytest.raises(Exception, match=r"t.partial.csv holds unfinished scores of input in, not out"),

@@ -128,7 +128,7 @@ def test_what_can_not_be_exported_is_named(model: Model) -> None:
 
 
 def test_more_than_a_file_holds_is_one_line(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graph, "LARGEST", 1000)
+    monkeypatch.setattr(graph, "LARGEST_FILE", 1000)
     with pytest.raises(UserError, match="more than the 2 GB of one ONNX file: choose fewer"):
         onnx_file(model, heads_of(None, None, SHALLOW[:1], Preparation(28)))
 

@@ -67,7 +67,7 @@ def test_a_cluster_without_workers_is_given_up(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "http://127.0.0.1:9", ""])
 def test_what_is_no_scheduler_is_one_line(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_module, "PATIENCE", "1 s")
+    monkeypatch.setattr(cluster_module, "PATIENCE_FOR_SCHEDULER", "1 s")
     with pytest.raises(UserError, match="no Dask scheduler answers") as raised:
         check_cluster(address, tmp_path)
     assert "\n" not in str(raised.value)

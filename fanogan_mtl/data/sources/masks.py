@@ -21,7 +21,7 @@ from fanogan_mtl.data.sources.left_out import MASKS
 if TYPE_CHECKING:
     from fanogan_mtl.data.sources.folder import FolderFiles
 
-Place = tuple[str | None, tuple[str, ...], str]  # part, folders below it, stem
+_Place = tuple[str | None, tuple[str, ...], str]  # part, folders below it, stem
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _files_below(root: Path, folder: str) -> Iterator[str]:
         yield from (f"{relative}/{name}" for name in sorted(names) if not is_rubbish(name))
 
 
-def _by_place(names: tuple[str, ...]) -> dict[Place, str]:
+def _by_place(names: tuple[str, ...]) -> dict[_Place, str]:
     """Images by part, folders and stem, and under no part as well, the test's before the training's."""
     places = {}
     for name in names:
@@ -109,7 +109,7 @@ def _by_place(names: tuple[str, ...]) -> dict[Place, str]:
     return places
 
 
-def _image_of(mask: str, images: dict[Place, str]) -> str | None:
+def _image_of(mask: str, images: dict[_Place, str]) -> str | None:
     *folders, file = mask.split("/")
     part = next((found for name in folders if (found := part_of(name))), None)
     named = [masked_folder(name) for name in folders if name != ".." and part_of(name) is None]

@@ -95,7 +95,9 @@ class PaDiM(PatchDetector):
         diagonals += self.regularisation * variance
         self.whitenings_ = np.linalg.inv(np.linalg.cholesky(covariances)).astype(np.float32)
         self._set_n_classes(None)
-        self.decision_scores_ = left_out(in_batches(self._score_positions, X, self._batch_rows), n_rows).max(axis=1)
+        self.decision_scores_ = leave_one_out(in_batches(self._score_positions, X, self._batch_rows), n_rows).max(
+            axis=1
+        )
         self._process_decision_scores()
 
     def _score_positions(self, X: NDArray[Any]) -> NDArray[np.float64]:
@@ -106,7 +108,7 @@ class PaDiM(PatchDetector):
         return distances
 
 
-def left_out(distances: NDArray[np.float64], n_rows: int) -> NDArray[np.float64]:
+def leave_one_out(distances: NDArray[np.float64], n_rows: int) -> NDArray[np.float64]:
     """What training rows' distances would be, had mean and covariance been found without the row; the diagonal stays.
 
     Without row z, counted from the mean, the scatter A of n rows loses n / (n - 1) z zᵀ and the row lies n / (n - 1) z

@@ -13,13 +13,13 @@ from fanogan_mtl.detectors.third_party.own_numbers import own_numbers
 
 NEGLIGIBLE = 1e-12  # of the largest component's variance: float32 rows round to 1e-14 of it
 EMPTY_BIN = 1e-12  # rows in an empty bin, PyOD's number
-BATCH_ROWS = 32  # matrix products round differently in batches of other sizes
+_BATCH_ROWS = 32  # matrix products round differently in batches of other sizes
 
 
 class ScoredInFixedBatches(CheckedDetector):
     """Scores rows in batches of a fixed size: in PyOD, a row scored alone differs in the last bits (AE1SVM fails)."""
 
-    _batch_rows: ClassVar[int | None] = BATCH_ROWS
+    _batch_rows: ClassVar[int | None] = _BATCH_ROWS
 
 
 class ScoredAlone(CheckedDetector):
@@ -127,7 +127,7 @@ class StandardisedByTrainingRows(ScoredInFixedBatches):
 class RightWayUp(CheckedDetector):
     """MO_GAAL and SO_GAAL: PyOD gives the probability that a row is real, here that it is not, as in the paper."""
 
-    _batch_rows: ClassVar[int | None] = BATCH_ROWS
+    _batch_rows: ClassVar[int | None] = _BATCH_ROWS
 
     def _fit_rows(self, X: NDArray[np.float64]) -> None:
         super()._fit_rows(X)

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fanogan_mtl.extractors.input_spec import InputSpec
 
-BATCH_IMAGES = 8  # at once: more of them no longer lie in a processor's cache
+_BATCH_IMAGES = 8  # at once: more of them no longer lie in a processor's cache
 
 
 class FeatureGraph:
@@ -49,8 +49,8 @@ class FeatureGraph:
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (n, d) of at least one image; each image has the same bits in any company."""
-        batches = range(0, len(images), BATCH_IMAGES)
-        made = [self._session.run(None, {self._input: images[start : start + BATCH_IMAGES]})[0] for start in batches]
+        batches = range(0, len(images), _BATCH_IMAGES)
+        made = [self._session.run(None, {self._input: images[start : start + _BATCH_IMAGES]})[0] for start in batches]
         return np.concatenate(made)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -15,12 +15,12 @@ from fanogan_mtl.pages.content import Entry, Fold, PageBlock, Section, Table, Te
 from fanogan_mtl.report.evidence import Evidence, Result
 from fanogan_mtl.sweep.where import MapExamples
 
-SHOWN = (
+BEST_AND_WORST = (
     "The images whose maps fit their masks best, and those where they fit worst, with the AUROC of each image's own"
     " pixels. White is the mask, and the map's highest value in this test; below, the map in red and the mask's outline"
     " in green over the image."
 )
-NOTE = (
+_NOTE = (
     "Pixels of the maps against the masks at the last budget, over normal images and those with a mask, as means over "
     "classes and seeds. AUPRO: every connected region of the masks counts the same, up to 30 % or 5 % false positives. "
     "Best F1 is that of the best threshold, chosen on the test. Nothing is decided by pixels. Each comparison's page "
@@ -43,10 +43,10 @@ def where_section(evidence: Evidence, datasets: Mapping[str, Dataset | None]) ->
         results = [each for each in evidence.results if each.dataset == dataset and _kinds(each) is not None]
         if results:
             blocks += [_table(dataset, results), *_maps(results, datasets.get(dataset))]
-    return [Section("Where in the image", (Text(NOTE), *blocks), "where")] if blocks else []
+    return [Section("Where in the image", (Text(_NOTE), *blocks), "where")] if blocks else []
 
 
-def maps_figure(examples: MapExamples, classes: Sequence[str], title: str) -> go.Figure:
+def example_maps_figure(examples: MapExamples, classes: Sequence[str], title: str) -> go.Figure:
     """Draw examples, each under its class and its AUROC."""
     labels = [
         f"{classes[label]} {percent(auroc)}" for label, auroc in zip(examples.labels, examples.aurocs, strict=True)
@@ -84,5 +84,5 @@ def _maps(results: Sequence[Result], dataset: Dataset | None) -> list[PageBlock]
     if dataset is None or cell.result.where is None or not len(cell.result.where.examples.labels):
         return []
     title = f"Maps of {best.method} on {best.dataset}, the best by validation"
-    drawn = chart(title, partial(maps_figure, cell.result.where.examples, dataset.classes))
-    return [Fold(title, (Text(SHOWN), drawn))]
+    drawn = chart(title, partial(example_maps_figure, cell.result.where.examples, dataset.classes))
+    return [Fold(title, (Text(BEST_AND_WORST), drawn))]

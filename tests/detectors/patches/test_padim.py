@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanogan_mtl.detectors import make_detector
-from fanogan_mtl.detectors.patches.padim import left_out
+from fanogan_mtl.detectors.patches.padim import leave_one_out
 
 GRID, CHANNELS = 3, 5
 
@@ -48,7 +48,7 @@ def test_maps_are_mahalanobis_distances_and_the_score_is_the_greatest() -> None:
 def test_a_training_row_scores_as_if_it_had_been_left_out(seed: int, number: int, share: float) -> None:
     rows = maps(number, seed)
     means, covariances = gaussians(rows, share)
-    found = left_out(distances(rows, means, covariances), number)
+    found = leave_one_out(distances(rows, means, covariances), number)
     diagonal = covariances - np.stack(
         [np.cov(own.T) for own in rows.reshape(number, CHANNELS, -1).transpose(2, 0, 1).astype(np.float64)]
     )
