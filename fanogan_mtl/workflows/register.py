@@ -226,5 +226,5 @@ def _print(
         click.echo(f"Warning: {what}: {warning}")
     click.echo(
         f"Serve it: MLFLOW_TRACKING_URI={shlex.quote(tracking.shown)} "
-        f"mlflow models serve -m {shlex.quote(f'models:/{options.name}/{version}')} --env-manager local"
+        f"mlflow models serve -m {shlex.quote(f'models:/{options.name}/{version}')} --env-manager local --port 5001"
     )
