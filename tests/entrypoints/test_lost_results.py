@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from mlflow.entities import Run
 from project_runs import cell_numbers, comparison_numbers, recorded, run_inside
 
 OPTIONS = ("--dataset", "optdigits", "--detectors", "pca", "--epochs", "1")
@@ -27,7 +28,11 @@ def benchmark(
 
 def result_of(folder: Path, normal_class: str) -> Path:
     (run,) = [run for run in recorded(folder).cells if run.data.params["normal_class"] == normal_class]
-    return Path(run.info.artifact_uri.removeprefix("file://")) / "cell.npz"
+    return artifacts_of(run) / "cell.npz"
+
+
+def artifacts_of(run: Run) -> Path:
+    return Path(run.info.artifact_uri.removeprefix("file://"))
 
 
 def test_the_same_command_trains_it_again_where_a_comparison_needs_it(folder: Path) -> None:
@@ -69,8 +74,19 @@ def test_retry_looks_for_all(folder: Path) -> None:
     assert "2 cells, 2 of them done before" in benchmark(folder, "--retry", "true").stdout
 
 
+def test_report_has_it_from_the_one_file_of_the_comparison(folder: Path, tmp_path: Path) -> None:
+    said = [run_inside(folder, "report", "--output", str(tmp_path / "before")).stderr]
+    for name in "08":
+        result_of(folder, name).unlink()
+    said.append(run_inside(folder, "report", "--output", str(tmp_path / "after")).stderr)
+    assert "left out of" not in "".join(said)
+    before, after = ((tmp_path / name / "results.csv").read_text() for name in ("before", "after"))
+    assert before == after
+
+
 def test_register_and_report_name_it_in_one_line(folder: Path, tmp_path: Path) -> None:
     result_of(folder, "0").unlink()
+    (artifacts_of(recorded(folder).comparisons[0]) / "cells.npz").unlink()
     named = "the result of optdigits/0 pca seed 0 (run "
     remedy = "start its benchmark again with retry=true"
     for run in (recorded(folder).sweeps[0], recorded(folder).comparisons[0]):
