@@ -11,9 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from fanogan_mtl.evaluation.checks import checked
 
 FEW_ANOMALIES = 30  # of so many or more, a resample that misses all has a probability below exp(-30)
-_CELLS = 1_000_000  # images times resamples of one chunk, 8 MB
+_CELLS = 1_000_000  # images times resamples of one chunk, 8 MB at most
+_EXACT = (
+    5_000  # images: up to so many, sums of products of weights are below 2**24, which single precision holds exactly
+)
 
-ResampleWeights = NDArray[np.float64]
+ResampleWeights = NDArray[np.float32] | NDArray[np.float64]
 """Weights (images, m), one column per resample."""
 
 
@@ -43,13 +46,14 @@ class _Test:
 
     def aurocs(self, weights: ResampleWeights) -> NDArray[np.float64]:
         """AUROC under each column of the weights (images, m); of classes that count the same, their mean."""
-        ranks = np.zeros((len(self.normal) + 1, weights.shape[1]))
+        ranks = np.zeros((len(self.normal) + 1, weights.shape[1]), weights.dtype)
         np.cumsum(weights[self.normal], axis=0, out=ranks[1:])
         areas: list[NDArray[np.float64]] = []
         for kind in self.kinds.values() or (slice(None),):
-            anomalous = weights[self.anomalous[kind]]
-            won = sum(np.einsum("am,am->m", anomalous, ranks[rows[kind]]) for rows in (self.below, self.not_above))
-            areas.append(won / (2 * ranks[-1] * anomalous.sum(axis=0)))
+            anomalous, below, not_above = weights[self.anomalous[kind]], self.below[kind], self.not_above[kind]
+            won = np.einsum("am,am->m", anomalous, ranks[below])
+            won += won if np.array_equal(below, not_above) else np.einsum("am,am->m", anomalous, ranks[not_above])
+            areas.append(won.astype(np.float64) / (2 * ranks[-1] * anomalous.sum(axis=0)))
         mean: NDArray[np.float64] = np.mean(areas, axis=0)
         return mean
 
@@ -179,7 +183,7 @@ def _weights(
     chunk = max(1, _CELLS // n_images)
     for start in range(0, resamples, chunk):
         m = min(chunk, resamples - start)
-        weights = np.empty((n_images, m))
+        weights = np.empty((n_images, m), np.float32 if n_images <= _EXACT else np.float64)
         for images in strata:
             drawn = random.integers(len(images), size=(len(images), m)) * m + np.arange(m)
             weights[images] = np.bincount(drawn.ravel(), minlength=len(images) * m).reshape(-1, m)

@@ -51,6 +51,16 @@ def test_weighted_auroc_equals_scikit_learns_within_1e_12(case):
     assert weighted_aurocs(anomaly, scores, weights) == pytest.approx(expected, abs=1e-12, rel=0)
 
 
+@pytest.mark.parametrize("decimals", [0, 12])
+@pytest.mark.parametrize(("n_classes", "each"), [(5, 20), (2, 2500)])
+def test_single_precision_has_the_bits_of_double(monkeypatch, decimals, n_classes, each):
+    tests = [(of, np.round(scores, decimals), rows) for of, scores, rows in one_against_the_rest(1, n_classes, each)]
+    labels = [rows // each for _, _, rows in tests]
+    single = [auroc_interval(tests, resamples=50, labels=of) for of in (None, labels)]
+    monkeypatch.setattr(bootstrap, "_EXACT", 0)
+    assert [auroc_interval(tests, resamples=50, labels=of) for of in (None, labels)] == single
+
+
 def test_weights_of_a_resample_are_draws_with_replacement_within_strata():
     strata = [np.array([0, 3]), np.array([1, 2, 4, 5, 6])]
     (weights,) = bootstrap._weights(strata, 7, 4000, np.random.default_rng(0))
