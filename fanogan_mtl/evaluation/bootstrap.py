@@ -12,9 +12,7 @@ from fanogan_mtl.evaluation.checks import checked
 
 FEW_ANOMALIES = 30  # of so many or more, a resample that misses all has a probability below exp(-30)
 _CELLS = 1_000_000  # images times resamples of one chunk, 8 MB at most
-_EXACT = (
-    5_000  # images: up to so many, sums of products of weights are below 2**24, which single precision holds exactly
-)
+_EXACT = 5_000  # images: sums of products of so many weights are below 2**24, which single precision holds exactly
 
 ResampleWeights = NDArray[np.float32] | NDArray[np.float64]
 """Weights (images, m), one column per resample."""
