@@ -122,31 +122,6 @@ def auroc_interval(
     return float(low), float(high)
 
 
-def weighted_aurocs(anomaly: ArrayLike, scores: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
-    """AUROC under many weights at once, each as scikit-learn's `roc_auc_score` with `sample_weight`.
-
-    Parameters
-    ----------
-    anomaly : (n,) bool, both values present
-    scores : (n,) real, finite
-    weights : (n, m), not negative; some of each class above 0
-
-    Returns
-    -------
-    array of shape (m,), in [0, 1]
-
-    Raises
-    ------
-    ValueError
-        As in `detection_metrics`, and for weights of another shape.
-    """
-    anomaly, scores = checked(anomaly, scores)
-    weights = np.asarray(weights, np.float64)
-    if weights.ndim != 2 or len(weights) != len(scores):
-        raise ValueError(f"weights must have shape ({len(scores)}, m), got {weights.shape}")
-    return _Test.of(anomaly, scores, np.arange(len(scores))).aurocs(weights)
-
-
 def _checked_rows(rows: ArrayLike, length: int) -> NDArray[np.int64]:
     rows = _integers("rows", rows, length)
     if len(np.unique(rows)) < length:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
+from sklearn.metrics import auc, roc_curve
 
 from fanogan_mtl.evaluation.checks import checked, checked_weights
 
@@ -21,15 +21,6 @@ class RocData:
     fpr: NDArray[np.float64]
     tpr: NDArray[np.float64]
     auroc: float
-
-
-@dataclass(frozen=True)
-class PrecisionRecallData:
-    """A precision-recall curve: recall descending from 1 to 0, and its average precision."""
-
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-    auprc: float
 
 
 MIDDLE = (0.005, 0.995)
@@ -52,18 +43,6 @@ def roc_data(anomaly: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = 
     anomaly, scores = checked(anomaly, scores)
     fpr, tpr, _ = roc_curve(anomaly, scores, sample_weight=checked_weights(weights, len(scores)))
     return RocData(fpr, tpr, float(auc(fpr, tpr)))
-
-
-def precision_recall_data(
-    anomaly: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None
-) -> PrecisionRecallData:
-    """Precision-recall curve, one point for each distinct score; input and errors as in `detection_metrics`."""
-    anomaly, scores = checked(anomaly, scores)
-    weights = checked_weights(weights, len(scores))
-    precision, recall, _ = precision_recall_curve(anomaly, scores, sample_weight=weights)
-    return PrecisionRecallData(
-        precision, recall, float(average_precision_score(anomaly, scores, sample_weight=weights))
-    )
 
 
 def histogram_data(

@@ -16,7 +16,6 @@ from fanogan_mtl.data.specs import Source, parse_source
 from fanogan_mtl.pages.content import NONE, Fold, Row, Section, Table, Text, share
 from fanogan_mtl.report.evidence import Evidence, Result
 
-SETTINGS = ("unsupervised", "semi")
 _NOTES = (
     "Published figures are ADBench's (Han et al. 2022, table D4: trained on 70 % of the rows, anomalies included) "
     "beside data sets that are contaminated, and those of Livernoche et al. 2024 (table 1: trained on half of the "

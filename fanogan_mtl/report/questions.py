@@ -37,7 +37,6 @@ from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, SHALLOW
 from fanogan_mtl.report.sentences import listed, pair_sentence
 
 NOT_SUPPORTED = "Not supported"
-DEEP_EXTRACTORS = tuple(name for name in EXTRACTORS if name != "pca")
 LABELS_SEEN = "Under this protocol the extractor has learned with the labels of the anomalies' classes."
 
 

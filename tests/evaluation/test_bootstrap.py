@@ -6,7 +6,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from fanogan_mtl.evaluation import bootstrap
-from fanogan_mtl.evaluation.bootstrap import auroc_interval, weighted_aurocs
+from fanogan_mtl.evaluation.bootstrap import auroc_interval
 from fanogan_mtl.evaluation.metrics import auroc
 
 
@@ -48,7 +48,8 @@ def weighted_tests(draw):
 def test_weighted_auroc_equals_scikit_learns_within_1e_12(case):
     anomaly, scores, weights = case
     expected = [roc_auc_score(anomaly, scores, sample_weight=column) for column in weights.T]
-    assert weighted_aurocs(anomaly, scores, weights) == pytest.approx(expected, abs=1e-12, rel=0)
+    test = bootstrap._Test.of(anomaly, scores, np.arange(len(scores)))
+    assert test.aurocs(weights) == pytest.approx(expected, abs=1e-12, rel=0)
 
 
 @pytest.mark.parametrize("decimals", [0, 12])
@@ -165,8 +166,3 @@ def test_chunks_make_as_many_resamples(monkeypatch):
 def test_unusable_input_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         auroc_interval(**({"tests": [scored_test(0)]} | changes))
-
-
-def test_weights_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match=r"\(2, m\)"):
-        weighted_aurocs([False, True], [0.0, 1.0], np.ones(2))

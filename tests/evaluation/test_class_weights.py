@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from fanogan_mtl.evaluation.bootstrap import auroc_interval
 from fanogan_mtl.evaluation.calibration import fit_calibration
-from fanogan_mtl.evaluation.curves import histogram_data, precision_recall_data, roc_data
+from fanogan_mtl.evaluation.curves import histogram_data, roc_data
 from fanogan_mtl.evaluation.metrics import auroc, detection_metrics
 from fanogan_mtl.evaluation.weights import class_weights
 
@@ -70,11 +70,6 @@ def test_metrics_are_those_of_classes_repeated_to_one_size(sizes: list[int], see
     weighted = detection_metrics(anomaly, scores, 1.0, class_weights(labels))
     repeated = detection_metrics(anomaly[copies], scores[copies], 1.0)
     assert weighted == pytest.approx(repeated, abs=1e-9)
-    curves = [
-        precision_recall_data(anomaly, scores, class_weights(labels)),
-        precision_recall_data(anomaly[copies], scores[copies]),
-    ]
-    assert curves[0].auprc == pytest.approx(curves[1].auprc, abs=1e-9)
 
 
 def test_one_image_of_a_rare_class_counts_as_much_as_all_of_a_common_one() -> None:
@@ -95,7 +90,7 @@ def test_a_histograms_bins_sum_weights() -> None:
     ("weights", "complaint"), [([1.0], "shape"), ([1.0, 0.0, 1.0], "above 0"), ([1.0, np.nan, 1.0], "above 0")]
 )
 def test_unusable_weights_are_refused(weights: list[float], complaint: str) -> None:
-    for function in (auroc, roc_data, precision_recall_data, histogram_data, fit_calibration):
+    for function in (auroc, roc_data, histogram_data, fit_calibration):
         with pytest.raises(ValueError, match=complaint):
             function([False, True, True], [0.0, 1.0, 2.0], weights)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from fanogan_mtl.evaluation.curves import histogram_data, precision_recall_data, roc_data
+from fanogan_mtl.evaluation.curves import histogram_data, roc_data
 
 RANDOM = np.random.default_rng(0)
 ANOMALY = RANDOM.random(500) < 0.9
@@ -23,14 +23,6 @@ def test_roc_runs_from_corner_to_corner_and_encloses_its_area(scores):
     assert (data.fpr[0], data.tpr[0], data.fpr[-1], data.tpr[-1]) == (0, 0, 1, 1)
     assert sklearn.metrics.auc(data.fpr, data.tpr) == pytest.approx(data.auroc, abs=1e-12)
     assert data.auroc == pytest.approx(sklearn.metrics.roc_auc_score(ANOMALY, scores), abs=1e-12)
-
-
-def test_precision_recall_equals_scikit_learns(scores):
-    data = precision_recall_data(ANOMALY, scores)
-    precision, recall, _ = sklearn.metrics.precision_recall_curve(ANOMALY, scores)
-    np.testing.assert_array_equal(data.precision, precision)
-    np.testing.assert_array_equal(data.recall, recall)
-    assert data.auprc == pytest.approx(-np.sum(np.diff(recall) * precision[:-1]), abs=1e-12)
 
 
 def test_histogram_counts_every_row_once(scores):
@@ -58,7 +50,7 @@ def test_far_anomalies_leave_room_for_the_normal_rows():
     assert data.anomalous[-1] == 500
 
 
-@pytest.mark.parametrize("function", [roc_data, precision_recall_data, histogram_data])
+@pytest.mark.parametrize("function", [roc_data, histogram_data])
 def test_one_class_is_refused(function):
     with pytest.raises(ValueError, match="needs normal and anomalous rows"):
         function(np.ones(5, dtype=bool), np.arange(5))

@@ -8,7 +8,7 @@ from made_evidence import made
 from project_runs import ROOT
 
 from fanogan_mtl.pages.content import NONE, NOT_RUN, Entry, Table
-from fanogan_mtl.report.adbench import SETTINGS, adbench_sections, published_auroc, published_detector, table_name
+from fanogan_mtl.report.adbench import adbench_sections, published_auroc, published_detector, table_name
 from fanogan_mtl.report.evidence import Recorded, evidence
 
 
@@ -54,7 +54,6 @@ def test_a_table_is_called_as_its_file_without_the_number() -> None:
     assert [table_name(name) for name in ("6_cardio", "31_satimage-2", "cardio", "7up")] == [
         "cardio", "satimage-2", "cardio", "7up",
     ]  # fmt: skip
-    assert SETTINGS == ("unsupervised", "semi")
 
 
 def vectors(dataset: str, *detectors: str) -> list[Recorded]:
