@@ -95,9 +95,8 @@ class PaDiM(PatchDetector):
         diagonals += self.regularisation * variance
         self.whitenings_ = np.linalg.inv(np.linalg.cholesky(covariances)).astype(np.float32)
         self._set_n_classes(None)
-        self.decision_scores_ = leave_one_out(in_batches(self._score_positions, X, self._batch_rows), n_rows).max(
-            axis=1
-        )
+        distances = in_batches(self._score_positions, X, self._batch_rows)
+        self.decision_scores_ = leave_one_out(distances, n_rows).max(axis=1)
         self._process_decision_scores()
 
     def _score_positions(self, X: NDArray[Any]) -> NDArray[np.float64]:
