@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -24,6 +24,7 @@ from fanogan_mtl.tracking.schema import DONE, FINISHED_CELLS, SPEC, CellRun, Com
 
 RESULT_FILE = "cell.npz"
 READERS = 8  # results read at a time
+FEW_SEEDS = 5  # that are looked for one by one
 BEFORE = 2  # the `RESULT_VERSION` of comparisons that don't name it
 
 
@@ -58,22 +59,21 @@ class State:
 def read_state(tracking: Tracking, plan: Plan) -> State:
     """Find the plan's comparisons and cells among the experiment's runs.
 
-    A cell counts as finished if its run says so, as reading ten thousand results would take minutes. Where a comparison
-    is complete, and no cell of it was deleted, its run speaks for its cells: reading fifty thousand would take one. A
-    result that is gone is noticed where it is needed, or with `retry`, which reads them all.
+    A cell counts as finished if its run says so, as reading ten thousand results would take minutes. Where no cell of a
+    comparison was deleted, its run speaks for those that it had when it was last complete: reading fifty thousand would
+    take two. A result that is gone is noticed where it is needed, or with `retry`, which reads them all.
     """
     found = reversed(records.find_comparisons(tracking))  # of one that was begun twice the first stays
     runs = {run.key: run for run in found}
     keys = [each.comparison.key for each in plan.comparisons]
     state = State({key: runs[key] for key in keys if key in runs})
-    wanted = {each.comparison.key: {cell.key for cell in each.cells} for each in plan.comparisons}
+    wanted = {each.comparison.key: {cell.key: cell.seed for cell in each.cells} for each in plan.comparisons}
     tampered = records.comparisons_with_deleted_cells(tracking) if state.comparisons else set()
     finished: list[CellRun] = []
     for key, comparison in tqdm(state.comparisons.items(), "finding what is done", delay=2, leave=False):
-        if wanted[key] <= comparison.finished_cells and key not in tampered and not plan.execution.retry:
-            state.done |= wanted[key]
-            continue
-        cells = [run for run in records.find_cells(tracking, comparison_key=key) if run.key in wanted[key]]
+        told = frozenset() if key in tampered or plan.execution.retry else comparison.told_cells
+        state.done |= wanted[key].keys() & told
+        cells = _find_cells(tracking, key, {cell: seed for cell, seed in wanted[key].items() if cell not in told}, told)
         spare = {run.run_id for run in records.superseded(cells)}
         for run in cells:
             if run.run_id in spare:
@@ -90,6 +90,14 @@ def read_state(tracking: Tracking, plan: Plan) -> State:
     state.leftovers += [run.run_id for run in state.lost]
     state.done |= {run.key for run in finished} - {run.key for run in state.lost}
     return state
+
+
+def _find_cells(tracking: Tracking, comparison: str, wanted: Mapping[str, int], told: frozenset[str]) -> list[CellRun]:
+    """Find runs of the cells of these keys and seeds; beside others that are told of, those of a few seeds alone."""
+    seeds = set(wanted.values())
+    by_seed = seeds if told and len(seeds) <= FEW_SEEDS else [None] * bool(seeds)
+    runs = [run for seed in by_seed for run in records.find_cells(tracking, seed, comparison_key=comparison)]
+    return [run for run in runs if run.key in wanted]
 
 
 @dataclass(frozen=True)

@@ -90,11 +90,14 @@ def find_runs(tracking: Tracking, **tags: str) -> list[schema.ReadRun]:
     return _find(tracking, tags)
 
 
-def _find(tracking: Tracking, tags: Mapping[str, str], deleted: bool = False) -> list[schema.ReadRun]:
+def _find(
+    tracking: Tracking, tags: Mapping[str, str], deleted: bool = False, seed: int | None = None
+) -> list[schema.ReadRun]:
     from mlflow.entities import ViewType
 
     view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
     conditions = [f"tags.{name} = '{value}'" for name, value in tags.items()]
+    conditions += [] if seed is None else [f"params.seed = '{seed}'"]
     runs: list[Run] = []
     token = None
     while True:
@@ -122,9 +125,9 @@ def find_comparisons(tracking: Tracking, **tags: str) -> list[schema.ComparisonR
     return [schema.ComparisonRun(each.run) for each in find_runs(tracking, level="comparison", **tags)]
 
 
-def find_cells(tracking: Tracking, **tags: str) -> list[schema.CellRun]:
-    """Cells with those tags, the oldest first."""
-    return [schema.CellRun(each.run) for each in find_runs(tracking, level="cell", **tags)]
+def find_cells(tracking: Tracking, seed: int | None = None, **tags: str) -> list[schema.CellRun]:
+    """Cells with those tags, of one seed or of all, the oldest first."""
+    return [schema.CellRun(each.run) for each in _find(tracking, {schema.LEVEL: "cell", **tags}, seed=seed)]
 
 
 def comparisons_with_deleted_cells(tracking: Tracking) -> set[str]:

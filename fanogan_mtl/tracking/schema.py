@@ -160,10 +160,14 @@ class ComparisonRun(ReadRun):
         return dict(self.json(MARKS_EXPLAINED) or {})
 
     @property
+    def told_cells(self) -> frozenset[str]:
+        """Keys of the cells that had finished when it was last complete; more may have since."""
+        return frozenset(names.joined(self.run.data.tags, FINISHED_CELLS).split(",")) - {""}
+
+    @property
     def finished_cells(self) -> frozenset[str]:
-        """Keys of cells known to have finished, without a look at each; none while some are still to be trained."""
-        keys = names.joined(self.run.data.tags, FINISHED_CELLS) if self.status == DONE else ""
-        return frozenset(keys.split(",")) - {""}
+        """Keys of all finished cells, without a look at each; none while some are still to be trained."""
+        return self.told_cells if self.status == DONE else frozenset()
 
     @property
     def is_complete(self) -> bool:

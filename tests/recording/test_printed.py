@@ -8,7 +8,7 @@ from fanogan_mtl.plan.options import BenchmarkOptions
 from fanogan_mtl.plan.plan import make_plan
 from fanogan_mtl.recording.printed import print_results
 from fanogan_mtl.recording.results import ComparisonResult
-from fanogan_mtl.sweep.tested import Tested
+from fanogan_mtl.sweep import tested
 
 
 @pytest.mark.parametrize(("detectors", "caption"), [("pca,knn", "percent, ±"), ("pca,vae", "percent at 7 epochs, ±")])
@@ -18,7 +18,7 @@ def test_epochs_are_told_of_where_something_was_trained_for_them(
     plan = make_plan(
         BenchmarkOptions(dataset="optdigits", detectors=detectors, epochs="7", data_dir=str(tmp_path / "data"))
     )
-    tested = Tested(35, 35, 315, 315, 30)
-    results = [ComparisonResult(each, "run", {7: 0.9}, {}, {7: 0.1}, {}, 0.8, tested) for each in plan.comparisons]
+    counts = tested.Tested(35, 35, 315, 315, 30)
+    results = [ComparisonResult(each, "run", {7: 0.9}, {}, {7: 0.1}, {}, 0.8, counts) for each in plan.comparisons]
     print_results(results)
     assert f"Mean AUROC in {caption} std over classes" in capsys.readouterr().out

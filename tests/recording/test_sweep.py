@@ -1,6 +1,6 @@
 """A sweep's record among those of others that work on the same comparisons."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -17,7 +17,8 @@ from fanogan_mtl.sweep.workers import Failure
 from fanogan_mtl.tracking import records
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tracking.outbox import tidy_comparison
-from fanogan_mtl.tracking.schema import FINISHED_CELLS
+from fanogan_mtl.tracking.schema import FINISHED_CELLS, CellRun
+from fanogan_mtl.workflows.benchmark import benchmark
 
 
 def begin(tracking: Tracking, key: str) -> str:
@@ -162,3 +163,35 @@ def test_cells_that_somebody_deleted_are_not_done(tracking: Tracking, tmp_path: 
     assert sweep.lose(planned, finished_cells(tracking, planned.comparison))
     assert sweep.take_up_lost()
     assert [cell.key for cell in sweep.pending] == [second.key]
+
+
+def test_of_a_comparison_that_grows_only_new_seeds_are_looked_for(
+    tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = BenchmarkOptions(
+        dataset="optdigits", detectors="knn", classes="0,1", limit="60", log_models="none",
+        data_dir=str(tmp_path / "data"),
+    )  # fmt: skip
+    assert benchmark(options) == 0
+    more = make_plan(replace(options, seeds="0,1"))
+    (planned,) = more.comparisons
+    recorded = {cell.key for cell in planned.cells if cell.seed == 0}
+    looked_for: list[int | None] = []
+    find = records.find_cells
+
+    def told(tracking: Tracking, seed: int | None = None, **tags: str) -> list[CellRun]:
+        looked_for.append(seed)
+        return find(tracking, seed, **tags)
+
+    monkeypatch.setattr(records, "find_cells", told)
+    assert read_state(tracking, more).done == recorded
+    assert looked_for == [1]
+    Sweep.begin(tracking, more, {"dataset": "optdigits"}, "benchmark").close("KILLED")  # opens the comparison again
+    assert read_state(tracking, more).done == recorded
+    first = find(tracking)[0]
+    records.delete_run(tracking, first.run_id)
+    looked_for.clear()
+    assert read_state(tracking, more).done == recorded - {first.key}
+    assert looked_for == [None]
+    assert benchmark(replace(options, seeds="0,1")) == 0
+    assert {run.key for run in find(tracking)} == {cell.key for cell in planned.cells}
