@@ -122,14 +122,14 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path, report_here: Here) 
 
 def test_without_a_finished_cell_there_is_no_report(folder: Path, tmp_path: Path, report_here: Here) -> None:
     client = mlflow.MlflowClient(uri(folder))
-    cells = recorded(folder).cells
-    for cell in cells:
-        client.update_run(cell.info.run_id, status="FAILED")
+    runs = [*recorded(folder).cells, *recorded(folder).comparisons]
+    for run in runs:
+        client.update_run(run.info.run_id, status="FAILED")
     try:
         done = report_here(folder, "--output", str(tmp_path))
     finally:
-        for cell in cells:
-            client.update_run(cell.info.run_id, status="FINISHED")
+        for run in runs:
+            client.update_run(run.info.run_id, status=run.info.status)
     assert done.returncode == 2
     assert "none of these runs has a finished cell" in done.stderr
     assert not list(tmp_path.glob("*.html"))

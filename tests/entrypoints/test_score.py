@@ -169,7 +169,7 @@ def test_maps_are_the_models_own_and_those_of_an_interrupted_run_are_made_up_for
         model=model, input=str(photos.parent / "some.txt"), output=str(tmp_path / "s.csv"), maps=str(tmp_path / "maps")
     )
     with monkeypatch.context() as cut:
-        cut.setattr("fanogan_mtl.workflows.score.append", _interrupt)
+        cut.setattr("fanogan_mtl.workflows.score.append_rows", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             score(options)
     next((tmp_path / "maps").rglob("*.tiff")).unlink()
