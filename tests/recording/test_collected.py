@@ -1,5 +1,6 @@
 """One file has the results of all cells of a complete comparison, and is believed only where it has exactly those."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,12 @@ def test_it_is_not_believed_where_it_may_be_wrong(how: str, tracking: Tracking, 
         expected = 1
     (result,) = read_evidence(tracking, [run], tmp_path / "data").evidence.results
     assert len(result.cells) == expected
+
+
+def test_no_part_of_a_result_is_forgotten() -> None:
+    told = {"metrics", "checks", "weighs_classes"}
+    left_out = {"examples", "where"}
+    assert {each.name for each in fields(CellResult)} == {*ARRAYS, *told, *left_out}
 
 
 def test_a_metric_that_is_newer_than_the_file_is_computed(
