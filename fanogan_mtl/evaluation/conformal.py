@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from math import ceil
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -169,6 +170,14 @@ def discovery_threshold(normal: ArrayLike, scores: ArrayLike, rate: float) -> fl
         return float("inf")
     found = of_rows[false_discovery_control(p_values(held_out, of_rows)) <= rate * (1 + _ROUNDING)]
     return float(held_out[held_out < found.min()].max()) if len(found) else float("inf")
+
+
+def fewest_discoveries(n: int, m: int, rate: float) -> int:
+    """How many of m rows there are at least in whatever `discovery_threshold` finds by n held-out scores.
+
+    No p-value is lower than 1 / (n + 1), and k rows are found only by p-values of at most k × rate / m.
+    """
+    return ceil(m * lowest_rate(n) / (rate * (1 + _ROUNDING)))
 
 
 def told_rate(rate: float) -> str:

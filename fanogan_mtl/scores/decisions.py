@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.conformal import (
     discovery_threshold,
+    fewest_discoveries,
     lowest_percent,
     lowest_rate,
     told_kept_rates,
@@ -75,6 +76,32 @@ def decided(rows: Iterable[ScoredRow], thresholds: Mapping[str, float]) -> Itera
         else:
             threshold = thresholds[row.head]
             yield row._replace(threshold=threshold, is_anomaly=row.score > threshold)
+
+
+def told_limits(decision: Decision, heads: Sequence[Head], found: Mapping[str, int], images: int) -> list[str]:
+    """Say of each head that found nothing how many images it could have found at least, where a single one was too few.
+
+    Parameters
+    ----------
+    decision : Decision
+    heads : sequence of Head
+    found : mapping
+        Name of a head -> images above its threshold.
+    images : int
+        That were scored.
+    """
+    if decision.discovery_rate is None:
+        return []
+    told = []
+    for head in heads:
+        n = len(head.spec.calibration.held_out)
+        fewest = fewest_discoveries(n, images, decision.discovery_rate)
+        if fewest > 1 and not found[head.spec.name]:
+            told.append(
+                f"{head.spec.name}: at this rate {n:,} held-out images find anomalies among {images:,} images only where "
+                f"{fewest:,} or more stand out; false_alarm_rate, or fewer images at a time, finds single ones"
+            )
+    return told
 
 
 def _check_discovery_rate(head: Head, rate: float) -> None:

@@ -15,7 +15,7 @@ from fanogan_mtl.plan.options import ScoreOptions
 from fanogan_mtl.plan.words import parse_folder, parse_output, parse_rate
 from fanogan_mtl.recording.entry_run import entry_run
 from fanogan_mtl.scores.contact_sheet import ScoreSummary, contact_sheet, summarise_scores
-from fanogan_mtl.scores.decisions import Decision, check_decision, decided, thresholds_of
+from fanogan_mtl.scores.decisions import Decision, check_decision, decided, thresholds_of, told_limits
 from fanogan_mtl.scores.files import score_files
 from fanogan_mtl.scores.images import list_images, masks_among, shown_name
 from fanogan_mtl.scores.maps import check_maps, write_maps
@@ -74,7 +74,7 @@ def score(options: ScoreOptions) -> int:
         complete(journal, decided(read_rows(journal.path), thresholds), output)
         values = [records.Value("images", summary.images, 0), records.Value("errors", summary.errors, 0)]
         records.write(tracking, run_id, Record(values=values, files=[page], time=records.now()))
-    _print(tracking, run_id, output, maps, summary, decision.told(heads))
+    _print(tracking, run_id, output, maps, summary, decision, heads)
     return 0
 
 
@@ -108,11 +108,19 @@ def _write_page(path: Path, text: str) -> None:
 
 
 def _print(
-    tracking: Tracking, run_id: str, output: Path, maps: Path | None, summary: ScoreSummary, decision: str
+    tracking: Tracking,
+    run_id: str,
+    output: Path,
+    maps: Path | None,
+    summary: ScoreSummary,
+    decision: Decision,
+    heads: Sequence[Head],
 ) -> None:
-    click.echo(f"Anomalies, by {decision}:")
+    click.echo(f"Anomalies, by {decision.told(heads)}:")
     for name, anomalies in summary.anomalies.items():
         click.echo(f"{name:40} {anomalies:9,} of {summary.images:,} images above the threshold")
+    for line in told_limits(decision, heads, summary.anomalies, summary.images - summary.errors):
+        click.echo(line)
     if summary.errors:
         some = f"{summary.errors:,} image{'s' * (summary.errors != 1)}"
         click.echo(f"{some} could not be read: see the column error")

@@ -226,6 +226,10 @@ def test_rates_decide_over_the_same_scores(store: Path, tmp_path: Path, capsys: 
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
         f"{at}.{kind}" for at in range(3) for kind in ("csv", "html")
     ]
+    assert score(ScoreOptions(model, str(tmp_path / "in"), str(tmp_path / "none.csv"), fdr="0.15")) == 0
+    printed = capsys.readouterr().out
+    for name in heads:
+        assert f"{name}: at this rate 6 held-out images find anomalies among 90 images only where 86 or more" in printed
 
 
 @pytest.mark.usefixtures("in_store")

@@ -16,6 +16,7 @@ from fanogan_mtl.evaluation.conformal import (
     alarm_band,
     conformal_threshold,
     discovery_threshold,
+    fewest_discoveries,
     kept_rate,
     lowest_percent,
     lowest_rate,
@@ -128,6 +129,16 @@ def test_discoveries_are_those_of_scipys_procedure(normal: list[int], scores: li
     found: NDArray[Any] = np.asarray(scores) > discovery_threshold(normal, scores, rate)
     if scores:
         np.testing.assert_array_equal(found, false_discovery_control(p_values(normal, scores)) <= rate + 1e-12)
+
+
+@given(st.integers(1, 60), st.integers(1, 80), st.sampled_from([0.05, 0.1, 0.2, 0.25, 0.5, 0.9]))
+def test_the_fewest_that_stand_out_are_found_and_one_less_is_not(n: int, m: int, rate: float) -> None:
+    fewest = fewest_discoveries(n, m, rate)
+    for standing_out in {min(fewest, m), min(fewest, m) - 1}:
+        scores = [1.0] * standing_out + [-1.0] * (m - standing_out)
+        found = int((np.asarray(scores) > discovery_threshold([0.0] * n, scores, rate)).sum())
+        assert found == (standing_out if standing_out >= fewest else 0)
+
 
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 1.5, float("nan"), float("inf")])
