@@ -47,6 +47,12 @@ def refuse_non_finite(rows: NDArray[Any], infinite: str = "infinity") -> None:
         raise ValueError(f"X has {'NaN' if np.isnan(rows[row, column]) else infinite} in row {row}, column {column}")
 
 
+def refuse_even(name: str, value: int) -> None:
+    """Raise a `ValueError` for a parameter that is a number of positions a side around one in their middle."""
+    if value % 2 == 0:
+        raise ValueError(f"{name}={value} is even, and has no middle; choose an odd number")
+
+
 def is_plain(X: object, n_features: int | None) -> bool:
     """Whether X is an array of at least one row of so many finite floats, which needs no further check."""
     if type(X) is not np.ndarray or X.ndim != 2 or X.shape[1] != n_features or not len(X) or X.dtype not in PLAIN:

@@ -6,6 +6,7 @@ added, and the Mahalanobis distance from them. An image's score is its greatest 
 
 Otherwise than there:
 
+- `context` sets beside a patch's own channels their mean around it, for anomalies that are wider than a patch.
 - 0.01 is a share of the mean variance, so that the result does not depend on the scale of the features.
 - A training image has the score that it would have, had the Gaussians been fitted without it. With hardly more images
   than channels its own patches are near the mean by construction: on 160 images of magnetic tiles the median score of
@@ -19,10 +20,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 from sklearn.utils._param_validation import Interval
 
 from fanogan_mtl.detectors.checked import in_batches
-from fanogan_mtl.detectors.checks import POSITIVE
+from fanogan_mtl.detectors.checks import POSITIVE, refuse_even
 from fanogan_mtl.detectors.patches.base import PatchDetector
 
 
@@ -35,6 +37,9 @@ class PaDiM(PatchDetector):
     n_channels : int, optional
         So many channels are drawn at random and the others left out, for "a draw does as well as principal components"
         (the paper); None, and more than there are, take all.
+    context : int, odd
+        Beside its own channels a patch has their means over so many positions a side, by which a wide shadow is told
+        from the shade of a single patch; 1 leaves them out, as the paper does. Channels are drawn from both.
     regularisation : float above 0
         Share of the mean variance that is added to every covariance's diagonal.
     grid : int
@@ -47,7 +52,7 @@ class PaDiM(PatchDetector):
     Attributes
     ----------
     channels_ : int64 array of shape (k,)
-        Those that were drawn, ascending.
+        Those that were drawn, ascending; with a context the means' numbers follow the patches' own.
     means_ : float32 array of shape (positions, k)
     whitenings_ : float32 array of shape (positions, k, k)
         What a patch, its mean taken off, is multiplied with so that its length is the distance: the inverse of the
@@ -58,14 +63,16 @@ class PaDiM(PatchDetector):
     _constraints: ClassVar[dict[str, list[Any]]] = {
         **PatchDetector._constraints,
         "n_channels": [POSITIVE, None],
+        "context": [POSITIVE],
         "regularisation": [Interval(Real, 0, None, closed="neither")],
         "random_state": [Interval(Integral, 0, None, closed="left")],
     }
-    _batch_rows = 8  # at once, one image takes nearly as long as eight: what is read are the whitenings
+    _batch_rows = 16  # at once: what takes long is reading the whitenings, for one image as for sixteen
 
     def __init__(
         self,
         n_channels: int | None = 100,
+        context: int = 1,
         regularisation: float = 0.01,
         grid: int = 1,
         contamination: float = 0.1,
@@ -73,19 +80,26 @@ class PaDiM(PatchDetector):
     ) -> None:
         super().__init__(grid=grid, contamination=contamination)
         self.n_channels = n_channels
+        self.context = context
         self.regularisation = regularisation
         self.random_state = random_state
 
+    def check_parameters(self) -> None:
+        """Raise `ValueError` that names the first parameter that is out of range."""
+        super().check_parameters()
+        refuse_even("context", self.context)
+
     def _fit_rows(self, X: NDArray[Any]) -> None:
-        patches = self._patches(X)
-        n_rows, positions, n_channels = patches.shape
+        n_rows, positions = len(X), self.grid**2
+        n_channels = X.shape[1] // positions * (1 if self.context == 1 else 2)
         number = min(self.n_channels or n_channels, n_channels)
         random = np.random.default_rng(self.random_state)
         self.channels_ = np.sort(random.permutation(n_channels)[:number])
+        described = self._described(X)
         self.means_ = np.empty((positions, number), np.float32)
         covariances = np.empty((positions, number, number))
         for position in range(positions):  # one after the other: all in float64 would be twice the training rows
-            own = patches[:, position, self.channels_].astype(np.float64)
+            own = described[:, :, position].astype(np.float64)
             self.means_[position] = mean = own.mean(axis=0)
             covariances[position] = (own - mean).T @ (own - mean) / (n_rows - 1)
         diagonals = np.einsum("pcc->pc", covariances)  # a view
@@ -100,11 +114,22 @@ class PaDiM(PatchDetector):
         self._process_decision_scores()
 
     def _score_positions(self, X: NDArray[Any]) -> NDArray[np.float64]:
-        away = self._patches(X)[:, :, self.channels_] - self.means_
-        whitened = self.whitenings_ @ away.transpose(1, 2, 0)  # (positions, k, n)
+        away = self._described(X).transpose(2, 1, 0) - self.means_[:, :, None]
+        whitened = self.whitenings_ @ away  # (positions, k, n)
         squared = np.einsum("pkn,pkn->np", whitened, whitened)
         distances: NDArray[np.float64] = np.sqrt(squared.astype(np.float64))
         return distances
+
+    def _described(self, X: NDArray[Any]) -> NDArray[np.float32]:
+        """The channels that were drawn (n, k, positions) of rows, and of their means around each position."""
+        maps = X.reshape(len(X), -1, self.grid, self.grid)
+        own, around = (self.channels_[self.channels_ < maps.shape[1]], self.channels_[self.channels_ >= maps.shape[1]])
+        values = maps[:, own]
+        if len(around):
+            size = (1, 1, self.context, self.context)
+            means = uniform_filter(maps[:, around - maps.shape[1]], size, mode="nearest")
+            values = np.concatenate([values, means], axis=1)
+        return values.reshape(len(X), len(self.channels_), -1)
 
 
 def leave_one_out(distances: NDArray[np.float64], n_rows: int) -> NDArray[np.float64]:

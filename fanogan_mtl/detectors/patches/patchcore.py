@@ -24,7 +24,7 @@ from scipy.ndimage import uniform_filter
 from scipy.special import logsumexp
 from sklearn.utils._param_validation import Interval
 
-from fanogan_mtl.detectors.checks import POSITIVE
+from fanogan_mtl.detectors.checks import POSITIVE, refuse_even
 from fanogan_mtl.detectors.patches.base import Maps, PatchDetector
 
 LEAST_MEMORY = 1_000
@@ -83,8 +83,7 @@ class PatchCore(PatchDetector):
     def check_parameters(self) -> None:
         """Raise `ValueError` that names the first parameter that is out of range."""
         super().check_parameters()
-        if self.neighbourhood % 2 == 0:
-            raise ValueError(f"neighbourhood={self.neighbourhood} is even, and has no middle; choose an odd number")
+        refuse_even("neighbourhood", self.neighbourhood)
 
     def _fit_rows(self, X: NDArray[Any]) -> None:
         patches = np.empty((len(X) * self.grid**2, X.shape[1] // self.grid**2), np.float32)

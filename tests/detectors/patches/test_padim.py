@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import uniform_filter
+from sklearn.metrics import roc_auc_score
 
 from fanogan_mtl.detectors import make_detector
 from fanogan_mtl.detectors.patches.padim import leave_one_out
@@ -76,6 +78,40 @@ def test_channels_are_drawn_by_the_seed_and_more_than_there_are_are_all() -> Non
     every = [make_detector("padim", grid=GRID, n_channels=n).fit(rows).decision_scores_ for n in (None, 5, 100)]
     np.testing.assert_array_equal(every[0], every[1])
     np.testing.assert_array_equal(every[0], every[2])
+
+
+def test_with_a_context_the_means_around_a_patch_are_channels_as_its_own_are() -> None:
+    rows, new = maps(60), maps(12, seed=1) * 2
+    around, new_around = (
+        uniform_filter(each.reshape(-1, CHANNELS, GRID, GRID), (1, 1, 3, 3), mode="nearest").reshape(len(each), -1)
+        for each in (rows, new)
+    )
+    with_context = make_detector("padim", grid=GRID, context=3).fit(rows)
+    by_hand = make_detector("padim", grid=GRID).fit(np.concatenate([rows, around], axis=1))
+    expected = by_hand.anomaly_maps(np.concatenate([new, new_around], axis=1))
+    np.testing.assert_array_equal(with_context.anomaly_maps(new), expected)
+    np.testing.assert_array_equal(with_context.decision_scores_, by_hand.decision_scores_)
+    drawn = make_detector("padim", grid=GRID, context=3, n_channels=4).fit(rows)
+    np.testing.assert_array_equal(drawn.decision_function(new[3:4]), drawn.decision_function(new)[3:4])
+
+
+def test_a_wide_anomaly_stands_out_by_its_context() -> None:
+    random = np.random.default_rng(0)
+    rows, normal, shaded = random.normal(size=(3, 200, 8 * 8)).astype(np.float32)
+    shaded += 0.6
+    aurocs = [
+        roc_auc_score(
+            np.repeat([0, 1], len(normal)),
+            make_detector("padim", grid=8, context=context).fit(rows).decision_function(np.concatenate([normal, shaded])),
+        )
+        for context in (1, 5)
+    ]
+    assert aurocs[1] > aurocs[0] + 0.1
+
+
+def test_a_context_without_a_middle_is_one_line() -> None:
+    with pytest.raises(ValueError, match="context=4 is even, and has no middle; choose an odd number"):
+        make_detector("padim", grid=GRID, context=4).fit(maps(8))
 
 
 def test_units_change_nothing() -> None:
