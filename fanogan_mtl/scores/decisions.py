@@ -98,8 +98,8 @@ def told_limits(decision: Decision, heads: Sequence[Head], found: Mapping[str, i
         fewest = fewest_discoveries(n, images, decision.discovery_rate)
         if fewest > 1 and not found[head.spec.name]:
             told.append(
-                f"{head.spec.name}: at this rate {n:,} held-out images find anomalies among {images:,} images only where "
-                f"{fewest:,} or more stand out; false_alarm_rate, or fewer images at a time, finds single ones"
+                f"{head.spec.name}: at this rate {n:,} held-out images find anomalies among {images:,} images "
+                f"only where {fewest:,} or more stand out; false_alarm_rate finds single ones"
             )
     return told
 

@@ -140,7 +140,6 @@ def test_the_fewest_that_stand_out_are_found_and_one_less_is_not(n: int, m: int,
         assert found == (standing_out if standing_out >= fewest else 0)
 
 
-
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 1.5, float("nan"), float("inf")])
 def test_a_rate_that_is_none_is_one_line(rate: float) -> None:
     with pytest.raises(ValueError, match=r"^a false-alarm rate lies between 0 and 1, got [^\n]*$"):

@@ -27,6 +27,8 @@ from fanogan_mtl.detectors.checked import in_batches
 from fanogan_mtl.detectors.checks import POSITIVE, refuse_even
 from fanogan_mtl.detectors.patches.base import PatchDetector
 
+CHUNK_ROWS = 256  # of the training rows, at once: all in float64 would be twice the rows
+
 
 class PaDiM(PatchDetector):
     """Mahalanobis distance of each position's patch to the training images' patches there; without unit.
@@ -95,13 +97,13 @@ class PaDiM(PatchDetector):
         number = min(self.n_channels or n_channels, n_channels)
         random = np.random.default_rng(self.random_state)
         self.channels_ = np.sort(random.permutation(n_channels)[:number])
-        described = self._described(X)
-        self.means_ = np.empty((positions, number), np.float32)
-        covariances = np.empty((positions, number, number))
-        for position in range(positions):  # one after the other: all in float64 would be twice the training rows
-            own = described[:, :, position].astype(np.float64)
-            self.means_[position] = mean = own.mean(axis=0)
-            covariances[position] = (own - mean).T @ (own - mean) / (n_rows - 1)
+        chunks = [X[start : start + CHUNK_ROWS] for start in range(0, n_rows, CHUNK_ROWS)]
+        means = sum(self._described(chunk).sum(axis=2, dtype=np.float64) for chunk in chunks) / n_rows
+        self.means_ = means.astype(np.float32)
+        covariances = np.zeros((positions, number, number))
+        for chunk in chunks:
+            away = self._described(chunk) - means[:, :, None]
+            covariances += away @ away.transpose(0, 2, 1) / (n_rows - 1)
         diagonals = np.einsum("pcc->pc", covariances)  # a view
         variance = diagonals.mean()
         if not variance > 0:
@@ -114,14 +116,14 @@ class PaDiM(PatchDetector):
         self._process_decision_scores()
 
     def _score_positions(self, X: NDArray[Any]) -> NDArray[np.float64]:
-        away = self._described(X).transpose(2, 1, 0) - self.means_[:, :, None]
+        away = self._described(X) - self.means_[:, :, None]
         whitened = self.whitenings_ @ away  # (positions, k, n)
         squared = np.einsum("pkn,pkn->np", whitened, whitened)
         distances: NDArray[np.float64] = np.sqrt(squared.astype(np.float64))
         return distances
 
     def _described(self, X: NDArray[Any]) -> NDArray[np.float32]:
-        """The channels that were drawn (n, k, positions) of rows, and of their means around each position."""
+        """The channels that were drawn (positions, k, n) of rows, and of their means around each position."""
         maps = X.reshape(len(X), -1, self.grid, self.grid)
         own, around = (self.channels_[self.channels_ < maps.shape[1]], self.channels_[self.channels_ >= maps.shape[1]])
         values = maps[:, own]
@@ -129,7 +131,7 @@ class PaDiM(PatchDetector):
             size = (1, 1, self.context, self.context)
             means = uniform_filter(maps[:, around - maps.shape[1]], size, mode="nearest")
             values = np.concatenate([values, means], axis=1)
-        return values.reshape(len(X), len(self.channels_), -1)
+        return np.ascontiguousarray(values.reshape(len(X), len(self.channels_), -1).transpose(2, 1, 0))
 
 
 def leave_one_out(distances: NDArray[np.float64], n_rows: int) -> NDArray[np.float64]:
