@@ -144,13 +144,17 @@ class Workers:
 def _started_cluster(count: int) -> LocalCluster:
     """Start workers of this machine; once more where one of their processes dies before it is ready."""
     from distributed import LocalCluster
+    from distributed.deploy.spec import SpecCluster
 
     failures = 0
     while True:
         prepare_processes()
+        others = set(SpecCluster._instances)
         try:
             return LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
         except BaseException as error:
+            for begun in set(SpecCluster._instances) - others:
+                begun._loop_runner.stop()  # or it would start the workers that it has not started yet
             _abandon_workers()
             if not isinstance(error, RuntimeError):  # Dask's, for any process that it waits for in vain
                 raise

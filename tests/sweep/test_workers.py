@@ -176,6 +176,46 @@ def test_ctrl_c_while_workers_start_is_quiet_and_leaves_none(seconds: float, tmp
     assert [each for each in left if each.is_running()] == []
 
 
+STARTS_LATE = """
+import asyncio, os, signal, sys, time
+import psutil
+from distributed.nanny import WorkerProcess
+from fanogan_mtl.sweep.workers import Workers
+
+start = WorkerProcess.start
+
+async def interrupted_before_it_starts(process):
+    os.kill(os.getpid(), signal.SIGINT)
+    await asyncio.sleep(0.5)
+    return await start(process)
+
+def main():
+    WorkerProcess.start = interrupted_before_it_starts
+    try:
+        with Workers(1) as workers:
+            next(workers.run(time.sleep, range(60)))
+    except KeyboardInterrupt:
+        time.sleep(2)
+        for child in psutil.Process().children():
+            if child.status() != psutil.STATUS_ZOMBIE:
+                print(" ".join(child.cmdline()))
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_a_start_that_is_interrupted_starts_no_worker_afterwards(tmp_path: Path) -> None:
+    (tmp_path / "late.py").write_text(STARTS_LATE)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run(
+        [sys.executable, tmp_path / "late.py"], env=environment, check=True, capture_output=True, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    assert [line for line in ended.stdout.splitlines() if "resource_tracker" not in line] == []
+    assert "Traceback" not in ended.stderr
+
+
 def _started_by(process: psutil.Process) -> str | None:
     try:
         return process.environ().get("STARTED_BY")
