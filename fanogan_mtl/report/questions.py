@@ -1,6 +1,7 @@
 """The study's five research questions: its answer, ours, and what ours rests on.
 
-An answer is given where a test over blocks (data set × normal class) supports it; otherwise it reads "not supported".
+An answer is given where a test over blocks (data set × normal class) supports it; otherwise it reads "not supported",
+and "not answered" where what it needs was not run.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from fanogan_mtl.report.published import DETECTORS, EXTRACTORS, SHALLOW
 from fanogan_mtl.report.sentences import listed, pair_sentence
 
 NOT_SUPPORTED = "Not supported"
+NOT_ANSWERED = "Not answered"
 LABELS_SEEN = "Under this protocol the extractor has learned with the labels of the anomalies' classes."
 
 
@@ -126,7 +128,7 @@ def _deep_or_shallow(evidence: Evidence) -> Answered:
     deep = [name for name in table if name != shallow]
     if shallow not in table or not deep:
         said = "f-AnoGAN was not run on both a deep extractor's and PCA's features of the same data."
-        return Verdict(NOT_SUPPORTED, said), ()
+        return Verdict(NOT_ANSWERED, said), ()
     result = compare(table)
     verdict = _against(result, deep, str(shallow), "PCA's features", ("Deep", "Partly deep", "Shallow"))
     blocks = (_tests(table, result, deep, str(shallow), "f-AnoGAN on extractors"),)
@@ -138,13 +140,13 @@ def _several_tasks(evidence: Evidence) -> Answered:
     pooled = [each for each in evidence.where(None, "fanogan", pool=True) if each.method == alone]
     if not pooled or not hybrids:
         said = "f-AnoGAN was not run on all data sets at once both with and without an extractor."
-        return Verdict(NOT_SUPPORTED, said), ()
+        return Verdict(NOT_ANSWERED, said), ()
     pool = pooled[0].dataset
     on_pool = {name: found for name in (str(alone), *hybrids) if (found := evidence.get(name, pool))}
     table = on_common_blocks({name: found.by_block() for name, found in on_pool.items()})
     if len(table) < 2:
         said = f"f-AnoGAN was run on no extractor's features of the same classes of {pool}."
-        return Verdict(NOT_SUPPORTED, said), ()
+        return Verdict(NOT_ANSWERED, said), ()
     result = compare(table)
     names = [name for name in table if name != alone]
     rows = []
@@ -172,12 +174,12 @@ def _transfer(evidence: Evidence) -> Answered:
     blocks: list[PageBlock] = []
     if alone not in table or not deep:
         said = "f-AnoGAN was not run both on pixels and on a deep extractor's features of the same data."
-        verdict = Verdict(NOT_SUPPORTED, said)
+        verdict = Verdict(NOT_ANSWERED, said)
     else:
         result = compare(table)
         verdict = _against(result, deep, str(alone), f"{alone} alone")
         labels = any(each.comparison.protocol == "paper" for name in deep for each in evidence.of(name))
-        if labels and verdict.word != NOT_SUPPORTED:
+        if labels and verdict.word not in (NOT_SUPPORTED, NOT_ANSWERED):
             verdict = replace(verdict, sentence=f"{verdict.sentence} {LABELS_SEEN}")
         blocks += [
             _gains(evidence, str(alone), deep),
@@ -207,7 +209,7 @@ def _missed(evidence: Evidence) -> Answered:
     table = block_table(evidence, [*([alone] if alone else []), *hybrids], "recall_at_5_fpr")
     if alone not in table or len(table) < 2:
         said = "f-AnoGAN was not run both with and without an extractor on the same data."
-        return Verdict(NOT_SUPPORTED, said), ()
+        return Verdict(NOT_ANSWERED, said), ()
     result = compare(table)
     rows = tuple(
         (name, (share(1 - sum(of.values()) / len(of)), share(sum(of.values()) / len(of)))) for name, of in table.items()
@@ -241,13 +243,13 @@ def _with_marked(evidence: Evidence, verdict: Verdict) -> Verdict:
 def _too_few(result: Significance) -> Verdict:
     count = len(result.blocks)
     classes = "1 class" if count == 1 else f"{count} classes"
-    return Verdict(NOT_SUPPORTED, f"The methods share only {classes} of the data sets, and a test needs {MIN_BLOCKS}.")
+    return Verdict(NOT_ANSWERED, f"The methods share only {classes} of the data sets, and a test needs {MIN_BLOCKS}.")
 
 
 def _best_of(table: BlockTable, what: str, of: int) -> Verdict:
     """Say which of several is best, if the data carries it."""
     if len(table) < 2:
-        return Verdict(NOT_SUPPORTED, f"Fewer than two of the {of} {what} were run on the same data.")
+        return Verdict(NOT_ANSWERED, f"Fewer than two of the {of} {what} were run on the same data.")
     result = compare(table)
     best = min(table, key=result.mean_ranks.__getitem__)
     beaten = [name for name in table if name != best and is_supported(result, best, name)]

@@ -154,7 +154,7 @@ def test_a_partial_sweep_has_no_empty_table_no_nan_and_no_claim(partial: Page) -
     assert " nan " not in text
     answers = [block for _, block in partial.blocks() if isinstance(block, Answer)]
     assert len(answers) == 5
-    assert all(answer.verdict == "Not supported" for answer in answers)
+    assert all(answer.verdict == "Not answered" for answer in answers)
     said = [block.text for block in partial.opening if isinstance(block, Text) and "partial run" in block.text]
     assert len(said) == 1
     assert "optdigits has 2 of 4 classes" in said[0]

@@ -1,4 +1,4 @@
-"""An answer is given where the tests over blocks carry it, and reads "not supported" otherwise."""
+"""An answer is given where the tests over blocks carry it; without data it is "not answered", else "not supported"."""
 
 import warnings
 
@@ -7,7 +7,7 @@ from made_evidence import made
 from fanogan_mtl.evaluation.significance import compare
 from fanogan_mtl.pages.content import Chart, Fold, Items, Page, PageBlock, Section, Table, Text
 from fanogan_mtl.report.evidence import evidence
-from fanogan_mtl.report.questions import NOT_SUPPORTED, Question, questions
+from fanogan_mtl.report.questions import NOT_ANSWERED, NOT_SUPPORTED, Question, questions
 
 SETS = ("handwritten", "optdigits", "streetdigits")
 POOL = "handwritten+optdigits+streetdigits"
@@ -40,12 +40,12 @@ def test_without_a_supported_lead_no_detector_is_named_best() -> None:
 
 def test_too_few_blocks_and_missing_methods_are_said() -> None:
     few = answers(*(made(name, "optdigits", quality) for name, quality in (("vae", 4), ("fanogan", 1))))
-    assert few["RQ1"].verdict.word == NOT_SUPPORTED
+    assert few["RQ1"].verdict.word == NOT_ANSWERED
     assert few["RQ1"].verdict.sentence.startswith(
         "The methods share only 4 classes of the data sets, and a test needs 6."
     )
     alone = answers(made("fanogan"))
-    assert all(question.verdict.word == NOT_SUPPORTED for question in alone.values())
+    assert all(question.verdict.word == NOT_ANSWERED for question in alone.values())
 
 
 def test_methods_that_share_no_class_are_not_compared() -> None:
@@ -55,7 +55,7 @@ def test_methods_that_share_no_class_are_not_compared() -> None:
     answered = answers(*apart)
     assert answered["RQ1"].verdict.sentence.startswith("Fewer than two")
     assert "on no extractor's features of the same classes" in answered["RQ3"].verdict.sentence
-    assert all(answered[number].verdict.word == NOT_SUPPORTED for number in answered)
+    assert all(answered[number].verdict.word == NOT_ANSWERED for number in answered)
 
 
 def test_extractors_are_compared_with_the_detector_alone_and_with_pca() -> None:
@@ -65,7 +65,7 @@ def test_extractors_are_compared_with_the_detector_alone_and_with_pca() -> None:
     answered = answers(*found)
     said = {number: each.verdict.sentence for number, each in answered.items()}
     words = {number: each.verdict.word for number, each in answered.items()}
-    assert words == {"RQ1": NOT_SUPPORTED, "RQ2": "Deep", "RQ3": NOT_SUPPORTED, "RQ4": "Yes", "RQ5": "Yes"}
+    assert words == {"RQ1": NOT_ANSWERED, "RQ2": "Deep", "RQ3": NOT_ANSWERED, "RQ4": "Yes", "RQ5": "Yes"}
     assert said["RQ2"] == "resnet18+fanogan is better than PCA's features."
     assert said["RQ3"].startswith("The methods share only 4 classes")
     assert said["RQ4"].startswith("resnet18+fanogan is better than fanogan alone.")
