@@ -30,17 +30,18 @@ LOG = "crashes.jsonl"
 
 @click.command(help=__doc__)
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--seeds", default="0-99", show_default=True, help="As 7 or 0-99.")
+@click.option("--seeds", default="0-99", show_default=True, help="As 7, 0-99 or 3,7,20-29.")
 @click.option("--store", type=click.Choice(sorted(KINDS)), default="sqlite", show_default=True)
 @click.option("--jobs", default=2, show_default=True, help="Trials at a time.")
 @click.option("--cold", is_flag=True, help="Start each command as a person does, which takes three times as long.")
 def main(folder: Path, seeds: str, store: str, jobs: int, cold: bool) -> None:
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    first, _, last = seeds.partition("-")
     kind = (commit(), store, cold)
     done = {line["seed"] for line in read_log(folder / LOG) if (line["commit"], line["store"], line["cold"]) == kind}
-    todo = [seed for seed in range(int(first), int(last or first) + 1) if seed not in done]
+    ranges = (part.partition("-") for part in seeds.split(","))
+    asked = [seed for first, _, last in ranges for seed in range(int(first), int(last or first) + 1)]
+    todo = [seed for seed in asked if seed not in done]
     with ExitStack() as stack:
         launch = launch_cold
         if not cold:
