@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from fanogan_mtl.errors import UserError, one_line, without_password
+from fanogan_mtl.errors import UserError, interruption, one_line, without_password
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 SPELLING = {"token_normalize_func": lambda name: name.replace("_", "-")}  # --data_dir, as in MLproject, is --data-dir
@@ -58,11 +58,10 @@ def run(command: click.Command) -> None:
     except UserError as error:
         _fail(str(error), 2)
     except (KeyboardInterrupt, click.Abort) as error:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the next ends it at once, without Python's traceback
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        number = signal.SIGTERM if isinstance(error.__cause__, Terminated) else signal.SIGINT
-        _fail("interrupted; what is finished is recorded: start the same command again to go on", 128 + number)
+        _interrupted(error)
     except Exception as error:
+        if interruption(error):
+            _interrupted(error)
         if isinstance(error, OSError) and error.errno in FULL:
             where = f": {error.filename}" if error.filename else ""
             _fail(
@@ -85,6 +84,13 @@ class Terminated(KeyboardInterrupt):
 
 def _terminate(*_: object) -> None:
     raise Terminated
+
+
+def _interrupted(error: BaseException) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the next ends it at once, without Python's traceback
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    number = signal.SIGTERM if isinstance(interruption(error), Terminated) else signal.SIGINT
+    _fail("interrupted; what is finished is recorded: start the same command again to go on", 128 + number)
 
 
 def _from_mlflow(error: Exception) -> str:

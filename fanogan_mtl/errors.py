@@ -1,4 +1,4 @@
-"""`UserError`, which a person's own mistake raises; and texts of any error in one line, without passwords."""
+"""`UserError`, which a person's own mistake raises; texts of errors in one line, without passwords; interruptions."""
 
 from __future__ import annotations
 
@@ -25,6 +25,13 @@ def one_line(error: BaseException, letters: int = 200) -> str:
     """Give an error's text, or else its class's name, as one line of so many letters at most, without passwords."""
     text = without_password(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= letters else f"{text[: letters - 1]}…"
+
+
+def interruption(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Give the Ctrl-C or SIGTERM that an error is, or that it came of, as one that fails a compiled module's import."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def unshown(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fanogan_mtl.errors import one_line, without_password
+from fanogan_mtl.errors import interruption, one_line, without_password
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,13 @@ def test_an_error_is_one_line_and_a_password_is_not_half_cut() -> None:
     assert one_line(error) == "no answer from http://me:***@host"
     assert one_line(ValueError("x" * 300), 10) == f"{'x' * 9}…"
     assert one_line(KeyboardInterrupt()) == "KeyboardInterrupt"
+
+
+def test_an_interruption_is_found_behind_what_it_became() -> None:
+    interrupted = KeyboardInterrupt()
+    failed = ImportError("initialization failed")
+    failed.__cause__ = interrupted
+    later = RuntimeError()
+    later.__context__ = failed
+    assert interruption(interrupted) is interruption(later) is interrupted
+    assert interruption(ValueError()) is None

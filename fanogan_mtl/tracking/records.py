@@ -15,7 +15,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fanogan_mtl.errors import without_password
+from fanogan_mtl.errors import interruption, without_password
 from fanogan_mtl.tracking import names, schema
 from fanogan_mtl.tracking.artifacts import fetching_folder, read_file
 from fanogan_mtl.tracking.connection import Tracking
@@ -297,7 +297,7 @@ def finish(tracking: Tracking, run_id: str, status: str = "FINISHED") -> None:
 def finish_after(error: BaseException, finish: Callable[[str], object]) -> None:
     """End what an error ends as KILLED after Ctrl-C, else as FAILED; where that fails too, the next process ends it."""
     with suppress(Exception):  # it would hide the error
-        finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        finish("KILLED" if interruption(error) else "FAILED")
 
 
 def delete_run(tracking: Tracking, run_id: str) -> None:
