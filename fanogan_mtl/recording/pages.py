@@ -12,6 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from fanogan_mtl import figures
+from fanogan_mtl.detectors.registry import takes
 from fanogan_mtl.evaluation.curves import ScoredTest
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.pages.charts import chart, classes_chart, epochs_chart
@@ -43,8 +44,8 @@ def write_cell_figures(result: CellResult, folder: Path) -> list[Path]:
     budget = max(result.metrics)
     tests = {"ROC curve": result.test}
     named = {
-        "roc.json": (f"{budget} epochs", partial(_roc, tests)),
-        "scores.json": (f"Scores at {budget} epochs", partial(_histogram, result)),
+        "roc.json": (_epochs(budget), partial(_roc, tests)),
+        "scores.json": (f"Scores at {_epochs(budget)}", partial(_histogram, result)),
     }
     for name, (title, make) in named.items():
         figure = figures.drawn(partial(make, title), title)
@@ -72,8 +73,8 @@ def write_comparison_page(
 def _comparison_sections(
     planned: PlannedComparison, cells: Sequence[DoneCell], on_pixels: Sequence[DoneCell], marks: Marks
 ) -> Iterator[Section]:
-    detector, dataset = planned.label, planned.dataset.name
-    title = f"{detector} on {dataset}"
+    detector = planned.label
+    title = f"{detector} on {planned.dataset.name}"
     if marks:
         lines = tuple(f"{mark}: {sentence}" for mark, sentence in marks.items())
         yield Section(f"{MARKED[0].upper()}{MARKED[1:]}", (Items(lines),))
@@ -81,9 +82,10 @@ def _comparison_sections(
         yield Section("What the extractor had seen", (Text(planned.seen),))
     last = max(cells[0].result.metrics)
     first_seed = min(cell.seed for cell in cells)
-    seed = f"Seed {first_seed}, {last} epochs."
+    trained = takes(planned.comparison.detector, "epochs")
+    seed = f"Seed {first_seed}, {_epochs(last)}." if trained else f"Seed {first_seed}."
     pairs = any(cell.anomalous_class is not None for cell in cells)
-    yield from _auroc_sections(detector, dataset, cells, pairs)
+    yield from _auroc_sections(planned, cells, trained, pairs)
     if pairs:
         text = f"Row: the normal class; column: the only anomalous one, which the extractor never saw. {seed}"
         yield section("AUROC by pair", lambda: (Text(text), _pairs_table(cells, last)))
@@ -106,23 +108,31 @@ def _comparison_sections(
         yield _figure_section(heading, seed, partial(_histogram, cell.result), title)
 
 
-def _auroc_sections(detector: str, dataset: str, cells: Sequence[DoneCell], pairs: bool) -> Iterator[Section]:
+def _auroc_sections(
+    planned: PlannedComparison, cells: Sequence[DoneCell], trained: bool, pairs: bool
+) -> Iterator[Section]:
+    detector, dataset = planned.label, planned.dataset.name
     auroc = {budget: summaries(cells, budget)["auroc"] for budget in sorted(cells[0].result.metrics)}
     budget, last = max(auroc.items())
-    stds = {budget: each.std_over_seeds for budget, each in auroc.items() if each.std_over_seeds is not None}
-    means = {budget: each.mean for budget, each in auroc.items()}
-    n_seeds = len({cell.seed for cell in cells})
-    text = (
-        f"Mean over {len(last.by_class)} classes and {n_seeds} seed{'s' * (n_seeds > 1)}: "
-        f"{percent(last.mean, last.std_over_classes)} at {budget} epochs, ± std over classes."
+    n_seeds, at = len({cell.seed for cell in cells}), f" at {_epochs(budget)}" if trained else ""
+    n_classes, deviation = len(last.by_class), ", ± std over classes" if last.std_over_classes is not None else ""
+    mean = (
+        f"Mean over {n_classes} class{'es' * (n_classes > 1)} and {n_seeds} seed{'s' * (n_seeds > 1)}: "
+        f"{percent(last.mean, last.std_over_classes)}{at}{deviation}."
     )
-    lines = epochs_chart("by epochs", "detector", dataset, {detector: means}, {detector: stds})
-    yield Section("AUROC against epochs", (Text(text), lines))
+    if trained:
+        stds = {budget: each.std_over_seeds for budget, each in auroc.items() if each.std_over_seeds is not None}
+        means = {budget: each.mean for budget, each in auroc.items()}
+        lines = epochs_chart("by epochs", "detector", dataset, {detector: means}, {detector: stds})
+        yield Section("AUROC against epochs", (Text(mean), lines))
     others = "and the mean is over its pairs with each held-out class" if pairs else "the others are anomalies"
-    text = f"Each class in turn is normal, {others}. {budget} epochs."
-    yield Section(
-        "AUROC by class", (Text(text), classes_chart("by class", "detector", dataset, {detector: last.by_class}))
-    )
+    text = f"Each class in turn is normal, {others}. " + (f"{_epochs(budget)}." if trained else mean)
+    bars = classes_chart("by class", "detector", dataset, {detector: last.by_class})
+    yield Section("AUROC by class", (Text(text), bars))
+
+
+def _epochs(number: int) -> str:
+    return f"{number} epoch{'s' * (number != 1)}"
 
 
 def _figure_section(heading: str, text: str, make: Callable[[str], go.Figure], title: str) -> Section:
@@ -151,8 +161,9 @@ def _overview_sections(results: Sequence[ComparisonResult]) -> Iterator[Section]
         means = {name: each.auroc for name, each in of.items()}
         stds = {name: each.std_over_seeds for name, each in of.items()}
         by_class = {name: each.by_class for name, each in of.items()}
-        epochs = epochs_chart(f"{dataset} by epochs", "detector", dataset, means, stds)
-        yield Section(f"{dataset}: AUROC against epochs", (epochs,))
+        if any(takes(each.planned.comparison.detector, "epochs") for each in of.values()):
+            epochs = epochs_chart(f"{dataset} by epochs", "detector", dataset, means, stds)
+            yield Section(f"{dataset}: AUROC against epochs", (epochs,))
         yield Section(
             f"{dataset}: AUROC by class", (classes_chart(f"{dataset} by class", "detector", dataset, by_class),)
         )

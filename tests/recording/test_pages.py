@@ -13,6 +13,7 @@ from fanogan_mtl import figures
 from fanogan_mtl.recording.pages import write_cell_figures
 from fanogan_mtl.sweep.result import CellResult
 
+SMALL = ("--dataset", "optdigits", "--classes", "0,8", "--limit", "40", "--log_models", "none")
 ANOMALY = np.arange(40) % 4 > 0
 
 
@@ -47,22 +48,24 @@ def test_a_sweep_ends_well_whatever_cannot_be_drawn(
         raise ZeroDivisionError("Too many bins")
 
     monkeypatch.setattr(figures, broken, fail)
-    words = (
-        "--dataset",
-        "optdigits",
-        "--detectors",
-        "pca",
-        "--classes",
-        "0,8",
-        "--epochs",
-        "1",
-        "--log_models",
-        "none",
-    )
-    process = run_inside(tmp_path, "benchmark", *words)
+    process = run_inside(tmp_path, "benchmark", *SMALL, "--detectors", "deep_svdd", "--epochs", "1")
     assert process.returncode == 0, process.stderr
     runs = recorded(tmp_path)
     assert {run.info.status for run in [*runs.sweeps, *runs.comparisons, *runs.cells]} == {"FINISHED"}
     page = Path(runs.comparisons[0].info.artifact_uri) / "figures.html"
     assert "(ZeroDivisionError:" in page.read_text()
     assert page.read_text().count('<div class="figure"') >= 2
+
+
+def test_epochs_are_told_of_detectors_that_train_by_them(tmp_path: Path) -> None:
+    process = run_inside(tmp_path, "benchmark", *SMALL, "--detectors", "pca,deep_svdd", "--epochs", "1,2")
+    assert process.returncode == 0, process.stderr
+    pages = {
+        run.data.params["detector"]: (Path(run.info.artifact_uri) / "figures.html").read_text()
+        for run in recorded(tmp_path).comparisons
+    }
+    for told in ("<h2>AUROC against epochs", "Seed 0, 2 epochs.", " at 2 epochs, ± std over classes."):
+        assert told in pages["deep_svdd"]
+    assert "Mean over 2 classes and 1 seed: " in pages["pca"]
+    assert "Seed 0." in pages["pca"]
+    assert "epochs" not in pages["pca"].split('<script type="text/plain"')[0]
