@@ -55,13 +55,13 @@ def run(command: click.Command) -> None:
         status: Any = command.main(standalone_mode=False)
     except click.ClickException as error:
         _fail(error.format_message(), 2)
-    except UserError as error:
-        _fail(str(error), 2)
     except (KeyboardInterrupt, click.Abort) as error:
         _interrupted(error)
     except Exception as error:
         if interruption(error):
             _interrupted(error)
+        if isinstance(error, UserError):
+            _fail(str(error), 2)
         if isinstance(error, OSError) and error.errno in FULL:
             where = f": {error.filename}" if error.filename else ""
             _fail(
