@@ -33,6 +33,8 @@ PYTHONS_OWN = re.compile(  # word for Ctrl-C while an object is deleted, and bef
     r"Exception ignored in.*\nTraceback"
     r"|Traceback.*\n  File .*preloaded.py.*\n.*\n(  File \"<frozen runpy>.*\n)*KeyboardInterrupt"
 )
+SIGNALS = ("terminate", "interrupt twice")
+INTERRUPTED = (0, 128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
 TEMPLATES = Lock()
 LOCAL = (*["point"] * 4, *["kill"] * 3, "terminate", "interrupt twice", "stop", "disk full", "clock", "second sweep")
 KINDS = {
@@ -198,7 +200,7 @@ def run_trial(seed: int, place: Place) -> dict[str, Any]:
     copy(made, own, place)
     with served(place, own) as server:
         starts, hit = play(name, own, place.launch, environment(own, server), fault, server)
-    found = _found(own, place, starts, quiet)
+    found = _found(own, place, fault, starts, quiet)
     if place.stores:
         place.stores.drop(own.name)
     if found:
@@ -240,9 +242,11 @@ def play(
     return starts, hit
 
 
-def _found(own: Path, place: Place, starts: list[Start], quiet: Quiet) -> list[str]:
+def _found(own: Path, place: Place, fault: Fault, starts: list[Start], quiet: Quiet) -> list[str]:
     """What is not as after a quiet run; nothing of the trial runs on afterwards."""
     found = [f"exit status {starts[-1].status}"] if starts[-1].status else []
+    if fault.what in SIGNALS and starts[0].status not in INTERRUPTED:
+        found.append(f"exit status {starts[0].status} after a signal")
     found += ["a traceback is printed"] * any("Traceback" in PYTHONS_OWN.sub("", each.text) for each in starts)
     sessions = {each.session for each in starts}
     found += [f"{left} is left" for left in strays(sessions)]

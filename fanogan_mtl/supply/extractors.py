@@ -90,7 +90,9 @@ def obtain_extractors(
             else:
                 runs[outcome.item.key] = _recorded(tracking, parent_id, outcome.item, execution)
     if failures:
-        raise UserError(f"{len(failures)} extractors could not be trained: {'; '.join(failures)}")
+        raise UserError(
+            f"{len(failures)} extractor{'s' * (len(failures) > 1)} could not be trained: {'; '.join(failures)}"
+        )
     return {key: runs[key] for key in pretrainings}
 
 
