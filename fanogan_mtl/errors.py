@@ -28,7 +28,10 @@ def one_line(error: BaseException, letters: int = 200) -> str:
 
 
 def interruption(error: BaseException | None) -> KeyboardInterrupt | None:
-    """Give the Ctrl-C or SIGTERM that an error is, or that it came of, as one that fails a compiled module's import."""
+    """Give the Ctrl-C or SIGTERM that an error is, or that it came of, also where it hides it (`from None`).
+
+    One that comes while a compiled module is imported fails the import: what is raised is then an `ImportError`.
+    """
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error

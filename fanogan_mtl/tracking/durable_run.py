@@ -18,7 +18,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
-from fanogan_mtl.errors import UserError, one_line, without_password
+from fanogan_mtl.errors import UserError, interruption, one_line, without_password
 from fanogan_mtl.tracking.database import prepare_database
 from fanogan_mtl.tracking.journal import append, sync
 from fanogan_mtl.tracking.records import batched, now
@@ -155,8 +155,8 @@ class DurableRun(Sender):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.close("FINISHED" if kind is None else "KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
+    def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
+        self.close("FINISHED" if error is None else "KILLED" if interruption(error) else "FAILED")
 
     def _told(self) -> str:
         return f"{self.waiting} bytes wait in {self._folder}, and are sent when it is opened again"

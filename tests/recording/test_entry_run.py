@@ -51,6 +51,12 @@ def test_a_run_says_how_it_ended(tracking: Tracking, error: type[BaseException],
     assert statuses(tracking) == [status]
 
 
+def test_an_import_that_an_interruption_fails_is_no_failure_of_the_run(tracking: Tracking) -> None:
+    with pytest.raises(ImportError), entry_run(tracking, "score", "parts", ScoreOptions()):
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+    assert statuses(tracking) == ["KILLED"]
+
+
 def test_a_run_that_can_not_be_ended_hides_no_error_and_is_ended_by_the_next(
     tracking: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,7 +134,9 @@ def test_the_end_says_how_it_came(client: mlflow.MlflowClient, tmp_path: Path) -
         print(1 / 0)
     with pytest.raises(KeyboardInterrupt), DurableRun(tmp_path / "2", "interrupted", "scripts"):
         raise KeyboardInterrupt
-    assert [found(client, tmp_path / each).info.status for each in ("1", "2")] == ["FAILED", "KILLED"]
+    with pytest.raises(ImportError), DurableRun(tmp_path / "3", "interrupted in an import", "scripts"):
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+    assert [found(client, tmp_path / each).info.status for each in ("1", "2", "3")] == ["FAILED", "KILLED", "KILLED"]
     with DurableRun(tmp_path / "1", "failing", "scripts"):
         pass  # only sends
     assert found(client, tmp_path / "1").info.status == "FAILED"
