@@ -125,11 +125,11 @@ class PaDiM(PatchDetector):
     def _described(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """The channels that were drawn (positions, k, n) of rows, and of their means around each position."""
         maps = X.reshape(len(X), -1, self.grid, self.grid)
-        own, around = (self.channels_[self.channels_ < maps.shape[1]], self.channels_[self.channels_ >= maps.shape[1]])
-        values = maps[:, own]
+        n_channels = maps.shape[1]
+        around = self.channels_[self.channels_ >= n_channels] - n_channels
+        values = maps[:, self.channels_[self.channels_ < n_channels]]
         if len(around):
-            size = (1, 1, self.context, self.context)
-            means = uniform_filter(maps[:, around - maps.shape[1]], size, mode="nearest")
+            means = uniform_filter(maps[:, around], (1, 1, self.context, self.context), mode="nearest")
             values = np.concatenate([values, means], axis=1)
         return np.ascontiguousarray(values.reshape(len(X), len(self.channels_), -1).transpose(2, 1, 0))
 
