@@ -33,7 +33,7 @@ PYTHONS_OWN = re.compile(  # word for Ctrl-C while an object is deleted, and bef
     r"Exception ignored in.*\nTraceback"
     r"|Traceback.*\n  File .*preloaded.py.*\n.*\n(  File \"<frozen runpy>.*\n)*KeyboardInterrupt"
 )
-SIGNALS = ("terminate", "interrupt twice")
+INTERRUPTING = ("terminate", "interrupt twice")
 INTERRUPTED = (0, 128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
 TEMPLATES = Lock()
 LOCAL = (*["point"] * 4, *["kill"] * 3, "terminate", "interrupt twice", "stop", "disk full", "clock", "second sweep")
@@ -245,8 +245,8 @@ def play(
 def _found(own: Path, place: Place, fault: Fault, starts: list[Start], quiet: Quiet) -> list[str]:
     """What is not as after a quiet run; nothing of the trial runs on afterwards."""
     found = [f"exit status {starts[-1].status}"] if starts[-1].status else []
-    if fault.what in SIGNALS and starts[0].status not in INTERRUPTED:
-        found.append(f"exit status {starts[0].status} after a signal")
+    if fault.what in INTERRUPTING and starts[0].status not in INTERRUPTED:
+        found.append(f"exit status {starts[0].status} after an interruption")
     found += ["a traceback is printed"] * any("Traceback" in PYTHONS_OWN.sub("", each.text) for each in starts)
     sessions = {each.session for each in starts}
     found += [f"{left} is left" for left in strays(sessions)]
