@@ -189,7 +189,7 @@ def few_tested(counts: Mapping[str, int]) -> dict[str, str]:
     if not counts or min(counts.values()) >= FEWEST:
         return {}
     name = min(counts, key=lambda each: counts[each])
-    few = f"only {counts[name]} of {name} {'were' if counts[name] != 1 else 'was'} tested, fewer than {FEWEST}"
+    few = f"only {counts[name]} of class {name} {'were' if counts[name] != 1 else 'was'} tested, fewer than {FEWEST}"
     return {"few tested": f"{few}: the figures are coarse"}
 
 

@@ -180,6 +180,24 @@ def features_there(tasks: Iterable[FeatureTask], data_dir: Path) -> int:
     return sum(in_use(_path(task, data_dir)) for task in tasks)
 
 
+def obtain_inputs(tracking: Tracking, cells: Sequence[Cell], execution: Execution, workers: Workers) -> set[str]:
+    """Bring the cells' extractors and features into the data folder; give the extractors' keys.
+
+    Raises
+    ------
+    UserError
+        If an extractor is gone.
+    """
+    keys = {cell.extractor_key for cell in cells if cell.extractor_key}
+    if keys:
+        fetch_extractors(tracking, keys, execution.data_dir)  # those of an earlier sweep may be in MLflow alone
+        if gone := [key for key in keys if not in_use(extractor_folder(execution.data_dir, key))]:
+            names = f"{cells[0].comparison.extractor} (key {gone[0]})"
+            raise UserError(f"the extractor {names} is neither here nor in MLflow: start its hybrid again first")
+        obtain_features(feature_tasks(cells, execution.data_dir), execution, workers)
+    return keys
+
+
 def _path(task: FeatureTask, data_dir: Path) -> Path:
     return feature_folder(data_dir, task.extractor_key, task.data_digest, task.limit)
 

@@ -18,6 +18,7 @@ from fanogan_mtl.evaluation.metrics import ASKED
 from fanogan_mtl.evaluation.statistics import percent
 from fanogan_mtl.recording.summary import best_heads
 from fanogan_mtl.sweep.cell import Cell
+from fanogan_mtl.sweep.folds import FoldScores
 from fanogan_mtl.sweep.result import DoneCell
 
 WIDE = "\u2003"  # MLflow shows tables without a space between columns
@@ -35,10 +36,13 @@ class ChosenHead:
         The cell whose detector it is.
     budget : int
         Epochs, the best by validation AUROC.
+    folds : FoldScores or None
+        Of its training rows, where too few rows are held out for the false-alarm rates that are asked for.
     """
 
     done: DoneCell
     budget: int
+    folds: FoldScores | None = None
 
     @property
     def cell(self) -> Cell:
@@ -63,11 +67,19 @@ class ChosenHead:
 
     @property
     def of_normal(self) -> NormalScores:
-        """Scores of normal rows, held out and tested, as recorded, at its budget."""
+        """Scores of normal rows, held out (those of its folds among them) and tested, as recorded, at its budget."""
         result = self.done.result
         assert result.normal_scores is not None, "of a version that kept none"
         held_out = result.normal_scores[sorted(result.metrics).index(self.budget)]
+        if self.folds:
+            held_out = np.concatenate([held_out, self.folds.scores])
         return NormalScores(held_out, self.scores[~result.anomaly])
+
+    @property
+    def told_held_out(self) -> str:
+        """How many rows its thresholds rest on: `3`, or `3 + 27` with those of its folds."""
+        n = len(self.of_normal.held_out)
+        return f"{n - len(self.folds.scores)} + {len(self.folds.scores)}" if self.folds else f"{n:,}"
 
     def rate(self, asked: float) -> float:
         """The false-alarm rate that was asked for, or the lowest that it can promise."""
@@ -106,7 +118,7 @@ def heads_by_validation(comparisons: Sequence[Sequence[DoneCell]]) -> list[Chose
 
 def model_key(heads: Sequence[ChosenHead], rates: Rates = BY_DEFAULT) -> str:
     """Digest of all that a model is made of."""
-    parts = [(head.name, head.cell.key, head.budget) for head in heads]
+    parts = [(head.name, head.cell.key, head.budget, *(("folds",) if head.folds else ())) for head in heads]
     return hashlib.sha256(str(parts if rates == BY_DEFAULT else (parts, rates)).encode()).hexdigest()[:32]
 
 
@@ -133,7 +145,7 @@ def description(heads: Sequence[ChosenHead], rates: Rates = BY_DEFAULT) -> str:
     for head in heads:
         of_rates = [share for rate in rates for share in (head.false_alarms(rate), head.recall(rate))]
         aurocs = [percent(head.metrics[name]) for name in ("auroc", "validation_auroc")]
-        own = [f"{len(head.of_normal.held_out):,}", *map(percent, of_rates), str(head.budget), str(head.cell.seed)]
+        own = [head.told_held_out, *map(percent, of_rates), str(head.budget), str(head.cell.seed)]
         rows.append([head.name, *aurocs, *own])
     return "\n".join([*lines, *(f"| {f'{WIDE} | '.join(row)} |" for row in rows)])
 
@@ -151,6 +163,11 @@ def told_rates(heads: Sequence[ChosenHead], rates: Rates) -> Iterator[str]:
         yield (
             f"{told_kept_rates(kept)} % false alarms {meant}: on the test {alarms} % of normal {unit} are flagged, "
             f"and {found} % of anomalies found (mean of {of})"
+        )
+    if folded := {head.name: head.told_held_out for head in heads if head.folds}:
+        yield (
+            f"few {unit} are held out: thresholds by cross-validation in {_some(folded, heads)}, from "
+            f"{folded[min(folded)]} {unit} held out + trained on, see docs/thresholds.md"
         )
 
 

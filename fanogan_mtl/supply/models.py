@@ -14,14 +14,14 @@ from typing import Any
 import click
 import numpy as np
 
-from fanogan_mtl.data.cache import CONTENTS, in_use
+from fanogan_mtl.data.cache import CONTENTS
 from fanogan_mtl.data.catalog import load_dataset, sample_sheets
 from fanogan_mtl.data.prepared import found_preparation
 from fanogan_mtl.data.specs import DatasetSpec, parse_source
 from fanogan_mtl.data.transforms import Preparation
 from fanogan_mtl.detectors.persistence import refuse_unservable
 from fanogan_mtl.detectors.registry import needs_torch
-from fanogan_mtl.errors import UserError, one_line
+from fanogan_mtl.errors import one_line
 from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.evaluation.metrics import METRICS
 from fanogan_mtl.extractors.persistence import needed_packages
@@ -31,7 +31,8 @@ from fanogan_mtl.recording.state import data_key, finished_cells
 from fanogan_mtl.recording.sweep import Sweep
 from fanogan_mtl.serving.heads import HeadSpec, bundled_extractor, head_folder, write_model
 from fanogan_mtl.supply.exchange import Exchange, head_name, head_task
-from fanogan_mtl.supply.extractors import feature_tasks, fetch_extractors, obtain_features
+from fanogan_mtl.supply.extractors import obtain_inputs
+from fanogan_mtl.supply.folds import with_fold_scores
 from fanogan_mtl.supply.heads import (
     BY_DEFAULT,
     ChosenHead,
@@ -44,6 +45,7 @@ from fanogan_mtl.supply.heads import (
 from fanogan_mtl.supply.progress import TaskProgress
 from fanogan_mtl.sweep import pretraining
 from fanogan_mtl.sweep.cell import drop_kept_detectors, kept_detector
+from fanogan_mtl.sweep.folds import FoldScores
 from fanogan_mtl.sweep.head import HeadTask
 from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking import records, schema
@@ -70,6 +72,7 @@ def log_models(
         if sweep.lose(planned, finished):
             continue  # they are trained again first
         heads = heads_by_validation([finished.cells])
+        heads = with_fold_scores(sweep.tracking, heads, sweep.plan.execution, workers)
         run_id = sweep.comparison_runs[planned.comparison.key]
         what = f"the model of {planned.dataset.name} · {planned.label}"
         uri = logged_model(sweep.tracking, run_id, heads)
@@ -116,7 +119,7 @@ def make_model(
     UserError
         If a detector can't be saved, or, trained again, scores otherwise than recorded.
     """
-    keys = obtain_inputs(tracking, heads, execution, workers)
+    keys = obtain_inputs(tracking, [head.cell for head in heads], execution, workers)
     if exchange and not exchange.holds(keys):
         workers, exchange = workers.near, None
     shared = execution.data_dir if execution.cluster else None  # where workers elsewhere can write
@@ -131,7 +134,7 @@ def make_model(
                 head.cell.seed,
                 head.budget,
                 model_preparation(head.cell.comparison.dataset, execution.data_dir),
-                calibration,
+                _with_folds(calibration, head.folds),
                 head.cell.extractor_key,
                 head.rate(rates[0]),
             )
@@ -150,25 +153,6 @@ def make_model(
         uri = log_model(tracking, run_id, folder, _example(heads[0], execution.data_dir), facts)
     records.write(tracking, run_id, Record(tags={schema.MODEL_KEY: model_key(heads, rates), schema.MODEL_URI: uri}))
     return uri
-
-
-def obtain_inputs(tracking: Tracking, heads: Sequence[ChosenHead], execution: Execution, workers: Workers) -> set[str]:
-    """Bring the heads' extractors and features into the data folder; give the extractors' keys.
-
-    Raises
-    ------
-    UserError
-        If an extractor is gone.
-    """
-    cells = [head.cell for head in heads]
-    keys = {cell.extractor_key for cell in cells if cell.extractor_key}
-    if keys:
-        fetch_extractors(tracking, keys, execution.data_dir)  # those of an earlier sweep may be in MLflow alone
-        if gone := [key for key in keys if not in_use(pretraining.extractor_folder(execution.data_dir, key))]:
-            names = f"{cells[0].comparison.extractor} (key {gone[0]})"
-            raise UserError(f"the extractor {names} is neither here nor in MLflow: start its hybrid again first")
-        obtain_features(feature_tasks(cells, execution.data_dir), execution, workers)
-    return keys
 
 
 def model_preparation(spec: DatasetSpec, data_dir: Path) -> Preparation | None:
@@ -238,6 +222,16 @@ def _make_heads(
     if failures:
         raise failures[0]
     return [made[task.folder] for task in tasks]
+
+
+def _with_folds(calibration: Calibration, folds: FoldScores | None) -> Calibration:
+    """The calibration with the scores of the head's folds, from which its thresholds and p-values are made, too."""
+    if folds is None:
+        return calibration
+    scores = sorted([*calibration.normal_scores, *folds.scores.tolist()])
+    return replace(
+        calibration, normal_scores=tuple(scores), map_maxima=tuple(sorted(calibration.map_maxima + folds.map_maxima))
+    )
 
 
 def _facts(heads: Sequence[ChosenHead], setting: str, rates: Rates) -> ModelFacts:

@@ -21,6 +21,8 @@ from fanogan_mtl.recording.marks import rank
 from fanogan_mtl.recording.state import comparison_of, finished_cells, told_lost
 from fanogan_mtl.recording.summary import validation_auroc
 from fanogan_mtl.supply.exchange import opened_exchange
+from fanogan_mtl.supply.extractors import obtain_inputs
+from fanogan_mtl.supply.folds import with_fold_scores
 from fanogan_mtl.supply.heads import (
     BY_DEFAULT,
     ChosenHead,
@@ -32,9 +34,10 @@ from fanogan_mtl.supply.heads import (
     told_rates,
     warnings,
 )
-from fanogan_mtl.supply.models import logged_model, make_model, obtain_inputs
+from fanogan_mtl.supply.models import logged_model, make_model
 from fanogan_mtl.sweep.cell import RESULT_VERSION, Comparison
 from fanogan_mtl.sweep.result import DoneCell
+from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking import names, records, schema
 from fanogan_mtl.tracking.connection import Tracking, connect
 from fanogan_mtl.tracking.logged_models import check_name, register_model
@@ -97,16 +100,17 @@ def register(options: RegisterOptions) -> int:
             click.echo(
                 f"Warning: {each.comparison.dataset.name} · {each.comparison.label} is marked: {mark}: {sentence}"
             )
-    heads = heads_by_validation([each.cells for each in chosen])
-    if asked != "auto":
-        check_rates(heads, rates)
-    with entry_run(own, "register", options.name, options, options.device, execution.data_dir) as run_id:
-        uri = _obtain(source, options.run, chosen, heads, rates, execution)
-        text = description(heads, rates)
-        version, is_new = register_model(source, uri, options.name, options.alias, model_key(heads, rates), text)
-        records.write(
-            own, run_id, Record(tags={schema.MODEL_URI: uri, schema.REGISTERED_MODEL: f"{options.name}/{version}"})
-        )
+    with execution.open_workers() as workers:
+        heads = heads_by_validation([each.cells for each in chosen])
+        heads = with_fold_scores(source, heads, execution, workers, rates)
+        if asked != "auto":
+            check_rates(heads, rates)
+        with entry_run(own, "register", options.name, options, options.device, execution.data_dir) as run_id:
+            uri = _obtain(source, options.run, chosen, heads, rates, execution, workers)
+            text = description(heads, rates)
+            version, is_new = register_model(source, uri, options.name, options.alias, model_key(heads, rates), text)
+            made = {schema.MODEL_URI: uri, schema.REGISTERED_MODEL: f"{options.name}/{version}"}
+            records.write(own, run_id, Record(tags=made))
     _print(own, options, version, is_new, heads, rates)
     return 0
 
@@ -194,16 +198,16 @@ def _obtain(
     heads: Sequence[ChosenHead],
     rates: Rates,
     execution: Execution,
+    workers: Workers,
 ) -> str:
     """The model of these heads and rates: the one that is logged already, or a new one under the run."""
     for each in (run_id, *(one.run.run_id for one in chosen)):
         if uri := logged_model(tracking, each, heads, rates):
             return uri
-    with execution.open_workers() as workers:
-        setting = chosen[0].run.setting
-        obtain_inputs(tracking, heads, execution, workers)
-        with opened_exchange(tracking, run_id, [head.cell for head in heads], execution, workers) as exchange:
-            return make_model(tracking, run_id, heads, setting, execution, workers, exchange, rates)
+    cells, setting = [head.cell for head in heads], chosen[0].run.setting
+    obtain_inputs(tracking, cells, execution, workers)
+    with opened_exchange(tracking, run_id, cells, execution, workers) as exchange:
+        return make_model(tracking, run_id, heads, setting, execution, workers, exchange, rates)
 
 
 def _print(
