@@ -139,6 +139,8 @@ def description(heads: Sequence[ChosenHead], rates: Rates = BY_DEFAULT) -> str:
     lines = [f"**{label}**: mean test AUROC of {len(heads)} heads {test} %. Validation data chose the epochs.", ""]
     for warning in warnings(heads, rates):
         lines += [f"**Warning**: {warning}.", ""]
+    if folded := told_folds(heads):
+        lines += [f"{folded}.", ""]
     asked = [f"{what} at {told_rate(rate)} %" for rate in rates for what in ("false alarms", "found")]
     names = ["head", "test AUROC", "validation AUROC", "held out", *asked, "epochs", "seed"]
     rows = [names, ["---"] * len(names)]
@@ -164,11 +166,19 @@ def told_rates(heads: Sequence[ChosenHead], rates: Rates) -> Iterator[str]:
             f"{told_kept_rates(kept)} % false alarms {meant}: on the test {alarms} % of normal {unit} are flagged, "
             f"and {found} % of anomalies found (mean of {of})"
         )
-    if folded := {head.name: head.told_held_out for head in heads if head.folds}:
-        yield (
-            f"few {unit} are held out: thresholds by cross-validation in {_some(folded, heads)}, from "
-            f"{folded[min(folded)]} {unit} held out + trained on, see docs/thresholds.md"
-        )
+    if folded := told_folds(heads):
+        yield folded
+
+
+def told_folds(heads: Sequence[ChosenHead]) -> str:
+    """Say which heads have thresholds by cross-validation; an empty text where none has."""
+    folded = {head.name: head.told_held_out for head in heads if head.folds}
+    if not folded:
+        return ""
+    return (
+        f"few {heads[0].cell.comparison.unit} are held out: thresholds by cross-validation in {_some(folded, heads)}, "
+        f"from {folded[min(folded)]} held out + trained on, see docs/thresholds.md"
+    )
 
 
 def warnings(heads: Sequence[ChosenHead], rates: Rates = BY_DEFAULT) -> list[str]:

@@ -119,7 +119,7 @@ def test_a_model_made_again_scores_the_recorded_test(folder: Path, name: str) ->
 
 
 def test_a_false_alarm_rate_makes_a_model_of_its_own(folder: Path) -> None:
-    run = comparison(folder, "optdigits · knn")
+    run = comparison(folder, "optdigits · vae")
     said = register(folder, run, "--name", "rates")
     lowest = "6 held-out normal images: the lowest false-alarm rate that can be promised is 14.3 %"
     assert f"Warning: rates version 1: {lowest}, which is_anomaly means in 2 of 2 heads" in said
@@ -138,6 +138,26 @@ def test_a_false_alarm_rate_makes_a_model_of_its_own(folder: Path) -> None:
     assert (at_twenty["threshold"] >= at_forty["threshold"]).all()
     assert "this is rates version 2 already" in register(
         folder, run, "--name", "rates", "--false_alarm_rate", "0.4,0.2"
+    )
+
+
+def test_few_held_out_images_are_helped_out_by_the_folds_of_training(folder: Path) -> None:
+    run = comparison(folder, "optdigits · knn")
+    said = register(folder, run, "--name", "folds", "--false_alarm_rate", "0.1,0.03")
+    assert "Warning" not in said
+    assert "3 % false alarms asked for: on the test" in said
+    folded = (
+        "few images are held out: thresholds by cross-validation in 2 of 2 heads (optdigits/0, optdigits/8), "
+        "from 6 + 48 held out + trained on, see docs/thresholds.md"
+    )
+    assert folded in said
+    description = client(folder).get_model_version("folds", "1").description
+    assert f"{folded}." in description
+    assert description.count("6 + 48") == 3
+    served = predict(folder, "models:/folds/1", pd.DataFrame({"image": [np.full((8, 8), 255, np.uint8)]}))
+    assert served["p_value"].tolist() == [1 / 55, 1 / 55]
+    assert "this is folds version 1 already" in register(
+        folder, run, "--name", "folds", "--false_alarm_rate", "0.1,0.03"
     )
 
 
@@ -193,8 +213,12 @@ def test_mistakes_are_one_line_and_leave_nothing(folder: Path, monkeypatch: pyte
         ({"run": cell, "false_alarm_rate": "0.1,1"}, "false_alarm_rate '0.1,1': shares between 0 and 1, please"),
         ({"run": cell, "false_alarm_rate": "0.1,0.1"}, "false_alarm_rate '0.1,0.1': a share is there twice"),
         (
-            {"run": comparison(folder, "optdigits · knn").info.run_id, "false_alarm_rate": "0.05"},
+            {"run": comparison(folder, "optdigits · vae").info.run_id, "false_alarm_rate": "0.05"},
             "held-out normal scores: the lowest false-alarm rate that can be promised is 14.3 %, not 5 %",
+        ),
+        (
+            {"run": comparison(folder, "optdigits · knn").info.run_id, "false_alarm_rate": "0.01"},
+            "54 held-out normal scores: the lowest false-alarm rate that can be promised is 1.9 %, not 1 %",
         ),
     ):
         with pytest.raises(UserError, match=re.escape(words)) as caught:

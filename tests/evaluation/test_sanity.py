@@ -160,6 +160,6 @@ def test_grey_that_explains_a_handful_of_images_is_an_accident() -> None:
 
 def test_few_tested_and_failed_cells() -> None:
     assert few_tested({}) == few_tested({"good": 20, "bent": 31}) == {}
-    assert "only 1 of rare was tested" in few_tested({"good": 17, "rare": 1, "bent": 31})["few tested"]
+    assert "only 1 of class rare was tested" in few_tested({"good": 17, "rare": 1, "bent": 31})["few tested"]
     assert failed_cells({}, 10) == {}
     assert failed_cells({"a/0 pca seed 0": "3 scores are NaN"}, 10)["failed cells"].startswith("1 of 10 cells failed")
