@@ -139,7 +139,7 @@ class HybridOptions(BenchmarkOptions, ExtractorOptions):
 
 
 @dataclass(eq=False, repr=False)
-class TuneOptions(BenchmarkOptions):
+class TuneOptions(BenchmarkOptions, ExtractorOptions):
     """The entry `tune`: a search for a detector's setting."""
 
     detectors: str = option("fanogan", "The detector to tune; also pyod:ClassName.")
@@ -154,7 +154,8 @@ class TuneOptions(BenchmarkOptions):
     )
     search_space: str = option(
         "default",
-        'What to search as JSON, as {"latent_dim": {"low": 8, "high": 128, "log": true}, "batch_size": [16, 32]}.',
+        'What to search as JSON, as {"latent_dim": {"low": 8, "high": 128, "log": true}, "batch_size": [16, 32]}; '
+        'of the extractor {"extractor__layer": ["block4", "block10"]}.',
     )
 
 

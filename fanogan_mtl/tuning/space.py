@@ -1,4 +1,4 @@
-"""A search space: a range or a list of choices for each parameter of a detector."""
+"""A search space: a range or a list of choices for each parameter of a detector, and of the extractor below it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from fanogan_mtl.detectors.registry import check_parameters, default_parameters
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
 _EXAMPLE = '{"latent_dim": {"low": 8, "high": 128, "log": true}, "batch_size": [16, 32, 64]}'
 OF_EXTRACTOR = ("grid",)  # parameters that say how the extractor's features lie
-RESERVED = {"epochs": "epochs", "random_state": "seeds", "device": "device"} | dict.fromkeys(
-    OF_EXTRACTOR, "extractor_params"
-)
+EXTRACTOR = "extractor__"  # what the extractor's own parameters begin with here, as in scikit-learn's pipelines
+RESERVED = {"epochs": "epochs", "random_state": "seeds", "device": "device"} | {
+    name: f"extractor_params; to search it, write {EXTRACTOR}{name}" for name in OF_EXTRACTOR
+}
 """Parameter -> option that sets it."""
 
 
@@ -78,8 +80,16 @@ class Choices:
 SearchSpace = Mapping[str, Range | Choices]
 
 
-def parse_search_space(text: str, detector: DetectorChoice) -> SearchSpace:
+def parse_search_space(text: str, detector: DetectorChoice, extractor: Mapping[str, Any] | None = None) -> SearchSpace:
     """Read a search space, or make the default one of a detector, less what is chosen already.
+
+    Parameters
+    ----------
+    text : str
+        `default`, or a JSON object.
+    detector : DetectorChoice
+    extractor : mapping, optional
+        What is chosen already of the extractor's parameters; without one the detector sees pixels.
 
     Raises
     ------
@@ -92,6 +102,9 @@ def parse_search_space(text: str, detector: DetectorChoice) -> SearchSpace:
     if not space:
         raise UserError(f"search_space {text!r} names no parameter: write it like {_EXAMPLE}")
     for name, values in space.items():
+        if name.startswith(EXTRACTOR):
+            _check_of_extractor(name, values, extractor)
+            continue
         if name in RESERVED:
             raise UserError(f"search_space: {name} is set by the option {RESERVED[name]}")
         if name in detector.parameters:
@@ -102,6 +115,22 @@ def parse_search_space(text: str, detector: DetectorChoice) -> SearchSpace:
             except UserError as error:
                 raise UserError(f"search_space: {error}") from None
     return space
+
+
+def extractor_settings(space: SearchSpace) -> list[dict[str, Any]]:
+    """Every combination of the extractor's parameters that a space holds, by their own names."""
+    lists = {name: values.ends() for name, values in of_extractor(space).items()}
+    return [dict(zip(lists, chosen, strict=True)) for chosen in product(*lists.values())] if lists else []
+
+
+def of_extractor(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What a setting says of the extractor, by the parameters' own names."""
+    return {name.removeprefix(EXTRACTOR): value for name, value in parameters.items() if name.startswith(EXTRACTOR)}
+
+
+def of_detector(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What a setting says of the detector."""
+    return {name: value for name, value in parameters.items() if not name.startswith(EXTRACTOR)}
 
 
 def default_search_space(detector: DetectorChoice) -> SearchSpace:
@@ -123,6 +152,16 @@ _AROUND: dict[str, Callable[[Any], Range | Choices]] = {
     "kappa": lambda own: Range(own / 100, own * 10, log=True),
     "learning_rate": lambda own: Range(own / 10, own * 20, log=True),
 }
+
+
+def _check_of_extractor(name: str, values: Range | Choices, extractor: Mapping[str, Any] | None) -> None:
+    own = name.removeprefix(EXTRACTOR)
+    if extractor is None:
+        raise UserError(f"search_space: {name} needs an extractor: name one as extractors")
+    if isinstance(values, Range):
+        raise UserError(f"search_space of {name}: a list of choices, please: each is an extractor of its own")
+    if own in extractor:
+        raise UserError(f"search_space: {name} is fixed at {extractor[own]!r}, so it can't be searched")
 
 
 def _read(name: str, given: Any) -> Range | Choices:

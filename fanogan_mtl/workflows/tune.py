@@ -42,7 +42,7 @@ from fanogan_mtl.tuning.study import (
     why_failed,
 )
 from fanogan_mtl.tuning.trials import FAILURES, Trials
-from fanogan_mtl.tuning.tuning import Tuning, make_tuning, objective_of
+from fanogan_mtl.tuning.tuning import Tuning, how_to_use, make_tuning, objective_of
 from fanogan_mtl.workflows.benchmark import train_and_log
 from fanogan_mtl.workflows.hybrid import prepare_features
 
@@ -82,6 +82,8 @@ def print_tuning(tuning: Tuning) -> int:
     """Print what a search with these options would do; give exit status 0."""
     click.echo(f"study {tuning.name}: {tuning.trials} trials of {tuning.plan.comparisons[0].label}")
     click.echo(f"each trains {len(tuning.plan.cells)} cells; the first is the default setting")
+    if tuning.pretrainings:
+        click.echo(f"on {len(tuning.pretrainings)} extractors, made before the first")
     for name, values in tuning.space.items():
         click.echo(f"{name}: {json.dumps(asdict(values))}")
     return 0
@@ -99,7 +101,7 @@ def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOpt
         take_over(tracking, run_id, study)
         click.echo(f"study {study.study_name}: {tuning.trials} trials, {len(finished(study))} of them done before")
         with execution.open_workers() as workers, ExitStack() as stack:
-            cells = tuning.plan.cells
+            cells = tuning.needed_cells
             if tuning.pretrainings:
                 prepare_features(tracking, run_id, tuning.pretrainings, cells, execution, workers)
             exchange = stack.enter_context(opened_exchange(tracking, run_id, cells, execution, workers))
@@ -128,7 +130,7 @@ def run_study(tuning: Tuning, study: Study, tracking: Tracking, options: TuneOpt
     sweep.close("FAILED" if sweep.failed else "FINISHED")
     click.echo(f"\n{CAPTION.removesuffix('.')}:\n\n{text_table(rows)}")
     print_marks([(each.planned.dataset.name, each.planned.setting, each.marks) for each in results.values()])
-    click.echo(f"\n{sentence}\nUse it: -P detector_params={STUDY}{study.study_name}")
+    click.echo(f"\n{sentence}\nUse it: {how_to_use(options, study.study_name, best.user_attrs['parameters'])}")
     print_failures(sweep)
     print_where_to_look(tracking, run_id)
     return 1 if sweep.failed else 0
