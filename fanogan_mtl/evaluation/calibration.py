@@ -33,8 +33,11 @@ class Calibration:
     normal_scores : tuple of float
         Those of the normal rows, ascending; empty in models of earlier versions.
     map_maxima : tuple of float
-        The greatest value of each normal row's anomaly map, ascending; empty where the detector has no maps, and in
-        models of earlier versions.
+        The greatest value of each normal row's anomaly map, those of the folds among them, ascending; empty where the
+        detector has no maps, and in models of earlier versions.
+    fold_scores : tuple of float
+        Those of the training's normal rows, each by a detector that had not seen it, ascending; empty where enough rows
+        are held out.
     """
 
     centre: float
@@ -43,6 +46,7 @@ class Calibration:
     intercept: float
     normal_scores: tuple[float, ...] = ()
     map_maxima: tuple[float, ...] = ()
+    fold_scores: tuple[float, ...] = ()
 
     def probabilities(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Probabilities in [0, 1] of scores, of any shape."""
@@ -56,6 +60,11 @@ class Calibration:
     def held_out(self) -> NDArray[np.float64]:
         """`normal_scores` as an array."""
         return np.array(self.normal_scores, np.float64)
+
+    @cached_property
+    def unseen(self) -> NDArray[np.float64]:
+        """Scores of normal rows that their detector had not seen: those held out and those of the folds, ascending."""
+        return np.sort(np.array([*self.normal_scores, *self.fold_scores], np.float64))
 
 
 def fit_calibration(anomaly: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Calibration:

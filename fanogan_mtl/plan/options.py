@@ -155,7 +155,7 @@ class TuneOptions(BenchmarkOptions, ExtractorOptions):
     search_space: str = option(
         "default",
         'What to search as JSON, as {"latent_dim": {"low": 8, "high": 128, "log": true}, "batch_size": [16, 32]}; '
-        'of the extractor {"extractor__layer": ["block4", "block10"]}.',
+        'of the extractor {"extractor__layer": ["blocks.4", "blocks.10"]}.',
     )
 
 

@@ -41,8 +41,7 @@ class Decision:
             return "the detectors' own thresholds"
         asked = self.false_alarm_rate
         rates = {
-            head.spec.false_alarm_rate if asked is None else asked: len(head.spec.calibration.held_out)
-            for head in heads
+            head.spec.false_alarm_rate if asked is None else asked: len(head.spec.calibration.unseen) for head in heads
         }
         return f"a false-alarm rate of {told_kept_rates(rates)} %"
 
@@ -94,7 +93,7 @@ def told_limits(decision: Decision, heads: Sequence[Head], found: Mapping[str, i
         return []
     told = []
     for head in heads:
-        n = len(head.spec.calibration.held_out)
+        n = len(head.spec.calibration.unseen)
         fewest = fewest_discoveries(n, images, decision.discovery_rate)
         if fewest > 1 and not found[head.spec.name]:
             told.append(
@@ -107,7 +106,7 @@ def told_limits(decision: Decision, heads: Sequence[Head], found: Mapping[str, i
 def _check_discovery_rate(head: Head, rate: float) -> None:
     if not head.promises:
         raise UserError(f"fdr: head {head.spec.name} has no held-out scores: register its model anew")
-    n = len(head.spec.calibration.held_out)
+    n = len(head.spec.calibration.unseen)
     if lowest_rate(n) > rate:
         raise UserError(
             f"fdr: head {head.spec.name} has {n:,} held-out normal scores, too few to find anything at "
@@ -121,6 +120,6 @@ def _discovery_thresholds(heads: Sequence[Head], rows: Iterable[ScoredRow], rate
         if row.score is not None:
             scores[row.head].append(row.score)
     return {
-        head.spec.name: discovery_threshold(head.spec.calibration.held_out, scores[head.spec.name], rate)
+        head.spec.name: discovery_threshold(head.spec.calibration.unseen, scores[head.spec.name], rate)
         for head in heads
     }

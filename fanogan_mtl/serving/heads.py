@@ -93,7 +93,7 @@ class Head:
                 f"head {self.spec.name}: registered by an earlier version, without held-out scores; register it anew"
             )
         try:
-            return conformal_threshold(self.spec.calibration.held_out, rate)
+            return conformal_threshold(self.spec.calibration.unseen, rate)
         except ValueError as error:
             raise ValueError(f"head {self.spec.name}: {error}" if 0 < rate < 1 else str(error)) from None
 
@@ -117,7 +117,7 @@ class Head:
         """Conformal p-values of scores (n,); NaN without held-out scores."""
         if not self.promises:
             return np.full(len(scores), np.nan)
-        return p_values(self.spec.calibration.held_out, scores)
+        return p_values(self.spec.calibration.unseen, scores)
 
 
 @dataclass(frozen=True)
@@ -175,6 +175,6 @@ def bundled_extractor(folder: Path, key: str) -> Path:
 
 def _spec(preparation: dict[str, Any] | None, calibration: dict[str, Any], **others: Any) -> HeadSpec:
     prepared = Preparation(**preparation) if preparation else None
-    for each in ("normal_scores", "map_maxima"):
+    for each in ("normal_scores", "fold_scores", "map_maxima"):
         calibration[each] = tuple(calibration.get(each, ()))
     return HeadSpec(preparation=prepared, calibration=Calibration(**calibration), **others)

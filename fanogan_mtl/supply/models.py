@@ -225,13 +225,11 @@ def _make_heads(
 
 
 def _with_folds(calibration: Calibration, folds: FoldScores | None) -> Calibration:
-    """The calibration with the scores of the head's folds, from which its thresholds and p-values are made, too."""
+    """The calibration with what the head's folds say of normal rows."""
     if folds is None:
         return calibration
-    scores = sorted([*calibration.normal_scores, *folds.scores.tolist()])
-    return replace(
-        calibration, normal_scores=tuple(scores), map_maxima=tuple(sorted(calibration.map_maxima + folds.map_maxima))
-    )
+    maxima = tuple(sorted(calibration.map_maxima + folds.map_maxima))
+    return replace(calibration, fold_scores=tuple(sorted(folds.scores.tolist())), map_maxima=maxima)
 
 
 def _facts(heads: Sequence[ChosenHead], setting: str, rates: Rates) -> ModelFacts:

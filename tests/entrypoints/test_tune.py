@@ -326,10 +326,13 @@ def test_a_timeout_before_any_trial_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_detector_on_an_extractors_features_is_tuned(tmp_path: Path) -> None:
-    options = {"extractors": "pca", "detectors": "knn", "search_space": '{"n_neighbors": [1, 2, 3]}', "trials": "3"}
+    space = '{"n_neighbors": [1, 2, 3], "extractor__n_components": [4, 8]}'
+    options = {"extractors": "pca", "detectors": "knn", "search_space": space, "trials": "3"}
     process = tune_inside(tmp_path, **options, study_name="auto", classes="0")
     assert process.returncode == 0, process.stderr
     assert "study pca-knn-optdigits-" in process.stdout
+    assert "setting  n_neighbors  extractor__n_components  validation AUROC" in process.stdout
+    assert re.search(r"^Use it: .* -P extractors=pca -P 'extractor_params=.*n_components", process.stdout, re.M)
     for run in recorded(tmp_path).comparisons:
         assert run.data.params["extractor"] == "pca"
 

@@ -51,11 +51,13 @@ def test_a_model_with_folds_is_another_one_and_has_all_their_scores(tmp_path: Pa
     before = head_of(tmp_path, "knn", 40)
     (after,) = folded(tmp_path, before)
     assert model_key([before]) != model_key([after]) == model_key(folded(tmp_path, before))
-    calibration = Calibration(0.0, 1.0, 1.0, 0.0, (3.0, 4.0), (0.5,))
+    calibration = Calibration(0.0, 1.0, 1.0, 0.0, (3.0, 4.0), map_maxima=(0.5,))
     assert _with_folds(calibration, None) is calibration
     scores = FoldScores(np.array([5.0, 2.0]), (0.7, 0.1))
-    both = replace(calibration, normal_scores=(2.0, 3.0, 4.0, 5.0), map_maxima=(0.1, 0.5, 0.7))
+    both = replace(calibration, fold_scores=(2.0, 5.0), map_maxima=(0.1, 0.5, 0.7))
     assert _with_folds(calibration, scores) == both
+    assert both.unseen.tolist() == [2, 3, 4, 5]
+    assert both.held_out.tolist() == [3, 4]  # what `monitor` compares with, whose error rate is a theorem
 
 
 def test_a_detector_that_fails_on_fewer_rows_is_told_and_its_head_stays(
