@@ -202,7 +202,7 @@ class RegisterOptions(WhereOptions):
     false_alarm_rate: str = option(
         "auto",
         "Share of normal images that may be flagged, as 0.01; of several the first is what is_anomaly means, and all "
-        "are reported. auto is 0.1, or the lowest rate that the held-out images can promise.",
+        "are reported. auto is 0.1, or the lowest rate that can be promised.",
     )
 
 
