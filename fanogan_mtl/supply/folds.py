@@ -12,7 +12,7 @@ from fanogan_mtl.plan.plan import Execution
 from fanogan_mtl.supply.extractors import obtain_inputs
 from fanogan_mtl.supply.heads import BY_DEFAULT, ChosenHead, Rates
 from fanogan_mtl.supply.progress import TaskProgress
-from fanogan_mtl.sweep.folds import FoldScores, fold_scores, trains_quickly
+from fanogan_mtl.sweep.folds import FoldScores, fold_scores, is_new_to_extractor, trains_quickly
 from fanogan_mtl.sweep.workers import Workers
 from fanogan_mtl.tracking.connection import Tracking
 
@@ -22,8 +22,8 @@ def with_fold_scores(
 ) -> list[ChosenHead]:
     """Give the heads, those whose held-out rows can't promise the lowest of the rates with the scores of their folds.
 
-    Detectors that train by epochs stay as they are, and so does, with a warning, a head whose detector can't be trained
-    on a part of its rows.
+    Detectors that train by epochs stay as they are, and those on an extractor that has learned from the rows; so does,
+    with a warning, a head whose detector can't be trained on a part of its rows.
 
     Raises
     ------
@@ -33,10 +33,10 @@ def with_fold_scores(
     few = [head for head in heads if not head.of_normal.promises(min(rates)) and trains_quickly(head.cell)]
     if not few:
         return list(heads)
-    cells = [head.cell for head in few]
-    obtain_inputs(tracking, cells, execution, workers)
+    obtain_inputs(tracking, [head.cell for head in few], execution, workers)
+    cells = [head.cell for head in few if is_new_to_extractor(head.cell, execution.data_dir)]
     made: dict[str, FoldScores] = {}
-    with TaskProgress(f"heads of {cells[0].comparison.label} cross-validated", len(cells)) as progress:
+    with TaskProgress(f"heads of {few[0].cell.comparison.label} cross-validated", len(cells)) as progress:
         for cell in cells:
             try:
                 made[cell.key] = fold_scores(cell, execution.data_dir, execution.device)

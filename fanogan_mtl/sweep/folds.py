@@ -19,6 +19,7 @@ from sklearn.model_selection import KFold
 
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.sweep.cell import Cell, build_detector, split_of
+from fanogan_mtl.sweep.pretraining import learned_from
 from fanogan_mtl.sweep.where import map_maxima
 
 FOLDS = 10
@@ -43,6 +44,11 @@ class FoldScores:
 def trains_quickly(cell: Cell) -> bool:
     """Whether the detector can be trained ten times more where it serves: all but those that train by epochs."""
     return not hasattr(build_detector(cell, "cpu"), "fit_staged")
+
+
+def is_new_to_extractor(cell: Cell, data_dir: Path) -> bool:
+    """Whether the extractor, if there is one, has learned from no image; else it knows what a fold leaves out."""
+    return cell.extractor_key is None or not len(learned_from(data_dir, cell.extractor_key))
 
 
 def fold_scores(cell: Cell, data_dir: Path, device: str = "auto") -> FoldScores:

@@ -13,13 +13,17 @@ import pytest
 from fanogan_mtl.data.catalog import load_dataset
 from fanogan_mtl.data.specs import parse_datasets
 from fanogan_mtl.evaluation.calibration import Calibration
+from fanogan_mtl.plan.hybrid import make_hybrid_plan
+from fanogan_mtl.plan.options import HybridOptions
 from fanogan_mtl.supply import folds
+from fanogan_mtl.supply.extractors import feature_tasks
 from fanogan_mtl.supply.folds import with_fold_scores
 from fanogan_mtl.supply.heads import ChosenHead, Rates, model_key, told_folds
 from fanogan_mtl.supply.models import _with_folds
 from fanogan_mtl.sweep.cell import Cell, Comparison, run_cell
 from fanogan_mtl.sweep.folds import FoldScores
 from fanogan_mtl.sweep.parameters import comparison_parameters
+from fanogan_mtl.sweep.pretraining import compute_features, run_pretraining
 from fanogan_mtl.sweep.result import DoneCell
 
 
@@ -45,6 +49,24 @@ def test_heads_that_can_promise_and_those_that_train_by_epochs_stay_as_they_are(
     assert heads[0].rate(0.1) == 0.2
     assert told_folds([few, many, deep]).startswith("few images are held out: thresholds by cross-validation in 1 of 3")
     assert folded(tmp_path, many, rates=(0.1, 0.01))[0].told_held_out == "12 + 96"
+
+
+def test_on_an_extractor_that_has_learned_from_the_rows_there_are_no_folds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folds, "obtain_inputs", lambda *_: None)
+    shared = {"dataset": "optdigits", "detectors": "knn", "classes": "3", "limit": "40", "data_dir": str(tmp_path)}
+    told = []
+    for extractor in ("pca", "efficientnet_lite0"):
+        plan = make_hybrid_plan(HybridOptions(**shared, extractors=extractor))
+        for pretraining in plan.pretrainings.values():
+            run_pretraining(pretraining, tmp_path, "cpu")
+        for task in feature_tasks(plan.plan.cells, tmp_path):
+            compute_features(task, tmp_path, "cpu")
+        (cell,) = plan.plan.cells
+        (head,) = folded(tmp_path, ChosenHead(DoneCell(cell, run_cell(cell, tmp_path, "cpu")), 50))
+        told.append(head.told_held_out)
+    assert told == ["4", "4 + 32"]
 
 
 def test_a_model_with_folds_is_another_one_and_has_all_their_scores(tmp_path: Path) -> None:
