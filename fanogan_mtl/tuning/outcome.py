@@ -75,4 +75,6 @@ def metrics_reached(
 
 
 def _short(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     return f"{value:.3g}" if isinstance(value, float) else "-" if value is None else str(value)

@@ -95,4 +95,5 @@ def _drawn(study: Study, draw: Callable[[Study], go.Figure], heading: str) -> go
     ours = layout(heading, {}, {})
     kept = {name: ours[name] for name in ("height", "font", "template", "title", "legend")}
     figure.update_layout(kept, autosize=True, width=None)
+    figure.update_yaxes(automargin=True)  # else long names of parameters are cut
     return figure
