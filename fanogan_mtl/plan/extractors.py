@@ -30,7 +30,7 @@ from fanogan_mtl.tracking.artifacts import fetching_folder
 from fanogan_mtl.tracking.logged_models import download_model
 
 LOGGED = ("runs:/", "models:/")
-EXAMPLE = '{"resnet18": {"n_components": 32}}'
+PARAMS_EXAMPLE = '{"resnet18": {"n_components": 32}}'
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,12 @@ def parse_extractors(
     words = [word.strip() for word in extractors.split(",")]
     if len(set(words)) < len(words):
         raise UserError(f"extractors {extractors!r}: one is there twice")
-    own = read.parse_object("extractor_params", extractor_params, EXAMPLE)
+    own = read.parse_object("extractor_params", extractor_params, PARAMS_EXAMPLE)
     for name, given in own.items():
         if name not in words:
             raise UserError(f"extractor_params names {name!r}, which is not among the extractors {extractors}")
         if not isinstance(given, dict):
-            raise UserError(f"extractor_params of {name!r}: an object of parameters; write it like {EXAMPLE}")
+            raise UserError(f"extractor_params of {name!r}: an object of parameters; write it like {PARAMS_EXAMPLE}")
         if name.startswith(LOGGED):
             raise UserError(f"extractor_params of {name!r}: it is a trained extractor; name an architecture instead")
         for reserved, option in (("random_state", "seeds"), ("device", "device")):

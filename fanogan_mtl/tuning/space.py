@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 _EXAMPLE = '{"latent_dim": {"low": 8, "high": 128, "log": true}, "batch_size": [16, 32, 64]}'
 OF_EXTRACTOR = ("grid",)  # parameters that say how the extractor's features lie
-EXTRACTOR = "extractor__"  # what the extractor's own parameters begin with here, as in scikit-learn's pipelines
+NESTED = "extractor__"  # what the extractor's own parameters begin with here, as in scikit-learn's pipelines
 RESERVED = {"epochs": "epochs", "random_state": "seeds", "device": "device"} | {
-    name: f"extractor_params; to search it, write {EXTRACTOR}{name}" for name in OF_EXTRACTOR
+    name: f"extractor_params; to search it, write {NESTED}{name}" for name in OF_EXTRACTOR
 }
 """Parameter -> option that sets it."""
 
@@ -102,7 +102,7 @@ def parse_search_space(text: str, detector: DetectorChoice, extractor: Mapping[s
     if not space:
         raise UserError(f"search_space {text!r} names no parameter: write it like {_EXAMPLE}")
     for name, values in space.items():
-        if name.startswith(EXTRACTOR):
+        if name.startswith(NESTED):
             _check_of_extractor(name, values, extractor)
             continue
         if name in RESERVED:
@@ -125,12 +125,12 @@ def extractor_settings(space: SearchSpace) -> list[dict[str, Any]]:
 
 def of_extractor(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """What a setting says of the extractor, by the parameters' own names."""
-    return {name.removeprefix(EXTRACTOR): value for name, value in parameters.items() if name.startswith(EXTRACTOR)}
+    return {name.removeprefix(NESTED): value for name, value in parameters.items() if name.startswith(NESTED)}
 
 
 def of_detector(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """What a setting says of the detector."""
-    return {name: value for name, value in parameters.items() if not name.startswith(EXTRACTOR)}
+    return {name: value for name, value in parameters.items() if not name.startswith(NESTED)}
 
 
 def default_search_space(detector: DetectorChoice) -> SearchSpace:
@@ -155,7 +155,7 @@ _AROUND: dict[str, Callable[[Any], Range | Choices]] = {
 
 
 def _check_of_extractor(name: str, values: Range | Choices, extractor: Mapping[str, Any] | None) -> None:
-    own = name.removeprefix(EXTRACTOR)
+    own = name.removeprefix(NESTED)
     if extractor is None:
         raise UserError(f"search_space: {name} needs an extractor: name one as extractors")
     if isinstance(values, Range):

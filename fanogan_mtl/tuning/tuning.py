@@ -12,7 +12,7 @@ from typing import Any
 from fanogan_mtl.data.cache import digest_of
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.plan import words as read
-from fanogan_mtl.plan.extractors import EXAMPLE
+from fanogan_mtl.plan.extractors import PARAMS_EXAMPLE
 from fanogan_mtl.plan.hybrid import HybridPlan, make_hybrid_plan
 from fanogan_mtl.plan.options import ExtractorOptions, HybridOptions, TuneOptions
 from fanogan_mtl.plan.plan import Plan, PlannedComparison, make_plan, read_detectors
@@ -23,7 +23,7 @@ from fanogan_mtl.sweep.pretraining import Pretraining
 from fanogan_mtl.tracking.connection import Tracking
 from fanogan_mtl.tuning.runs import study_finder
 from fanogan_mtl.tuning.space import (
-    EXTRACTOR,
+    NESTED,
     OF_EXTRACTOR,
     SearchSpace,
     extractor_settings,
@@ -68,7 +68,7 @@ class Tuning:
     def default(self) -> dict[str, Any]:
         """Every parameter of the default setting."""
         first = self.plan.comparisons[0]
-        below = {f"{EXTRACTOR}{name}": value for name, value in json.loads(first.extractor_parameters).items()}
+        below = {f"{NESTED}{name}": value for name, value in json.loads(first.extractor_parameters).items()}
         return {**json.loads(first.comparison.parameters), **below}
 
     @property
@@ -140,9 +140,7 @@ def make_tuning(options: TuneOptions, tracking: Tracking | None) -> Tuning:
 def _given_of_extractor(options: TuneOptions) -> dict[str, Any] | None:
     """The extractor's parameters that the options fix; None without an extractor."""
     if options.extractors != "none":
-        return dict(
-            read.parse_object("extractor_params", options.extractor_params, EXAMPLE).get(options.extractors, {})
-        )
+        return dict(_read_params(options).get(options.extractors, {}))
     for each in fields(ExtractorOptions):
         if each.name != "extractors" and getattr(options, each.name) != each.default:
             raise UserError(f"{each.name}: without an extractor there is nothing to set; name one as extractors")
@@ -150,7 +148,7 @@ def _given_of_extractor(options: TuneOptions) -> dict[str, Any] | None:
 
 
 def _read_params(options: TuneOptions) -> dict[str, dict[str, Any]]:
-    return dict(read.parse_object("extractor_params", options.extractor_params, EXAMPLE))
+    return dict(read.parse_object("extractor_params", options.extractor_params, PARAMS_EXAMPLE))
 
 
 def _on_extractor(options: TuneOptions, chosen: Mapping[str, Any], find_study: FindStudy | None) -> HybridPlan:

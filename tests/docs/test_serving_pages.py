@@ -116,7 +116,7 @@ def test_the_page_on_thresholds(project: Path, tmp_path: Path) -> None:
     assert "20 % false alarms asked for: on the test" in registered
     assert "Anomalies, by a false-alarm rate of 30 %:" in at_a_third
     assert "Anomalies, by a false-discovery rate of 20 %:" in found
-    shown = page.read_text().split("```text\n")[1].split("```")[0]
+    shown = page.read_text().split("```text\n")[-1].split("```")[0]
     for line, printed in zip(shown.splitlines(), broken.splitlines(), strict=True):
         assert line[:46] == printed[:46]
         numbers = [[float(number) for number in re.findall(r"\d+\.\d", each[46:])] for each in (line, printed)]
