@@ -140,14 +140,15 @@ def make_tuning(options: TuneOptions, tracking: Tracking | None) -> Tuning:
 def _given_of_extractor(options: TuneOptions) -> dict[str, Any] | None:
     """The extractor's parameters that the options fix; None without an extractor."""
     if options.extractors != "none":
-        return dict(_read_params(options).get(options.extractors, {}))
+        given = _read_params(options).get(options.extractors, {})
+        return given if isinstance(given, dict) else {}  # anything else is refused where the plan is made
     for each in fields(ExtractorOptions):
         if each.name != "extractors" and getattr(options, each.name) != each.default:
             raise UserError(f"{each.name}: without an extractor there is nothing to set; name one as extractors")
     return None
 
 
-def _read_params(options: TuneOptions) -> dict[str, dict[str, Any]]:
+def _read_params(options: TuneOptions) -> dict[str, Any]:
     return dict(read.parse_object("extractor_params", options.extractor_params, PARAMS_EXAMPLE))
 
 
@@ -170,10 +171,10 @@ def _extractor_params(options: TuneOptions, chosen: Mapping[str, Any]) -> str:
 def how_to_use(options: TuneOptions, study_name: str, parameters: Mapping[str, Any]) -> str:
     """The parameters by which `benchmark` or `hybrid` takes a setting that a search with these options found."""
     given = {"detector_params": f"{STUDY}{study_name}"}
-    if options.extractors != "none":
-        found = _extractor_params(options, of_extractor(parameters))
-        given |= {"extractors": options.extractors} | ({} if found == "none" else {"extractor_params": found})
-    return " ".join(f"-P {shlex.quote(f'{name}={value}')}" for name, value in given.items())
+    given |= {each.name: getattr(options, each.name) for each in fields(ExtractorOptions)}
+    given["extractor_params"] = _extractor_params(options, of_extractor(parameters))
+    changed = {name: value for name, value in given.items() if value not in ("none", "default")}
+    return " ".join(f"-P {shlex.quote(f'{name}={value}')}" for name, value in changed.items())
 
 
 def objective_of(tuning: Tuning) -> dict[str, Any]:

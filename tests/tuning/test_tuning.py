@@ -91,6 +91,7 @@ def test_what_was_found_can_be_asked_for(tmp_path: Path) -> None:
         ({"search_space": '{"extractor__device": ["cpu"]}'}, "device is set by the option device"),
         ({"search_space": '{"extractor__grid": [1]}', "extractors": "none"}, "extractor__grid needs an extractor"),
         ({"extractors": "none", "extractor_epochs": "3"}, "extractor_epochs: without an extractor there is nothing"),
+        ({"extractor_params": '{"efficientnet_lite0": 5}'}, "an object of parameters; write it like"),
         ({"extractor_params": '{"pca": {"n_components": 8}}'}, "names 'pca', which is not among the extractors"),
         (
             {"extractor_params": '{"efficientnet_lite0": {"grid": 2}}', "search_space": '{"extractor__grid": [1, 2]}'},
