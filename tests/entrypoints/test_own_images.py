@@ -116,7 +116,7 @@ def test_thresholds_by_cross_validation_are_told_where_the_model_is_registered(p
     process = run_inside(place, "register", "--run", comparison.info.run_id, "--name", "rare")
     assert process.returncode == 0, process.stderr
     assert FEW in process.stdout.splitlines()
-    assert "Warning" not in process.stdout
+    assert "the lowest false-alarm rate that can be promised" not in process.stdout
     version = mlflow.MlflowClient(uri(place)).get_model_version("rare", "1")
     assert f"{FEW}." in version.description
 
