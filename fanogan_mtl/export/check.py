@@ -12,6 +12,8 @@ from fanogan_mtl.export.graph import IMAGES
 from fanogan_mtl.serving.heads import Head, Model
 from fanogan_mtl.serving.scoring import score_images
 
+ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -26,7 +28,8 @@ class Agreement:
     difference : float
         The largest difference of a score, relative to the score or to the head's threshold, whichever is larger.
     decisions : int
-        How many of `is_anomaly` differ, over all images and heads.
+        How many of `is_anomaly` differ, over all images and heads. Where the model's score is the threshold itself, as
+        that of the held-out image is which set it, a rounding decides, and it isn't counted.
     """
 
     images: int = 0
@@ -75,5 +78,6 @@ def agreement(model: Model, heads: Sequence[Head], content: bytes, images: Itera
         done += 1
         unit = np.maximum(np.abs(expected), np.abs(thresholds))
         difference = max(difference, float((np.abs(scores - expected) / unit).max()))
-        decisions += int((verdicts != (expected > thresholds)).sum())
+        is_threshold = np.isclose(expected, thresholds, rtol=ROUNDING, atol=0)
+        decisions += int(((verdicts != (expected > thresholds)) & ~is_threshold).sum())
     return Agreement(done, left_out, difference, decisions)

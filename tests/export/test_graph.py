@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from fanogan_mtl.data.transforms import Preparation, extractor_preparation, prep
 from fanogan_mtl.detectors import make_detector
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.errors import UserError
-from fanogan_mtl.evaluation.calibration import Calibration
 from fanogan_mtl.export import graph
 from fanogan_mtl.export.check import Agreement, agreement
 from fanogan_mtl.export.graph import check_exportable, onnx_file
@@ -48,14 +46,8 @@ def heads_of(
     for at, (name, parameters) in enumerate(detectors):
         detector = make_detector(name, **parameters) if parameters else quick_detector(name)
         fitted = (detector if extractor is None else Hybrid(detector)).fit(rows)
-        heads.append(Head(HeadSpec(f"{key}/{at}", name, 0, 1, own, between_images(fitted), key), fitted))
+        heads.append(Head(HeadSpec(f"{key}/{at}", name, 0, 1, own, held_out(fitted), key), fitted))
     return heads
-
-
-def between_images(detector: Any) -> Calibration:
-    """A calibration whose thresholds lie between scores: one on a score falls to either side by a rounding."""
-    own = held_out(detector)
-    return replace(own, normal_scores=tuple(np.convolve(own.normal_scores, (0.5, 0.5), "valid").tolist()))
 
 
 @pytest.fixture(scope="module")
