@@ -3,9 +3,9 @@
 The rows are dealt into folds; each fold is scored by a detector that was trained on the others. One detector, trained
 on all of them, serves. A fold's detector has seen a little less, so new rows score slightly lower by the one that
 serves, and a threshold from the folds' scores flags at most slightly fewer. Unlike that of rows that are held out, the
-rate is no theorem: it takes a detector that a few rows more or less don't change much. Sources: the cross-conformal
-predictors of Vovk 2015, and Barber, Candès, Ramdas and Tibshirani 2021, *Predictive inference with the jackknife+*,
-who call this way CV and tell when it fails.
+rate is no theorem: it takes a detector that a few rows more or less don't change much. Sources: Vovk 2015,
+*Cross-conformal predictors*, and Barber, Candès, Ramdas and Tibshirani 2021, *Predictive inference with the
+jackknife+*, who show when the jackknife, the same with a fold for each row, fails.
 """
 
 from __future__ import annotations
