@@ -125,7 +125,7 @@ class TestBits:
         other = quick(name, random_state=1).fit(ROWS)
         assert (other.decision_function(NEW_ROWS) != fitted[name].decision_function(NEW_ROWS)).any()
 
-    @pytest.mark.parametrize("features", [12, 784])
+    @pytest.mark.parametrize("features", [12, 13, 784])
     def test_score_has_the_same_bits_alone_permuted_and_in_other_batches(self, name, features):
         random = np.random.default_rng(3)
         rows, new_rows = random.random((60, features)), random.random((45, features))
