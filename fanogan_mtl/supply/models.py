@@ -72,11 +72,11 @@ def log_models(
         if sweep.lose(planned, finished):
             continue  # they are trained again first
         heads = heads_by_validation([finished.cells])
-        heads = with_fold_scores(sweep.tracking, heads, sweep.plan.execution, workers)
         run_id = sweep.comparison_runs[planned.comparison.key]
         what = f"the model of {planned.dataset.name} · {planned.label}"
-        uri = logged_model(sweep.tracking, run_id, heads)
         try:
+            heads = with_fold_scores(sweep.tracking, heads, sweep.plan.execution, workers)
+            uri = logged_model(sweep.tracking, run_id, heads)
             if uri:
                 add_metrics(sweep.tracking, run_id, uri, _metrics(heads))  # some may be new since it was logged
                 continue
