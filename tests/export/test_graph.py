@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,22 @@ def test_one_head_alone(model: Model) -> None:
     with one_thread():
         found = agreement(model, [head], onnx_file(model, [head]), TRAINING)
     assert (found.images, found.decisions) == (40, 0)
+
+
+def test_the_image_that_set_the_threshold_is_not_counted_as_another_decision(model: Model) -> None:
+    (head,) = (head for head in model.heads if head.spec.name == "few/0")
+
+    def lowered(share: float) -> Head:
+        own = head.spec.calibration
+        lower = replace(own, normal_scores=tuple((1 - share) * score for score in own.normal_scores))
+        return replace(head, spec=replace(head.spec, calibration=lower))
+
+    with one_thread():
+        slightly, much = (
+            agreement(model, [head], onnx_file(model, [lowered(share)]), TRAINING).decisions for share in (1e-5, 0.5)
+        )
+    assert slightly == 0
+    assert much > 0
 
 
 def test_a_graph_of_another_version_is_brought_to_the_file_s(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
