@@ -172,12 +172,15 @@ def told_rates(heads: Sequence[ChosenHead], rates: Rates) -> Iterator[str]:
 
 def told_folds(heads: Sequence[ChosenHead]) -> str:
     """Say which heads have thresholds by cross-validation; an empty text where none has."""
-    folded = {head.name: head.told_held_out for head in heads if head.folds}
+    folded = [head for head in heads if head.folds]
     if not folded:
         return ""
+    fewest = min(folded, key=lambda head: len(head.of_normal.held_out)).told_held_out
+    names = [head.name for head in folded]
+    more = " or more" * any(head.told_held_out != fewest for head in folded)
     return (
-        f"few {heads[0].cell.comparison.unit} are held out: thresholds by cross-validation in {_some(folded, heads)}, "
-        f"from {folded[min(folded)]} held out + trained on, see docs/thresholds.md"
+        f"few {heads[0].cell.comparison.unit} are held out: thresholds by cross-validation in {_some(names, heads)}, "
+        f"from {fewest}{more} held out + trained on, see docs/thresholds.md"
     )
 
 

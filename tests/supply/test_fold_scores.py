@@ -48,7 +48,9 @@ def test_heads_that_can_promise_and_those_that_train_by_epochs_stay_as_they_are(
     assert few.rate(0.1) == 0.1
     assert heads[0].rate(0.1) == 0.2
     assert told_folds([few, many, deep]).startswith("few images are held out: thresholds by cross-validation in 1 of 3")
-    assert folded(tmp_path, many, rates=(0.1, 0.01))[0].told_held_out == "12 + 96"
+    (more,) = folded(tmp_path, many, rates=(0.1, 0.01))
+    assert more.told_held_out == "12 + 96"
+    assert told_folds([more, few]).endswith("from 4 + 32 or more held out + trained on, see docs/thresholds.md")
 
 
 def test_on_an_extractor_that_has_learned_from_the_rows_there_are_no_folds(
