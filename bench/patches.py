@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -25,6 +24,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+
+from bench.versions import peak_megabytes
 
 CORESET = 0.1
 SIDES = ("ours", "anomalib")
@@ -159,11 +160,6 @@ def drawn_maps(number: int, seed: int) -> np.ndarray:
     random = np.random.default_rng(seed)
     mixing = np.random.default_rng(99).normal(size=(152, 152)) / 12
     return np.einsum("nchw,cd->ndhw", random.normal(size=(number, 152, 14, 14)), mixing).astype(np.float32)
-
-
-def peak_megabytes() -> float:
-    """The most memory that this process has had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

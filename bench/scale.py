@@ -34,17 +34,15 @@ COLUMNS = {
     "tags": "key, value",
 }  # fmt: skip
 START = """
-import json, resource, sys, time
+import json, sys, time
 from contextlib import redirect_stdout
 from dataclasses import asdict
+from bench.versions import peak_megabytes
 from fanogan_mtl.plan.options import BenchmarkOptions, ReportOptions
 from fanogan_mtl.plan.plan import make_plan
 from fanogan_mtl.recording.sweep import Sweep
 from fanogan_mtl.tracking.connection import connect
 from fanogan_mtl.workflows.report import report
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 figures, all_options = {}, json.loads(sys.argv[1])
 """
@@ -52,20 +50,20 @@ FIND = """
 for what, given in all_options.items():
     options = BenchmarkOptions(**given)
     tracking, plan = connect(), make_plan(options)
-    before, start = peak(), time.perf_counter()
+    before, start = peak_megabytes(), time.perf_counter()
     sweep = Sweep.begin(tracking, plan, {name: str(value) for name, value in asdict(options).items()}, "benchmark")
     figures[f"{what}: seconds"] = time.perf_counter() - start
-    figures[f"{what}: MB more"] = peak() - before
+    figures[f"{what}: MB more"] = peak_megabytes() - before
     assert not sweep.pending
     sweep.close("FINISHED")
 print(json.dumps(figures))
 """
 REPORT = """
-before, start = peak(), time.perf_counter()
+before, start = peak_megabytes(), time.perf_counter()
 with redirect_stdout(sys.stderr):
     report(ReportOptions(runs="all", output=sys.argv[2], data_dir=all_options["360 cells"]["data_dir"]))
 figures["seconds"] = time.perf_counter() - start
-figures["MB more"] = peak() - before
+figures["MB more"] = peak_megabytes() - before
 print(json.dumps(figures))
 """
 

@@ -24,17 +24,15 @@ MODELS = {
     "shared": "30 heads on ResNet18, one preparation",
 }
 MEASURE = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
+from bench.versions import peak_megabytes
 from fanogan_mtl.detectors.threads import one_thread
 from fanogan_mtl.scores.files import score_files
 from fanogan_mtl.scores.images import list_images
 from fanogan_mtl.scores.table import append_rows, open_journal
 from fanogan_mtl.serving.heads import read_model
 from fanogan_mtl.serving.scoring import named_heads
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 def scored(heads, files):
     names = [head.spec.name for head in heads]
@@ -49,11 +47,11 @@ figures = {}
 for names in ("0/0", "all"):
     heads = named_heads(model, names)
     scored(heads, few)
-    before, start = peak(), time.perf_counter()
+    before, start = peak_megabytes(), time.perf_counter()
     scored(heads, list_images(sys.argv[2]))
     what = "all heads" if names == "all" else "one head"
     figures[f"{what}, seconds"] = time.perf_counter() - start
-    figures[f"{what}, MB more"] = peak() - before
+    figures[f"{what}, MB more"] = peak_megabytes() - before
 print(json.dumps(figures))
 """
 

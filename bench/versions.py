@@ -37,6 +37,11 @@ def measured(code: str, *arguments: str, rounds: int = 2) -> dict[str, Figures]:
     return {name: {each: min(one[each] for one in of) for each in of[0]} for name, of in found.items()}
 
 
+def peak_megabytes() -> float:
+    """The most memory that this process has had; `getrusage` would begin with what its parent had, at a fork."""
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
+
+
 def show(title: str, figures: dict[str, Figures]) -> None:
     """Print them, and how many times as much the baseline takes."""
     print(title)

@@ -23,8 +23,9 @@ def class_weights(labels: ArrayLike) -> Weights | None:
     -------
     array of shape (n,), above 0, with mean 1, or None
     """
-    _, positions, sizes = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
-    if len(np.unique(sizes)) < 2:
+    labels = np.asarray(labels)
+    classes, sizes = np.unique(labels, return_counts=True)
+    if len(set(sizes.tolist())) < 2:
         return None
-    weights: Weights = len(positions) / (len(sizes) * sizes[positions])
+    weights: Weights = len(labels) / (len(sizes) * sizes[np.searchsorted(classes, labels)])
     return weights
