@@ -62,6 +62,15 @@ def test_single_precision_has_the_bits_of_double(monkeypatch, decimals, n_classe
     assert [auroc_interval(tests, resamples=50, labels=of) for of in (None, labels)] == single
 
 
+@pytest.mark.parametrize("cores", [2, 3, 64])
+def test_the_number_of_cores_changes_no_bit(monkeypatch, cores):
+    tests = one_against_the_rest(2, n_classes=7)
+    monkeypatch.setattr(bootstrap.os, "sched_getaffinity", lambda _: {0})
+    alone = auroc_interval(tests)
+    monkeypatch.setattr(bootstrap.os, "sched_getaffinity", lambda _: set(range(cores)))
+    assert auroc_interval(tests) == alone
+
+
 def test_weights_of_a_resample_are_draws_with_replacement_within_strata():
     strata = [np.array([0, 3]), np.array([1, 2, 4, 5, 6])]
     (weights,) = bootstrap._weights(strata, 7, 4000, np.random.default_rng(0))
