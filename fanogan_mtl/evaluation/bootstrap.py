@@ -116,17 +116,22 @@ def auroc_interval(
         for of_rows, rows in zip(labels or [None] * len(tests), numbers, strict=True)
     ]
     prepared = [_Test.of(*test, *of) for test, of in zip(scored, zip(positions, classes, strict=True), strict=True)]
-    strata = _strata(prepared, len(images))
-    random = np.random.default_rng(seed)
-    share = -(-len(prepared) // len(os.sched_getaffinity(0)))  # of a core, as a task for each test would take its time
-    shares = [prepared[start : start + share] for start in range(0, len(prepared), share)]
-    with ThreadPoolExecutor(len(shares)) as threads:
-        means = np.concatenate([
-            np.mean(list(chain(*threads.map(partial(_aurocs, weights), shares))), axis=0)
-            for weights in _weights(strata, len(images), resamples, random)
-        ])  # fmt: skip
+    means = _resampled_means(prepared, len(images), resamples, np.random.default_rng(seed))
     low, high = np.quantile(means, ((1 - level) / 2, (1 + level) / 2))
     return float(low), float(high)
+
+
+def _resampled_means(
+    tests: Sequence[_Test], n_images: int, resamples: int, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """Mean AUROC over the tests under each resample, (resamples,)."""
+    share = -(-len(tests) // len(os.sched_getaffinity(0)))  # a core's, as a task for each test would take its own time
+    shares = [tests[start : start + share] for start in range(0, len(tests), share)]
+    with ThreadPoolExecutor(len(shares)) as threads:
+        return np.concatenate([
+            np.mean(list(chain(*threads.map(partial(_aurocs, weights), shares))), axis=0)
+            for weights in _weights(_strata(tests, n_images), n_images, resamples, random)
+        ])  # fmt: skip
 
 
 def _aurocs(weights: ResampleWeights, tests: Sequence[_Test]) -> list[NDArray[np.float64]]:
