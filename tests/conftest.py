@@ -1,6 +1,5 @@
 """For all tests: the same examples each time, no deadlines, one thread a process (two with two each would wait)."""
 
-import gc
 import os
 from pathlib import Path
 
@@ -10,8 +9,6 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("new examples", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same examples", settings.get_profile("new examples"), derandomize=True)
 settings.load_profile("same examples")  # nobody's first run fails by chance
-
-gc.set_threshold(50_000, 20, 100)  # the libraries' many objects would be looked through a thousand times more
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"  # before numpy and torch are imported, here and in the processes that tests start
