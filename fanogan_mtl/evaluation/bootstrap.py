@@ -125,11 +125,11 @@ def _resampled_means(
     tests: Sequence[_Test], n_images: int, resamples: int, random: np.random.Generator
 ) -> NDArray[np.float64]:
     """Mean AUROC over the tests under each resample, (resamples,)."""
-    share = -(-len(tests) // len(os.sched_getaffinity(0)))  # a core's, as a task for each test would take its own time
+    share = -(-len(tests) // len(os.sched_getaffinity(0)))  # of a core: a task for each test gains nothing
     shares = [tests[start : start + share] for start in range(0, len(tests), share)]
     with ThreadPoolExecutor(len(shares)) as threads:
         return np.concatenate([
-            np.mean(list(chain(*threads.map(partial(_aurocs, weights), shares))), axis=0)
+            np.mean(list(chain.from_iterable(threads.map(partial(_aurocs, weights), shares))), axis=0)
             for weights in _weights(_strata(tests, n_images), n_images, resamples, random)
         ])  # fmt: skip
 
