@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from functools import partial
 from itertools import chain
 
 import numpy as np
+from joblib import cpu_count
 from numpy.typing import ArrayLike, NDArray
 
 from fanogan_mtl.evaluation.checks import checked
@@ -125,7 +125,7 @@ def _resampled_means(
     tests: Sequence[_Test], n_images: int, resamples: int, random: np.random.Generator
 ) -> NDArray[np.float64]:
     """Mean AUROC over the tests under each resample, (resamples,)."""
-    share = -(-len(tests) // len(os.sched_getaffinity(0)))  # of a core: a task for each test gains nothing
+    share = -(-len(tests) // cpu_count())  # of a core: a task for each test gains nothing
     shares = [tests[start : start + share] for start in range(0, len(tests), share)]
     with ThreadPoolExecutor(len(shares)) as threads:
         return np.concatenate([

@@ -128,8 +128,12 @@ def parse_device(text: str) -> str:
 
 
 def parse_workers(text: str) -> int:
-    """Read the number of worker processes; `auto` is one per core."""
-    return parse_integer("workers", text, 1, "auto") or len(os.sched_getaffinity(0))
+    """Read the number of worker processes; `auto` is one per core that this process, or its container, may use."""
+    if number := parse_integer("workers", text, 1, "auto"):
+        return number
+    from joblib import cpu_count
+
+    return int(cpu_count())
 
 
 def parse_scheduler(text: str, data_dir: Path) -> Cluster | None:

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from joblib import cpu_count
 from tqdm import tqdm
 
 from fanogan_mtl.data.images.decode import ImageError
@@ -64,7 +65,7 @@ def score_files(
 
 def _threads(heads: Sequence[Head]) -> int:
     """One a core, but for detectors that draw random numbers: the generators are the process's."""
-    return 1 if any(getattr(head.detector, "draws_to_score", False) for head in heads) else len(os.sched_getaffinity(0))
+    return 1 if any(getattr(head.detector, "draws_to_score", False) for head in heads) else cpu_count()
 
 
 def _in_order(

@@ -22,7 +22,13 @@ def test_lists_are_sorted_numbers() -> None:
     assert parse_integers("epochs", "50, 20", 1) == (20, 50)
     assert parse_integer("limit", "none", 1, "none") is None
     assert parse_integer("limit", "25", 1, "none") == 25
-    assert parse_workers("auto") == len(os.sched_getaffinity(0))
+
+
+def test_as_many_workers_as_cores_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 1 <= parse_workers("auto") <= len(os.sched_getaffinity(0))
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert parse_workers("auto") == 1
+    assert parse_workers("3") == 3
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "ten", "", "20,,50", "1.5", "20,20", "nan"])
