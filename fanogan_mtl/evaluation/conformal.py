@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 
 import numpy as np
@@ -24,6 +25,7 @@ def lowest_rate(n: int) -> float:
     return 1 / (n + 1)
 
 
+@lru_cache(maxsize=1024)  # a served answer asks for the same again and again
 def rank_at(n: int, rate: float) -> int:
     """Which of n held-out normal scores, in ascending order from 1, is the threshold for a false-alarm rate.
 
@@ -113,9 +115,13 @@ def p_values(normal: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
     -------
     array of the shape of `scores`, float64, in [1 / (n + 1), 1]
     """
-    sorted_ = np.sort(np.asarray(normal, np.float64))
-    higher = len(sorted_) - np.searchsorted(sorted_, np.asarray(scores, np.float64), side="left")
-    values: NDArray[np.float64] = (1 + higher) / (len(sorted_) + 1)
+    return p_values_among(np.sort(np.asarray(normal, np.float64)), np.asarray(scores, np.float64))
+
+
+def p_values_among(ascending: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the `p_values` of scores where the held-out ones are sorted already, which takes as long as all the rest."""
+    n = len(ascending)
+    values: NDArray[np.float64] = (1 + n - ascending.searchsorted(scores)) / (n + 1)
     return values
 
 

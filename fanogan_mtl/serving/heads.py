@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fanogan_mtl.data.transforms import Preparation
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.evaluation.calibration import Calibration
-from fanogan_mtl.evaluation.conformal import conformal_threshold, p_values
+from fanogan_mtl.evaluation.conformal import conformal_threshold, p_values_among, rank_at
 from fanogan_mtl.evaluation.metrics import ASKED
 from fanogan_mtl.extractors.graphs.feature_graph import GraphExtractor
 from fanogan_mtl.extractors.persistence import load_features
@@ -76,6 +76,10 @@ class Head:
         return self.threshold_at(self.spec.false_alarm_rate) if self.promises else float(self.detector.threshold_)
 
     @property
+    def _unseen(self) -> NDArray[np.float64]:
+        return self.spec.calibration.unseen
+
+    @property
     def promises(self) -> bool:
         """Whether it has held-out scores, and so thresholds for any false-alarm rate, and p-values."""
         return bool(self.spec.calibration.normal_scores)
@@ -93,7 +97,7 @@ class Head:
                 f"head {self.spec.name}: registered by an earlier version, without held-out scores; register it anew"
             )
         try:
-            return conformal_threshold(self.spec.calibration.unseen, rate)
+            return float(self._unseen[rank_at(len(self._unseen), rate) - 1])
         except ValueError as error:
             raise ValueError(f"head {self.spec.name}: {error}" if 0 < rate < 1 else str(error)) from None
 
@@ -117,7 +121,7 @@ class Head:
         """Conformal p-values of scores (n,); NaN without held-out scores."""
         if not self.promises:
             return np.full(len(scores), np.nan)
-        return p_values(self.spec.calibration.unseen, scores)
+        return p_values_among(self._unseen, scores)
 
 
 @dataclass(frozen=True)
