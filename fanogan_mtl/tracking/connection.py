@@ -59,7 +59,8 @@ def connect() -> Tracking:
     os.environ |= {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # prints tracebacks of what it raises as well
+    for twice in ("mlflow.store.db.utils", "sqlalchemy.pool"):  # they print tracebacks of what they raise as well
+        logging.getLogger(twice).setLevel(logging.CRITICAL)
     run_id = os.environ.pop("MLFLOW_RUN_ID", None)
     uri = mlflow.get_tracking_uri()
     try:

@@ -25,12 +25,39 @@ def call():
 run(click.Command(None, callback=call))
 """
 
+WHILE_THE_DATABASE_CLEANS_UP = """
+import os, signal, click
+from entrypoints.command import run
+from fanogan_mtl.tracking.connection import connect
+from sqlalchemy.engine.default import DefaultDialect
+
+def call():
+    tracking = connect()
+    DefaultDialect.do_rollback = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+    tracking.client.search_runs([tracking.experiment_id])
+
+run(click.Command(None, callback=call))
+"""
+TOLD = "Error: interrupted; what is finished is recorded: start the same command again to go on\n"
+
 
 @pytest.mark.parametrize("becomes", ["", "UserError('the server fails') from None"], ids=["an error", "a sentence"])
 @pytest.mark.parametrize(("interruption", "status"), [("KeyboardInterrupt", 130), ("Terminated", 143)])
 def test_an_interruption_that_fails_an_import_is_one(interruption: str, status: int, becomes: str) -> None:
     script = INTERRUPTED.format(interruption=interruption, becomes=becomes)
-    command, root = [sys.executable, "-c", script], Path(__file__).parents[2]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True, cwd=root)
-    told = "Error: interrupted; what is finished is recorded: start the same command again to go on\n"
-    assert (ended.returncode, ended.stderr) == (status, told)
+    ended = started(script)
+    assert (ended.returncode, ended.stderr) == (status, TOLD)
+
+
+def test_an_interruption_while_the_database_cleans_up_prints_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    ended = started(WHILE_THE_DATABASE_CLEANS_UP)
+    assert (ended.returncode, ended.stderr.lstrip("\n")) == (143, TOLD)
+
+
+def started(script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a process of its own."""
+    root = Path(__file__).parents[2]
+    return subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, cwd=root)
