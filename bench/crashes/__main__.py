@@ -9,6 +9,7 @@ from a process that has imported what they import.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
@@ -54,7 +55,8 @@ def main(folder: Path, seeds: str, store: str, jobs: int, cold: bool) -> None:
             for known in (folder / "templates").glob("*-team*.json"):  # whose stores ended with their process
                 known.unlink()
         place = Place(folder, store, stores, launch, cold)
-        trials = stack.enter_context(ThreadPoolExecutor(jobs))
+        trials = ThreadPoolExecutor(jobs)
+        stack.callback(trials.shutdown, cancel_futures=True)  # of an interrupted run those that go on are waited for
         log = stack.enter_context((folder / LOG).open("a"))
         for number, ended in enumerate(as_completed(trials.submit(run_trial, seed, place) for seed in todo), 1):
             line = ended.result()
@@ -74,4 +76,5 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the process that commands are forked from goes on
     main()

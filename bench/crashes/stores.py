@@ -77,7 +77,8 @@ class Stores:
         with self._stopping:
             self._stopped -= 1
             if not self._stopped:
-                self._postgresql.ensure_postgres_running()
+                starting_up = (subprocess.SubprocessError, AssertionError)  # on a slow disk it recovers for over 10 s
+                _insist(self._postgresql.ensure_postgres_running, starting_up)
 
     def close(self) -> None:
         """End both."""
@@ -100,7 +101,7 @@ class Stores:
         return [each["Key"] for page in pages for each in page.get("Contents", ())]
 
 
-def _insist(attempt: Callable[[], Result], error: type[Exception]) -> Result:
+def _insist(attempt: Callable[[], Result], error: type[Exception] | tuple[type[Exception], ...]) -> Result:
     """Do something again until it succeeds."""
     end = time.monotonic() + PATIENCE
     while True:
