@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from pages import blocks
 from project_runs import ROOT, environment, furnish, one_core
 
 
+@pytest.mark.walks
 def test_the_walk_through_of_a_new_kind_of_source_works(tmp_path: Path) -> None:
     project = tmp_path / "project"
     ignored = shutil.ignore_patterns(".git", ".venv", ".*cache*", "__pycache__", "mlruns", "mlflow.db")

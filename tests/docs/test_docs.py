@@ -18,6 +18,7 @@ from entrypoints import project
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
+@pytest.mark.walks
 def test_the_python_api_page_runs(tmp_path: Path) -> None:
     script = tmp_path / "page.py"
     script.write_text("\n".join(blocks(ROOT / "docs" / "python-api.md", "python")))
@@ -95,6 +96,7 @@ def test_ci_runs_the_readmes_second_command() -> None:
     assert line.removeprefix("python -m venv .venv && . .venv/bin/activate && ") in ci
 
 
+@pytest.mark.walks
 def test_the_walk_through_of_a_new_detector_works(tmp_path: Path) -> None:
     project = tmp_path / "project"
     shutil.copytree(

@@ -70,6 +70,7 @@ def test_surfaces_go_from_a_folder_with_masks_to_scores(project: Path, tmp_path:
     assert Image.open(project / "where.jpg").size == (480, 480)
 
 
+@pytest.mark.walks
 @pytest.mark.timeout(3600)
 def test_the_serving_page(project: Path, tmp_path: Path) -> None:
     small = ["--dataset", "optdigits", "--classes", "0,8", "--limit", "60", "--epochs", "2", "--detectors", "vae"]
@@ -105,6 +106,7 @@ def test_the_page_on_monitoring(project: Path, tmp_path: Path) -> None:
     assert (project / "monitor.html").exists()
 
 
+@pytest.mark.walks
 def test_the_page_on_thresholds(project: Path, tmp_path: Path) -> None:
     small = ["--dataset", "optdigits", "--classes", "0,8", "--detectors", "pca", "--log_models", "none"]
     assert run_inside(tmp_path, "benchmark", *small).returncode == 0
