@@ -1,18 +1,27 @@
 """What the entry points share: a command made of an entry's options, and one line for a mistake."""
 
+from __future__ import annotations
+
 import atexit
 import errno
 import gc
+import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Any
+from threading import Timer
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fanogan_mtl.errors import UserError, interruption, one_line, without_password
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 SPELLING = {"token_normalize_func": lambda name: name.replace("_", "-")}  # --data_dir, as in MLproject, is --data-dir
@@ -47,6 +56,7 @@ def command(options: type[Any], workflow: str, help: str) -> click.Command:
 def run(command: click.Command) -> None:
     """Run a command: a person's mistake becomes one line and exit status 2; Ctrl-C and SIGTERM say how to go on."""
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = partial(_unraisable, sys.unraisablehook)
     atexit.register(gc.freeze)  # else Python looks through all that was imported for garbage as it ends: two seconds
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -86,11 +96,24 @@ def _terminate(*_: object) -> None:
     raise Terminated
 
 
+def _unraisable(otherwise: Callable[[UnraisableHookArgs], object], dropped: UnraisableHookArgs) -> None:
+    """Send an interruption again, which came where Python drops what is raised, as while garbage is collected."""
+    if interruption(dropped.exc_value) is None:
+        otherwise(dropped)
+        return
+    again = Timer(0.05, os.kill, (os.getpid(), _signal_of(dropped.exc_value)))  # at once, it would be dropped again
+    again.daemon = True
+    again.start()
+
+
 def _interrupted(error: BaseException) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # the next ends it at once, without Python's traceback
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    number = signal.SIGTERM if isinstance(interruption(error), Terminated) else signal.SIGINT
-    _fail("interrupted; what is finished is recorded: start the same command again to go on", 128 + number)
+    _fail("interrupted; what is finished is recorded: start the same command again to go on", 128 + _signal_of(error))
+
+
+def _signal_of(error: BaseException | None) -> signal.Signals:
+    return signal.SIGTERM if isinstance(interruption(error), Terminated) else signal.SIGINT
 
 
 def _from_mlflow(error: Exception) -> str:

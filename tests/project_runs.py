@@ -140,6 +140,7 @@ def _main(folder: Path, patch: pytest.MonkeyPatch, entry: str, *arguments: str) 
         patch.setenv(name, value)
     patch.chdir(ROOT)
     patch.setattr(sys, "argv", [f"entrypoints.{entry}", *arguments])
+    patch.setattr(sys, "unraisablehook", sys.unraisablehook)
     mlflow.set_tracking_uri(uri(folder))
     with pytest.raises(SystemExit) as ended:
         command.run(import_module(f"entrypoints.{entry}").main)

@@ -21,6 +21,7 @@ from project_runs import (
     mlflow_run,
     recorded,
     run_inside,
+    script,
     script_here,
     start_script,
     uri,
@@ -209,13 +210,16 @@ def test_a_failing_cell_is_recorded_and_stops_no_other(tmp_path: Path) -> None:
     assert cells["pyod:MCD"].info.run_id not in ids
 
 
-def test_control_c_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("how", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.faults)]
+)
+def test_control_c_and_sigterm_say_how_to_go_on(how: signal.Signals, status: int, tmp_path: Path) -> None:
     options = {"dataset": "optdigits", "detectors": "fanogan", "epochs": "20", "seeds": "0,1,2,3,4,5,6,7,8,9"}
     process = start_script(tmp_path, "benchmark", *arguments(options))
     wait_for_line(process, "of them done before")
     wait_for(lambda: any(cell.info.status == "FINISHED" for cell in recorded(tmp_path).cells))
-    output = kill_group(process, signal.SIGINT)
-    assert process.returncode == 130, output
+    output = kill_group(process, how)
+    assert process.returncode == status, output
     assert "start the same command again to go on" in output
     assert "Traceback" not in output
     assert {run.info.status for run in recorded(tmp_path).sweeps} == {"KILLED"}
@@ -274,3 +278,11 @@ def test_a_disk_that_is_full_while_a_page_is_written_is_one_line(tmp_path: Path)
     again = run_inside(tmp_path, "benchmark", *few)
     assert again.returncode == 0, again.stderr
     assert "1 cells, 1 of them done before" in again.stdout
+
+
+@pytest.mark.faults
+def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    process = script(tmp_path, "benchmark", "--dataset", "optdigits", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[-1].startswith("Error: the tracking server http://127.0.0.1:9 can't be used")
+    assert "Traceback" not in process.stderr

@@ -38,6 +38,24 @@ def call():
 
 run(click.Command(None, callback=call))
 """
+
+WHILE_GARBAGE_IS_COLLECTED = """
+import gc, os, signal, time, click
+from entrypoints.command import run
+
+def interrupt(phase, info):
+    gc.callbacks.remove(interrupt)
+    os.kill(os.getpid(), signal.{name})
+    len([])  # a call, at which Python looks for signals
+
+def call():
+    gc.callbacks.append(interrupt)
+    gc.collect()
+    time.sleep(20)
+
+run(click.Command(None, callback=call))
+"""
+
 TOLD = "Error: interrupted; what is finished is recorded: start the same command again to go on\n"
 
 
@@ -55,6 +73,12 @@ def test_an_interruption_while_the_database_cleans_up_prints_no_traceback(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     ended = started(WHILE_THE_DATABASE_CLEANS_UP)
     assert (ended.returncode, ended.stderr.lstrip("\n")) == (143, TOLD)
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_an_interruption_while_garbage_is_collected_is_not_lost(name: str, status: int) -> None:
+    ended = started(WHILE_GARBAGE_IS_COLLECTED.format(name=name))
+    assert (ended.returncode, ended.stderr.lstrip("\n")) == (status, TOLD)
 
 
 def started(script: str) -> subprocess.CompletedProcess[str]:
