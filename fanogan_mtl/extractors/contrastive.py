@@ -3,7 +3,8 @@
 Chen et al. 2020, *A simple framework for contrastive learning of visual representations*: two random views of each
 image are brought together, and away from the views of all other images of the batch (NT-Xent, with a projection head
 that is dropped at the end). The backbone is a small residual network (He et al. 2016). Its features have unit length,
-as those that the views are compared by.
+as those that the views are compared by, and are the mean over an image as it is and shifted a little to its four
+corners, which is nearer to what all its views have in common (Tack et al. 2020, *CSI*, average scores over views so).
 
 Views are of the kind that leaves a digit what it is: affine (Chen et al. crop and resize instead), elastic (Simard et
 al. 2003, *Best practices for convolutional neural networks applied to visual document analysis*), contrast and
@@ -42,6 +43,7 @@ N_COMPARED = 128  # what the projection head gives
 SCALE, SHEAR, SHIFT = 0.25, 0.15, 0.2  # the most that a view is scaled, sheared and shifted, in shares of the image
 BEND, BEND_POINTS = 0.06, 5  # standard deviation of the elastic displacement of so many points a side
 CONTRAST, BRIGHTNESS = 0.4, 0.1
+SHIFTED = 14  # features are averaged over shifts by one in so many pixels: 2 of 28
 ERASED = 4  # the erased square has a side of one in so many pixels
 NOISE = 0.04
 
@@ -179,6 +181,7 @@ class Contrastive(NetworkExtractor):
         As `NetworkExtractor`'s.
     """
 
+    version: ClassVar[int] = 4
     own_batch_size: ClassVar[int] = 256
     uses_labels: ClassVar[bool] = False
     _constraints: ClassVar[dict[str, list[Any]]] = {
@@ -242,7 +245,7 @@ class Contrastive(NetworkExtractor):
             nn.AdaptiveAvgPool2d(2), nn.Flatten(),  # (n, 384)
         )  # fmt: skip
         head = nn.Sequential(nn.Linear(384, 256), nn.ReLU(), nn.Linear(256, N_COMPARED))
-        network = Network(backbone.to(memory_format=torch.channels_last), head, channels)
+        network = _Shifted(backbone.to(memory_format=torch.channels_last), head, channels)
         network.pooling = _UnitLength()
         return network
 
@@ -277,6 +280,20 @@ class _Block(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return functional.relu(self.convolutions(images) + self.around(images))
+
+
+class _Shifted(Network):
+    """A network whose features are the mean over an image and its four shifts, of unit length again."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features (n, d) of uint8 images (n, channels, h, w)."""
+        height, width = images.shape[-2:]
+        by = round(max(height, width) / SHIFTED)
+        wider = functional.pad(images.float(), (by, by, by, by), mode="replicate")
+        corners = ((by, by), (0, 0), (0, 2 * by), (2 * by, 0), (2 * by, 2 * by))
+        shifted = torch.cat([wider[..., top : top + height, left : left + width] for top, left in corners])
+        made = self.pooling(self.backbone(self.normalisation(shifted)))
+        return self.projection(self.pooling(made.reshape(len(corners), -1, made.shape[1]).mean(dim=0)))
 
 
 class _UnitLength(nn.Module):

@@ -46,6 +46,7 @@ def save_extractor(extractor: Extractor, folder: Path, facts: dict[str, Any] | N
     description = {
         "format": FORMAT,
         "extractor": registered_name(extractor),
+        "version": extractor.version,
         "params": {
             name: value.item() if isinstance(value, np.generic) else value
             for name, value in extractor.get_params(deep=False).items()
@@ -110,6 +111,7 @@ def load_extractor(folder: Path, device: str = "auto") -> Extractor:
     extractor.n_features_out_ = description["n_features_out"]
     extractor.best_epoch_, extractor.history_ = description["best_epoch"], description["history"]
     extractor.state_ = load_file(folder / WEIGHTS)
-    has_graph = (folder / GRAPH).exists() and extractor._device().type == "cpu"
-    extractor.graph_ = FeatureGraph((folder / GRAPH).read_bytes()) if has_graph else None
+    earlier = description.get("version") != extractor.version  # whose network made other features, as its graph does
+    by_graph = (folder / GRAPH).exists() and (earlier or extractor._device().type == "cpu")
+    extractor.graph_ = FeatureGraph((folder / GRAPH).read_bytes()) if by_graph else None
     return extractor

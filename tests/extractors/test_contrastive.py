@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors import contrastive, make_extractor, training
 from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.extractors.contrastive import nt_xent, views
+from fanogan_mtl.extractors.modules import Network
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (120, 28, 28), dtype=np.uint8)
@@ -162,6 +164,22 @@ def test_images_of_any_size_and_colour_give_384_features_of_unit_length(
     assert features.shape == (30, 384)
     assert extractor.common_scale
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "by"), [(28, 2), (65, 5)])
+def test_features_are_the_mean_over_an_image_and_its_shifts_to_four_corners(
+    size: int, by: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "train", lambda *args: ([], 1))
+    images = RANDOM.integers(0, 256, (20, size, size), dtype=np.uint8)
+    extractor = make_extractor("contrastive", image_size=size, **SETTINGS).fit(images)
+    wider = np.pad(images, ((0, 0), (by, by), (by, by)), mode="edge")
+    corners = [(by, by), *product((0, 2 * by), repeat=2)]
+    shifted = [torch.from_numpy(wider[:, None, top : top + size, left : left + size]) for top, left in corners]
+    with torch.no_grad():
+        made = np.mean([Network.features(extractor.network_, each).numpy() for each in shifted], axis=0)
+    expected = made / np.linalg.norm(made, axis=1, keepdims=True)
+    np.testing.assert_allclose(extractor.transform(images), expected, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(

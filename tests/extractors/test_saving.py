@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 from fanogan_mtl.errors import UserError
 from fanogan_mtl.extractors import make_extractor
+from fanogan_mtl.extractors.base import Extractor
 from fanogan_mtl.extractors.persistence import load_extractor, read_description, save_extractor
 
 
@@ -56,6 +57,20 @@ def test_device_is_chosen_where_it_is_loaded(
         loaded = load_extractor(tmp_path, device)
         assert loaded.device == device
         assert loaded.transform(images_for("pca")).shape == (36, 5)
+
+
+def test_features_of_an_extractor_saved_by_an_earlier_version_are_its_graph_s_on_any_device(
+    weights_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = images_for("lenet5")
+    extractor = quick("lenet5", weights_file).fit(images, LABELS)
+    save_extractor(extractor, tmp_path)
+    monkeypatch.setattr(Extractor, "_device", lambda _: torch.device("cuda"))
+    assert load_extractor(tmp_path).graph_ is None
+    for version in (None, extractor.version - 1):
+        description = json.loads((tmp_path / "extractor.json").read_text())
+        (tmp_path / "extractor.json").write_text(json.dumps({**description, "version": version}))
+        np.testing.assert_array_equal(load_extractor(tmp_path).transform(images), extractor.transform(images))
 
 
 def test_imagenet_s_file_is_not_needed_again(tmp_path: Path) -> None:
