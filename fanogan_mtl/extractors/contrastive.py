@@ -43,7 +43,7 @@ N_COMPARED = 128  # what the projection head gives
 SCALE, SHEAR, SHIFT = 0.25, 0.15, 0.2  # the most that a view is scaled, sheared and shifted, in shares of the image
 BEND, BEND_POINTS = 0.06, 5  # standard deviation of the elastic displacement of so many points a side
 CONTRAST, BRIGHTNESS = 0.4, 0.1
-SHIFTED = 14  # features are averaged over shifts by one in so many pixels: 2 of 28
+SHIFTED = 0.1  # features are averaged over shifts by this share of the image: 3 pixels of 28
 ERASED = 4  # the erased square has a side of one in so many pixels
 NOISE = 0.04
 
@@ -288,7 +288,7 @@ class _Shifted(Network):
     def features(self, images: Tensor) -> Tensor:
         """Features (n, d) of uint8 images (n, channels, h, w)."""
         height, width = images.shape[-2:]
-        by = round(max(height, width) / SHIFTED)
+        by = round(SHIFTED * height)
         wider = functional.pad(images.float(), (by, by, by, by), mode="replicate")
         corners = ((by, by), (0, 0), (0, 2 * by), (2 * by, 0), (2 * by, 2 * by))
         shifted = torch.cat([wider[..., top : top + height, left : left + width] for top, left in corners])

@@ -166,7 +166,7 @@ def test_images_of_any_size_and_colour_give_384_features_of_unit_length(
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("size", "by"), [(28, 2), (65, 5)])
+@pytest.mark.parametrize(("size", "by"), [(28, 3), (65, 6)])
 def test_features_are_the_mean_over_an_image_and_its_shifts_to_four_corners(
     size: int, by: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
