@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -110,7 +110,8 @@ def training_beside(pretrainings: Iterable[Pretraining], execution: Execution, w
     def follow() -> None:
         for each in missing:
             if not left.is_set():
-                list(workers.near.run(train, [each]))
+                with suppress(Exception):  # `obtain_extractors` meets what fails here, too, and tells of it
+                    list(workers.near.run(train, [each]))
 
     thread = Thread(target=follow, daemon=True)  # after Ctrl-C nobody waits for it
     if missing:
