@@ -293,7 +293,8 @@ class _Shifted(Network):
         corners = ((by, by), (0, 0), (0, 2 * by), (2 * by, 0), (2 * by, 2 * by))
         shifted = torch.cat([wider[..., top : top + height, left : left + width] for top, left in corners])
         made = self.pooling(self.backbone(self.normalisation(shifted)))
-        return self.projection(self.pooling(made.reshape(len(corners), -1, made.shape[1]).mean(dim=0)))
+        mean: Tensor = self.projection(self.pooling(made.reshape(len(corners), -1, made.shape[1]).mean(dim=0)))
+        return mean
 
 
 class _UnitLength(nn.Module):
