@@ -290,10 +290,10 @@ class _Shifted(Network):
         height, width = images.shape[-2:]
         by = round(SHIFTED * height)
         wider = functional.pad(images.float(), (by, by, by, by), mode="replicate")
-        corners = ((by, by), (0, 0), (0, 2 * by), (2 * by, 0), (2 * by, 2 * by))
-        shifted = torch.cat([wider[..., top : top + height, left : left + width] for top, left in corners])
+        places = ((by, by), (0, 0), (0, 2 * by), (2 * by, 0), (2 * by, 2 * by))
+        shifted = torch.cat([wider[..., top : top + height, left : left + width] for top, left in places])
         made = self.pooling(self.backbone(self.normalisation(shifted)))
-        mean: Tensor = self.projection(self.pooling(made.reshape(len(corners), -1, made.shape[1]).mean(dim=0)))
+        mean: Tensor = self.projection(self.pooling(made.reshape(len(places), -1, made.shape[1]).mean(dim=0)))
         return mean
 
 
