@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,9 @@ def test_an_interruption_while_garbage_is_collected_is_not_lost(name: str, statu
 
 
 def started(script: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in a process of its own."""
+    """Run a script in a process of its own, where Ctrl-C means what it means in a terminal."""
     root = Path(__file__).parents[2]
-    return subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, cwd=root)
+    return subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True, cwd=root,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
